@@ -1,0 +1,60 @@
+/* A 128-bit address: IPv6, or IPv4 in its v4-mapped form (RFC 4291 2.5.5.2), and an endpoint.
+ * One form everywhere inside the engine and the channel; sockaddrs exist only in the shim. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include "stack/base/be.h"
+
+struct ipaddr {
+	union {
+		uint8_t b[16];
+		uint32_t w[4];
+		uint64_t q[2];
+	};
+};
+_Static_assert(sizeof(struct ipaddr) == 16, "shared-memory ABI");
+
+struct endpoint {
+	struct ipaddr addr;
+	uint16_t port; /* host order */
+	uint16_t pad;
+	uint32_t scope; /* IPv6 zone index, 0 for IPv4 */
+};
+_Static_assert(sizeof(struct endpoint) == 24, "shared-memory ABI");
+
+/* ip4 in host order: 0x0a4d0002 is 10.77.0.2. */
+static inline struct ipaddr ipaddr_v4(uint32_t ip4)
+{
+	struct ipaddr a = { .w = { 0, 0, be32_of(0xffff).raw, be32_of(ip4).raw } };
+	return a;
+}
+static inline bool ipaddr_is_v4(const struct ipaddr *a)
+{
+	return a->q[0] == 0 && a->w[2] == be32_of(0xffff).raw;
+}
+/* Host-order IPv4 address of a v4-mapped address. */
+static inline uint32_t ipaddr_get_v4(const struct ipaddr *a)
+{
+	return be32_get((be32){ a->w[3] });
+}
+static inline bool ipaddr_eq(const struct ipaddr *a, const struct ipaddr *b)
+{
+	return a->q[0] == b->q[0] && a->q[1] == b->q[1];
+}
+/* in6addr_any or v4-mapped 0.0.0.0. */
+static inline bool ipaddr_is_any(const struct ipaddr *a)
+{
+	return a->q[0] == 0 && (a->q[1] == 0 || (ipaddr_is_v4(a) && a->w[3] == 0));
+}
+static inline bool ipaddr_is_loopback(const struct ipaddr *a)
+{
+	if (ipaddr_is_v4(a))
+		return a->b[12] == 127;
+	return a->q[0] == 0 && a->w[2] == 0 && a->w[3] == be32_of(1).raw;
+}
+static inline bool ipaddr_is_multicast(const struct ipaddr *a)
+{
+	return ipaddr_is_v4(a) ? (a->b[12] & 0xf0) == 0xe0 : a->b[0] == 0xff;
+}

@@ -1,0 +1,316 @@
+/* THE shared-memory ABI between an application (shim) and the engine: every struct that both
+ * processes see, with its size asserted. No code beyond address arithmetic.
+ *
+ * Four kinds of memory, each a sealed memfd ("extent"), mapped at any address on either side:
+ *   E  engine page, one for the whole engine, read-only for applications
+ *   A  "down", one per client: written by the engine, read-only for the application
+ *   B  "up", one per client: written by the application; the engine reads it as hostile
+ *   P  payload extents, any number per client: kind A (receive rings) or kind B (send rings)
+ * A client is one trust domain: a process and what it forks. All its processes map the same extents.
+ *
+ * The extents are sparse: tables are laid out for their largest size, pages cost when touched.
+ * Addresses are (extent number, offset); never pointers. Members have fixed width, no bool, no enum.
+ *
+ * Who writes: [e] engine (control thread or the socket's worker), [a] application.
+ * Reading rule for the engine: an index out of B is loaded once, checked against a private copy, then
+ * used. Changing anything here bumps CHAN_VERSION. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "stack/base/ipaddr.h"
+
+enum {
+	CHAN_MAGIC = 0x464e4554, /* FNET */
+	CHAN_VERSION = 1,
+	CHAN_MAX_WORKERS = 16,
+	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
+	CHAN_MAX_PROCS = 1024,	       /* per client */
+	CHAN_MAX_EVQS = 4096,	       /* per client */
+	CHAN_EVQ_RING = 1024,	       /* entries per worker; more: the overflow flag */
+	CHAN_MAX_CALLS = 256,	       /* calls under way at once, per client */
+	CHAN_MAX_EXTENTS = 64,	       /* per client */
+	CHAN_MAX_ROUTES = 64,
+	CHAN_SEGS = 4, /* buffer segments of a stream that may be alive at once */
+	CHAN_SUBS = 4, /* event queues a socket reports to without SUB_ALL */
+};
+enum chan_extent_no { CHAN_EXT_ENGINE, CHAN_EXT_A, CHAN_EXT_B, CHAN_EXT_PAYLOAD };
+
+/* ---- E: the engine page ---- */
+struct chan_worker_e {
+	_Alignas(64) _Atomic uint32_t sleeping; /* [e] 1: ring the eventfd after giving it work */
+	_Atomic uint32_t cpu;			/* [e] where it runs: spinning beside it is useless */
+	uint32_t pad[14];
+};
+/* Destinations that the stack serves. A connect() goes to the stack when the longest matching route
+ * says so; none: kernel. */
+enum { CHAN_ROUTE_LOCAL = 1, CHAN_ROUTE_ONLINK = 2, CHAN_ROUTE_GATEWAY = 3 };
+struct chan_route {
+	struct ipaddr prefix;
+	uint8_t plen;  /* of the 128-bit form: 10.77.0.0/24 is 120 */
+	uint8_t kind;  /* CHAN_ROUTE_ */
+	uint8_t pad[6];
+};
+_Static_assert(sizeof(struct chan_route) == 24, "ABI");
+struct chan_engine {
+	uint32_t magic, version;
+	uint32_t pid; /* of the engine, in its pid namespace: for messages only */
+	uint32_t n_workers;
+	/* Robust-futex word: the engine's control thread id while it lives; the kernel sets
+	 * FUTEX_OWNER_DIED when it ends in any way and wakes one waiter (see chan/wait.h). */
+	_Atomic uint32_t alive;
+	_Atomic uint32_t route_seq; /* [e] odd while routes change; readers retry */
+	uint32_t n_routes;
+	uint32_t flags; /* CHAN_ENGINE_ */
+	uint8_t pad[32];
+	struct chan_worker_e worker[CHAN_MAX_WORKERS];
+	struct chan_route route[CHAN_MAX_ROUTES];
+};
+enum { CHAN_ENGINE_LOOPBACK = 1 /* 127/8 and ::1 belong to the stack */ };
+
+/* ---- sockets ---- */
+/* One contiguous ring buffer of a stream, in force from stream position `start` on until the next
+ * segment's start. Byte `pos` is at off + ((pos - start) & (size - 1)). */
+struct chan_seg {
+	uint32_t start;
+	uint32_t size;	 /* power of two */
+	uint32_t extent;
+	uint32_t off;
+};
+
+enum chan_sock_state {
+	CHAN_ST_FREE,
+	CHAN_ST_OPEN,	     /* created or bound, neither listening nor connected */
+	CHAN_ST_CONNECTING,
+	CHAN_ST_CONNECTED,   /* ESTABLISHED and later, while bytes can still be read or written */
+	CHAN_ST_LISTENING,
+	CHAN_ST_CLOSED,	     /* was connected or refused: nothing more will happen */
+};
+enum chan_sock_flags_a {
+	CHAN_A_RX_FIN = 1 << 0,	  /* peer's FIN: EOF after rx_tail */
+	CHAN_A_TX_DONE = 1 << 1,  /* we may not send any more: reset, closed, or our FIN is queued */
+	CHAN_A_WANT_HEAD = 1 << 2, /* engine wants a dirty mark when rx_head moves (window closed) */
+	CHAN_A_LINGERED = 1 << 3, /* all data and our FIN are acknowledged */
+};
+
+/* Engine's half. Positions are stream positions modulo 2^32 (see stack/tcp/tcp.h); for a listener
+ * rx_tail counts accepted connections put into its accept ring (rx_seg[0], struct chan_accept). */
+struct chan_sock_a {
+	/* hot line, all [e] by the socket's worker */
+	_Alignas(64) _Atomic uint32_t gen; /* changes when the id is given out again */
+	_Atomic uint32_t evseq;	   /* +1 with each readiness change: the futex word of waiters */
+	_Atomic uint32_t rx_tail;
+	_Atomic uint32_t tx_una;
+	_Atomic uint32_t state;	   /* enum chan_sock_state */
+	_Atomic uint32_t flags;	   /* CHAN_A_ */
+	_Atomic uint32_t err;	   /* errno of the last error */
+	_Atomic uint32_t err_seq;  /* errors so far; pending while != b->err_seen */
+	_Atomic uint32_t notified[CHAN_SUBS]; /* events put into the queue of subscription i */
+	_Atomic uint32_t rx_nseg;  /* segments published so far; the live ones are the last CHAN_SEGS */
+	_Atomic uint32_t tx_nseg;
+	uint32_t worker;	   /* home worker: where calls and dirty marks go */
+	uint32_t sndbuf;	   /* bytes the application may have queued (Linux's sk_sndbuf / 2) */
+	/* colder */
+	struct chan_seg rx_seg[CHAN_SEGS]; /* slot i % CHAN_SEGS */
+	struct chan_seg tx_seg[CHAN_SEGS];
+	struct endpoint local, remote;	   /* valid from bind / ESTABLISHED or accept on */
+	uint32_t mss;
+	uint32_t soft_err;
+	uint32_t type;			   /* SOCK_STREAM, SOCK_DGRAM */
+	uint32_t v6;			   /* 1: made as AF_INET6 */
+};
+_Static_assert(sizeof(struct chan_sock_a) == 256, "ABI");
+
+/* Options of a socket: values as the application set them, already checked by the shim; the engine
+ * clamps again. One struct for the call that opens a socket and for later changes. */
+enum chan_opt_flags {
+	CHAN_O_NODELAY = 1 << 0, CHAN_O_CORK = 1 << 1, CHAN_O_KEEPALIVE = 1 << 2,
+	CHAN_O_QUICKACK = 1 << 3, CHAN_O_REUSEADDR = 1 << 4, CHAN_O_REUSEPORT = 1 << 5,
+	CHAN_O_V6ONLY = 1 << 6, CHAN_O_LINGER = 1 << 7, CHAN_O_OOBINLINE = 1 << 8,
+	CHAN_O_FREEBIND = 1 << 9,
+};
+struct chan_opts {
+	uint32_t flags;		/* CHAN_O_ */
+	uint32_t rcvbuf, sndbuf; /* bytes, 0 = default (grows by itself) */
+	uint32_t linger_s;
+	uint32_t keepidle_s, keepintvl_s, keepcnt; /* 0 = default */
+	uint32_t user_timeout_ms;
+	uint32_t syncnt;
+	int32_t linger2_s;
+	uint16_t user_mss;
+	uint8_t ttl, tos;	/* 0 = default */
+	uint8_t cc;
+	uint8_t pad[3];
+};
+_Static_assert(sizeof(struct chan_opts) == 48, "ABI");
+
+enum chan_sock_flags_b {
+	CHAN_B_SHUT_WR = 1 << 0,
+	CHAN_B_SHUT_RD = 1 << 1,
+	CHAN_B_TX_WAIT = 1 << 2, /* a send found the buffer full: event when a third is free */
+	CHAN_B_SUB_ALL = 1 << 3, /* more than CHAN_SUBS queues: report to every queue of the client */
+};
+struct chan_sock_b {
+	_Alignas(64) _Atomic uint32_t tx_tail; /* [a] under tx_lock */
+	_Atomic uint32_t rx_head;     /* [a] under rx_lock; listener: connections taken */
+	_Atomic uint32_t flags;	      /* CHAN_B_, by atomic or/and */
+	_Atomic uint32_t waiters;     /* threads in a futex wait on a->evseq */
+	_Atomic uint32_t rx_lock;     /* owner's tid, bit 31: others wait */
+	_Atomic uint32_t tx_lock;
+	_Atomic uint32_t err_seen;    /* a->err_seq when the error was last taken */
+	_Atomic uint32_t close_seq;   /* +1 when a process gave up its last descriptor of it */
+	_Atomic uint32_t seen[CHAN_SUBS];
+	_Atomic uint16_t sub[CHAN_SUBS]; /* event queue + 1, 0 = unused */
+	_Atomic uint32_t opt_seq;     /* +1 when opts changed; the engine takes them when it looks */
+	_Atomic uint32_t file_flags;  /* O_NONBLOCK, O_ASYNC: of the file description */
+	/* second line: shared by the processes, not read by the engine except opts */
+	struct chan_opts opts;
+	_Atomic uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0 = none */
+	_Atomic uint32_t rcvlowat;    /* 0 = 1 */
+	uint32_t pad;
+};
+_Static_assert(sizeof(struct chan_sock_b) == 128, "ABI");
+
+/* Entry of a listener's accept ring (a kind-A payload buffer of rx_seg[0].size / 8 entries). */
+struct chan_accept {
+	uint32_t sock, gen;
+};
+
+/* ---- event queues ---- */
+/* A ring of socket ids per worker. An id is pushed when something about it changed; the receiver
+ * marks it seen, then reads the state itself. */
+struct chan_evq_a {
+	_Alignas(64) _Atomic uint32_t tail[CHAN_MAX_WORKERS];
+	_Atomic uint32_t overflow; /* [e] +1 when an id could not be pushed: look at all sockets */
+	uint32_t pad[15];
+	_Atomic uint32_t ring[]; /* n_workers * CHAN_EVQ_RING */
+};
+static inline size_t chan_evq_stride(uint32_t n_workers)
+{
+	return sizeof(struct chan_evq_a) + (size_t)n_workers * CHAN_EVQ_RING * 4;
+}
+struct chan_evq_b {
+	_Alignas(64) _Atomic uint32_t head[CHAN_MAX_WORKERS]; /* [a] under lock */
+	_Atomic uint32_t sleepers; /* threads that will sleep on the doorbell, or do */
+	_Atomic uint32_t arm_seq;  /* +1 before each sleep and after each drained doorbell */
+	_Atomic uint32_t lock;	   /* consumer's tid */
+	_Atomic uint32_t in_use;   /* 1: the engine may push here */
+	uint32_t pad[12];
+};
+_Static_assert(sizeof(struct chan_evq_b) == 128, "ABI");
+
+/* ---- calls: requests that need an answer ---- */
+enum chan_op {
+	CHAN_OP_NONE,
+	CHAN_OP_BIND,	 /* makes a socket; local, opts -> sock, gen, local (with the port chosen) */
+	CHAN_OP_LISTEN,	 /* sock; arg[0] = backlog. May be repeated. */
+	CHAN_OP_CONNECT, /* sock or CHAN_SOCK_NEW with local (port 0, any = choose), remote, opts ->
+			  * -EINPROGRESS or an error; on success sock, gen, local */
+	CHAN_OP_TX_GROW, /* sock; arg[0] = bytes wanted free, arg[1] = tx_tail now; caller holds tx_lock */
+	CHAN_OP_INFO,	 /* sock -> payload: struct tcp_info */
+	CHAN_OP_UNBIND,	 /* sock: drop it at once (undo of BIND), no held bit needed */
+};
+#define CHAN_SOCK_NEW UINT32_MAX
+struct chan_call_b {
+	_Alignas(64) _Atomic uint32_t seq; /* [a] number of this request; answered when reply.seq == seq */
+	_Atomic uint32_t waiting;	   /* 1: asleep on the reply's seq, wake by futex */
+	uint32_t op, proc;
+	uint32_t sock, gen;
+	uint32_t type, v6;
+	uint64_t arg[2];
+	struct endpoint local, remote;
+	struct chan_opts opts;
+	uint8_t pad[48];
+};
+_Static_assert(sizeof(struct chan_call_b) == 192, "ABI");
+struct chan_call_a {
+	_Alignas(64) _Atomic uint32_t seq;
+	int32_t result; /* 0 or -errno */
+	uint32_t sock, gen;
+	struct endpoint local;
+	uint32_t len; /* bytes of payload */
+	uint32_t pad[5];
+	uint8_t payload[256];
+};
+_Static_assert(sizeof(struct chan_call_a) == 320, "ABI");
+
+/* ---- A: per client, read-only for it ---- */
+struct chan_a {
+	uint32_t magic, version;
+	uint32_t client; /* number of the client, for messages */
+	uint32_t n_workers, max_socks, max_procs, max_evqs;
+	_Atomic uint32_t detached; /* [e] 1: the engine has thrown this client out; errno in err */
+	uint64_t off_call, off_sock, off_evq, size; /* of this extent */
+	uint8_t pad[16];
+};
+
+/* ---- B: per client, written by it ---- */
+/* Sockets that a worker must look at: three levels of 64. The application sets bottom to top, each
+ * time it changed tx_tail, rx_head (if wanted), flags, close_seq or opts; the engine clears top to
+ * bottom, so that no mark is lost (argument: chan/dirty.h). */
+struct chan_dirty {
+	_Alignas(64) _Atomic uint64_t top;
+	_Atomic uint64_t calls[CHAN_MAX_CALLS / 64]; /* bit: call slot has a request for this worker */
+	uint64_t pad[3];
+	_Atomic uint64_t mid[64];
+	_Atomic uint64_t low[64 * 64];
+};
+struct chan_b {
+	_Alignas(64) _Atomic uint64_t call_free[CHAN_MAX_CALLS / 64]; /* bit set: slot taken */
+	uint64_t pad[4];
+	struct chan_dirty dirty[]; /* n_workers; the other tables follow at the offsets below */
+};
+/* Sockets of which a process has at least one descriptor: one bitmap a process, bit = socket. Written
+ * by the process itself (and by its parent before the fork); read by the engine when the process ends
+ * or a close_seq moves. */
+struct chan_held {
+	_Atomic uint64_t word[CHAN_MAX_SOCKS / 64];
+};
+
+/* Offsets in B, from the geometry in A's header. */
+static inline size_t chan_b_off_held(uint32_t n_workers)
+{
+	return sizeof(struct chan_b) + (size_t)n_workers * sizeof(struct chan_dirty);
+}
+static inline size_t chan_b_off_call(uint32_t n_workers)
+{
+	return chan_b_off_held(n_workers) + (size_t)CHAN_MAX_PROCS * sizeof(struct chan_held);
+}
+static inline size_t chan_b_off_evq(uint32_t n_workers)
+{
+	return chan_b_off_call(n_workers) + (size_t)CHAN_MAX_CALLS * sizeof(struct chan_call_b);
+}
+static inline size_t chan_b_off_sock(uint32_t n_workers)
+{
+	return chan_b_off_evq(n_workers) + (size_t)CHAN_MAX_EVQS * sizeof(struct chan_evq_b);
+}
+static inline size_t chan_b_size(uint32_t n_workers)
+{
+	return chan_b_off_sock(n_workers) + (size_t)CHAN_MAX_SOCKS * sizeof(struct chan_sock_b);
+}
+
+/* ---- messages on the engine's unix socket (SOCK_SEQPACKET, path-named) ---- */
+enum chan_msg_type {
+	CHAN_MSG_HELLO = 1, /* app: version, netns inode; engine: CHAN_MSG_WELCOME or CHAN_MSG_REFUSED */
+	CHAN_MSG_WELCOME,   /* fds: extent E, A, B, then one eventfd per worker */
+	CHAN_MSG_REFUSED,   /* err, text */
+	CHAN_MSG_EXTENT,    /* app: number; engine: the same + fd, or err */
+	CHAN_MSG_EVQ_OPEN,  /* app: -; engine: number + fd (read end of the doorbell pipe), or err */
+	CHAN_MSG_EVQ_CLOSE, /* app: number; no answer */
+	CHAN_MSG_TOKEN,	    /* app, before fork: -; engine: proc number + fd (a connected socket), or err */
+	CHAN_MSG_CHILD,	    /* child, on the token's socket, first thing after the fork; no answer */
+	CHAN_MSG_ADMIN,	    /* the tool: a command line in text; engine: text in ADMIN messages, empty = end */
+};
+struct chan_msg {
+	uint32_t type;
+	int32_t err;	  /* 0 or positive errno */
+	uint32_t version;
+	uint32_t number;  /* extent, event queue or process */
+	uint64_t netns;	  /* inode of /proc/self/ns/net */
+	uint64_t size;	  /* of the extent */
+	uint32_t kind;	  /* extent: 0 read-only, 1 read-write */
+	uint32_t len;	  /* bytes of text */
+	char text[2008];
+};
+_Static_assert(sizeof(struct chan_msg) == 2048, "ABI");

@@ -1,0 +1,43 @@
+/* A network interface seen from the stack: addresses, MTU, offloads, and the ops that move bursts.
+ * dpdk/port.c implements the ops over ethdev; netif_wrap.c stacks pcap and faults on any of them;
+ * tests implement them over arrays. One struct netif per port, shared by the workers, constant after
+ * start except through the control thread while the workers stand still. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "stack/base/ipaddr.h"
+#include "stack/wire/eth.h"
+
+struct rte_mbuf;
+struct netif;
+enum { NETIF_MAX = 8, NETIF_ADDRS = 8 };
+
+struct netif_addr {
+	struct ipaddr addr;
+	uint8_t plen; /* of the 128-bit form */
+};
+
+struct netif_ops {
+	/* At most n frames from `queue` into pkts; returns how many. The caller owns them. */
+	uint16_t (*rx_burst)(struct netif *nif, uint16_t queue, struct rte_mbuf **pkts, uint16_t n);
+	/* Hands over n frames; returns how many were taken (owned by the driver); the rest stays the
+	 * caller's. */
+	uint16_t (*tx_burst)(struct netif *nif, uint16_t queue, struct rte_mbuf **pkts, uint16_t n);
+};
+
+struct netif {
+	const struct netif_ops *ops;
+	void *priv;
+	char name[32];
+	uint8_t mac[6];
+	uint16_t index;	    /* into host's table */
+	uint16_t mtu;	    /* IP bytes in a frame */
+	uint16_t n_queues;
+	bool rx_csum;	    /* port verifies IP and TCP/UDP checksums (ol_flags say so per packet) */
+	bool tx_csum_ip, tx_csum_l4;
+	bool rss;	    /* port spreads by a hash that we know; else software steering */
+	uint32_t tso_bytes; /* 0: no segmentation offload */
+	uint16_t n_addrs;
+	struct netif_addr addr[NETIF_ADDRS];
+};

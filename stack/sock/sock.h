@@ -1,0 +1,90 @@
+/* The engine's side of application sockets: glue between the TCP core and the shared memory.
+ * Everything here runs on the socket's home data thread, except where it says control. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "stack/base/list.h"
+#include "stack/chan/layout.h"
+#include "stack/tcp/tcp.h"
+
+/* One data thread's sockets of all clients. Owned by that data thread. */
+struct sock_env {
+	struct tcp_env tcp; /* tcp.host points back to this sock_env */
+	uint32_t worker;    /* our number */
+	uint32_t n_workers;
+	uint64_t now_ns;    /* of this loop, set by the worker */
+	struct list clients; /* struct client_worker, of attached clients */
+	struct list closing; /* clients being taken down */
+	struct ports *ports; /* shared by the workers */
+	const struct sock_host *host;
+	void *host_arg;
+	uint32_t n_socks;
+};
+
+struct sock_piece {
+	const void *p;
+	uint32_t len;
+};
+
+/* A message between data threads, and between them and the control thread. */
+enum sock_mail_type {
+	SOCK_MAIL_CLIENT_ADD,  /* control -> all: p = struct client; starts being polled */
+	SOCK_MAIL_CLIENT_DEL,  /* control -> all: close all of its sockets, answer CLIENT_GONE */
+	SOCK_MAIL_CLIENT_GONE, /* worker -> control: this worker has let go of p */
+	SOCK_MAIL_PROC_GONE,   /* control -> all: process a of client p ended */
+	SOCK_MAIL_LISTEN,      /* home -> others: serve this listener too (p), a = seq */
+	SOCK_MAIL_UNLISTEN,    /* home -> others */
+	SOCK_MAIL_LISTEN_ACK,  /* others -> home */
+	SOCK_MAIL_ACCEPTED,    /* worker -> home of listener p: connection of socket a/b is ready */
+	SOCK_MAIL_EXTENT_WANTED, /* worker -> control: client p runs out of payload memory, a = kind */
+	SOCK_MAIL_VIOLATION,   /* worker -> control: detach client p */
+	SOCK_MAIL_CALL,	       /* control -> worker: run fn(env, p) on the data thread (admin, snapshots) */
+};
+struct sock_mail {
+	uint32_t type, from;
+	void *p;
+	uint64_t a, b, c;
+	void (*fn)(struct sock_env *env, void *p);
+};
+
+/* What sock/ asks of the worker around it. */
+struct sock_host {
+	/* Builds and sends (or queues on the neighbour, or loops back) one TCP segment of seg->len payload
+	 * bytes; the bytes come in up to 8 pieces that lie in the send ring (copy them now). */
+	void (*tcp_output)(void *arg, const struct tcp_flow *flow, const struct tcp_seg *seg,
+			   const struct sock_piece *piece, unsigned n_pieces, uint8_t ttl, uint8_t tos);
+	/* MSS of the path, 0 when there is no route; source address to use when local is any. */
+	uint16_t (*path_mss)(void *arg, const struct ipaddr *remote);
+	bool (*source_addr)(void *arg, const struct ipaddr *remote, struct ipaddr *src);
+	/* Is addr one of the stack's own addresses (or loopback when claimed)? */
+	bool (*is_local)(void *arg, const struct ipaddr *addr);
+	/* The data thread that receives segments of this flow (RSS or software steering). */
+	uint32_t (*flow_worker)(void *arg, const struct tcp_flow *flow);
+	/* Sends a message to data thread `to` (handled there by sock_mail) or, to == UINT32_MAX, to the
+	 * control thread. Copies msg. False when the mailbox is full (the caller drops or retries). */
+	bool (*mail)(void *arg, uint32_t to, const struct sock_mail *msg);
+};
+
+/* 0 or -errno. tcp.key, tcp.rng, tcp.tso_bytes and the host_* members are filled by the caller. */
+int sock_env_init(struct sock_env *env, uint64_t now_ns);
+void sock_env_fini(struct sock_env *env);
+/* Calls and dirty marks of all clients, bounded per client and round. True when there was work. */
+bool sock_poll(struct sock_env *env);
+/* After tcp_flush: makes everything that changed visible to the applications, one fence, then wakes
+ * those who sleep. */
+void sock_publish(struct sock_env *env);
+/* Is there work that a sleeping worker would miss? Asked between `sleeping = 1`, a fence and the
+ * sleep itself. */
+bool sock_has_work(const struct sock_env *env);
+/* A message that the worker received. */
+void sock_mail(struct sock_env *env, const struct sock_mail *msg);
+/* One line of `fastnet ss` per socket into out; returns bytes. Runs on the data thread. */
+struct sock_row {
+	struct endpoint local, remote;
+	uint32_t state; /* enum tcp_state */
+	uint32_t pid, rx_queue, tx_queue, backlog;
+	uint32_t client, sock;
+};
+/* At most n rows from position *cursor on (0 to begin); returns how many, *cursor advanced. */
+uint32_t sock_rows(struct sock_env *env, uint64_t *cursor, struct sock_row *rows, uint32_t n);

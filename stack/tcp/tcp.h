@@ -1,0 +1,163 @@
+/* The door of the TCP core: everything that sock/, worker/ and the tests call, and the few things
+ * that the core asks of its surroundings (struct tcp_ops).
+ *
+ * The core is pure: no clock, no rand, no DPDK, no shared memory, no allocation. Time and the host's
+ * services come as arguments and in struct tcp_env. One env belongs to one data thread.
+ *
+ * Stream positions are uint32_t modulo 2^32: position 0 is the first byte after the SYN, so
+ * seq = iss + 1 + pos on the send side and irs + 1 + pos on the receive side. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "stack/base/ipaddr.h"
+#include "stack/base/list.h"
+#include "stack/base/rng.h"
+#include "stack/base/wheel.h"
+#include "stack/wire/tcp.h"
+
+struct tcp_env;
+struct tcp_conn;
+struct tcp_listener;
+
+/* Both ends of a segment or a connection, seen from us. */
+struct tcp_flow {
+	struct endpoint local, remote;
+};
+
+/* What the core asks of its surroundings. All are called on the data thread, never re-enter the
+ * core, and never fail by aborting. */
+struct tcp_ops {
+	/* Sends one segment (ports are in seg). c is NULL for replies without a connection (RST,
+	 * TIME-WAIT ACKs, SYN-ACKs of the SYN queue). Payload: seg->len bytes from position tx_pos of
+	 * c's send stream; seg->len may exceed the MSS only up to env->tso_bytes. A frame that can't be
+	 * sent is simply lost. */
+	void (*output)(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
+		       struct tcp_conn *c, uint32_t tx_pos);
+	/* Stores len received bytes at position pos (in or out of order, inside the advertised window)
+	 * of c's receive stream. 0, or -ENOMEM: the segment is dropped and counted. */
+	int (*rx_write)(struct tcp_env *env, struct tcp_conn *c, uint32_t pos, const void *p,
+			uint32_t len);
+	/* The three-way handshake of a passive open is complete and the accept queue of l has room:
+	 * gives a zeroed tcp_conn (inside the host's own object) with the host's fields set, or NULL
+	 * (no memory: the ACK is ignored, the peer will retransmit). */
+	struct tcp_conn *(*conn_new)(struct tcp_env *env, struct tcp_listener *l,
+				     const struct tcp_flow *flow);
+	/* c, from conn_new, is ESTABLISHED and may be queued to accept(). */
+	void (*accepted)(struct tcp_env *env, struct tcp_listener *l, struct tcp_conn *c);
+	/* The core has forgotten c: no table, timer or list holds it, no call may name it again. Only
+	 * after tcp_close() or tcp_abort(): the host may free the memory. */
+	void (*released)(struct tcp_env *env, struct tcp_conn *c);
+	/* MSS that the path to flow->remote carries (MTU - IP header - 20), 0 when there is no route. */
+	uint16_t (*path_mss)(struct tcp_env *env, const struct tcp_flow *flow);
+};
+
+/* What changed on a connection since the host last looked (c->events). */
+enum tcp_event {
+	TCPE_READABLE = 1 << 0,	   /* rcv position advanced */
+	TCPE_WRITABLE = 1 << 1,	   /* snd_una position advanced */
+	TCPE_CONNECTED = 1 << 2,   /* active open done */
+	TCPE_FIN = 1 << 3,	   /* peer's FIN is in order: EOF after the data */
+	TCPE_ERROR = 1 << 4,	   /* c->error says which (positive errno) */
+	TCPE_CLOSED = 1 << 5,	   /* state is CLOSED (or TIME-WAIT): nothing more can happen */
+	TCPE_SENT_FIN_ACKED = 1 << 6, /* our FIN is acknowledged (lingering close) */
+	TCPE_SOFT_ERROR = 1 << 7,  /* c->soft_error: ICMP told us, the connection goes on */
+};
+
+/* Per data thread. The host fills the upper part before tcp_env_init(). */
+struct tcp_env {
+	const struct tcp_ops *ops;
+	void *host;		  /* the host's own */
+	struct siphash_key key;	  /* ISN, table hash */
+	struct rng *rng;
+	uint32_t tso_bytes;	  /* 0: no segmentation offload, else most payload bytes an output takes */
+	uint32_t max_conns;	  /* sizes the tables */
+	uint32_t max_timewait;	  /* records */
+	uint32_t max_synq;	  /* half-open connections of all listeners */
+	/* the core's from here on */
+	struct wheel wheel;
+	struct list touched;	  /* conns with events, by touch_link: the host drains it */
+	struct list pending;	  /* conns with something to send at the next flush */
+	struct tcp_table *table;
+	struct tcp_challenge { uint64_t window_ns; uint32_t left; } challenge;
+	uint32_t n_conns, n_synq, n_timewait;
+};
+
+/* 0 or -ENOMEM. The only allocation of the core is here: tables and record pools. */
+int tcp_env_init(struct tcp_env *env, uint64_t now_ns);
+/* Asserts (CHECK) that no connection and listener is left, drops TIME-WAIT and SYN records. */
+void tcp_env_fini(struct tcp_env *env);
+
+/* A listening endpoint. addr may be any (v4-mapped any or ::, which serves v4 too unless v6only). */
+struct tcp_listener {
+	struct endpoint local;
+	bool v6only;
+	bool reuseport;		 /* several listeners on one endpoint share by flow hash */
+	uint32_t backlog;	 /* as Linux: a new SYN is dropped when n_acceptq > backlog */
+	uint32_t n_acceptq;	 /* kept by the host: established, not yet taken by accept() */
+	uint32_t n_synq;	 /* the core's */
+	struct tcp_sockopts *opts; /* inherited by accepted connections */
+	struct list link;	 /* table */
+	void *host;
+};
+/* 0 or -EADDRINUSE. */
+int tcp_listen(struct tcp_env *env, struct tcp_listener *l);
+/* Half-open connections of l are dropped silently (Linux resets them when their ACK arrives). */
+void tcp_unlisten(struct tcp_env *env, struct tcp_listener *l);
+/* Is there a listener that a SYN to `local` would reach? */
+bool tcp_has_listener(struct tcp_env *env, const struct endpoint *local);
+
+/* Options of the application. Zeroed memory is Linux's default except rcvbuf, sndbuf (bytes that
+ * the application may have queued) that the host always sets. */
+struct tcp_sockopts {
+	uint32_t rcvbuf, sndbuf;     /* bytes; rcvbuf bounds the advertised window */
+	bool nodelay, cork, keepalive, quickack;
+	uint16_t user_mss;	     /* TCP_MAXSEG, 0 = none */
+	uint32_t keepidle_s, keepintvl_s, keepcnt; /* 0 = 7200, 75, 9 */
+	uint32_t user_timeout_ms;    /* 0 = default */
+	uint32_t syncnt;	     /* 0 = 6 */
+	int32_t linger2_s;	     /* FIN-WAIT-2 life of an orphan, 0 = 60, < 0 = none */
+	uint8_t ttl, tos;	     /* 0 = default */
+	uint8_t cc;		     /* index into the table of controllers, 0 = default */
+};
+
+/* Active open. c is zeroed by the host except opts; the 4-tuple must be free (tcp_tuple_in_use).
+ * 0, -EADDRNOTAVAIL (tuple in use), -ENETUNREACH (no route). The SYN leaves at the next flush. */
+int tcp_connect(struct tcp_env *env, struct tcp_conn *c, const struct tcp_flow *flow, uint64_t now_ns);
+/* True while a connection, half-open record or TIME-WAIT record that may not be reused holds it. */
+bool tcp_tuple_in_use(struct tcp_env *env, const struct tcp_flow *flow, uint64_t now_ns);
+
+/* The application has written up to stream position tail (monotone, checked by the host against the
+ * buffer size). Sending happens at the next flush. push: no more data follows at once. */
+void tcp_app_wrote(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, uint64_t now_ns);
+/* The application has read up to stream position head; may cause a window update. */
+void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64_t now_ns);
+/* Half close: a FIN follows the last byte written. */
+void tcp_shutdown(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* The application is gone. Unread data: RST (RFC 2525 2.17); else FIN and an orphan that ends by
+ * itself. ops->released() is called, now or later. */
+void tcp_close(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* RST at once; ops->released() is called before it returns. */
+void tcp_abort(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* Options changed (nodelay set: send what waits; keepalive: arm ...). */
+void tcp_opts_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+
+/* One segment from the wire or from loopback: flow.local is its destination. payload has seg->len
+ * bytes. Checksums are checked by the caller. */
+void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
+	       const void *payload, uint64_t now_ns);
+/* ICMP error about a segment that we sent: err is a positive errno (EHOSTUNREACH, ECONNREFUSED,
+ * EMSGSIZE with mtu ...), hard says whether RFC 1122 lets it end a connection in SYN-SENT. */
+void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq, int err, bool hard,
+		    uint32_t mtu, uint64_t now_ns);
+/* Timers due at now_ns. */
+void tcp_advance(struct tcp_env *env, uint64_t now_ns);
+/* Sends what input, application and timers made ready: once per burst. */
+void tcp_flush(struct tcp_env *env, uint64_t now_ns);
+/* When tcp_advance must be called next; UINT64_MAX: no timer. */
+static inline uint64_t tcp_next_ns(const struct tcp_env *env) { return wheel_next_ns(&env->wheel); }
+
+/* For getsockopt(TCP_INFO), `fastnet ss` and tests; laid out as linux/tcp.h's struct tcp_info. */
+struct tcp_info;
+void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct tcp_info *ti,
+		   uint64_t now_ns);

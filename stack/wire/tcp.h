@@ -1,0 +1,68 @@
+/* TCP header <-> struct tcp_seg (host order, options decoded), RFC 9293 3.1, 7323, 2018.
+ * Everything past this file handles struct tcp_seg only. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "stack/base/be.h"
+#include "stack/base/seq.h"
+
+struct tcp_hdr {
+	be16 sport, dport;
+	be32 seq, ack;
+	uint8_t off; /* data offset in the upper four bits, in 32-bit words */
+	uint8_t flags;
+	be16 wnd, csum, urg;
+};
+_Static_assert(sizeof(struct tcp_hdr) == 20, "RFC 9293 3.1");
+
+enum {
+	TCPF_FIN = 0x01,
+	TCPF_SYN = 0x02,
+	TCPF_RST = 0x04,
+	TCPF_PSH = 0x08,
+	TCPF_ACK = 0x10,
+	TCPF_URG = 0x20,
+	TCPF_ECE = 0x40,
+	TCPF_CWR = 0x80,
+};
+enum { TCPO_END, TCPO_NOP, TCPO_MSS, TCPO_WSCALE, TCPO_SACK_OK, TCPO_SACK, TCPO_TS = 8 };
+enum { TCP_HDR_MAX = 60, TCP_SACK_MAX = 4 };
+
+struct tcp_sack_block {
+	seq_t start, end;
+};
+
+/* One segment, without addresses. Zeroed memory is a valid start for a literal. */
+struct tcp_seg {
+	uint16_t sport, dport;
+	seq_t seq, ack;
+	uint8_t flags;	 /* TCPF_ */
+	uint8_t wscale;	 /* valid with has_wscale; as on the wire, 0..14 after parsing */
+	uint8_t n_sack;
+	bool has_mss : 1, has_wscale : 1, has_ts : 1, sack_ok : 1;
+	uint16_t wnd; /* as on the wire, not scaled */
+	uint16_t urg;
+	uint16_t mss;
+	uint32_t tsval, tsecr;
+	uint32_t len; /* payload bytes */
+	struct tcp_sack_block sack[TCP_SACK_MAX];
+};
+
+/* Sequence space a segment takes: payload, SYN and FIN (RFC 9293 3.4). */
+static inline uint32_t tcp_seg_space(const struct tcp_seg *s)
+{
+	return s->len + !!(s->flags & TCPF_SYN) + !!(s->flags & TCPF_FIN);
+}
+
+/* Parses the TCP header at p with n bytes left in the packet (header and payload). Returns the
+ * header length (the payload follows) or -EINVAL (short, data offset wrong, illegal option length:
+ * RFC 9293 MUST-7). Does not check the checksum. */
+int tcp_seg_parse(struct tcp_seg *s, const void *p, uint32_t n);
+/* Header length that tcp_seg_emit will write, 20..60. */
+uint32_t tcp_seg_hdr_len(const struct tcp_seg *s);
+/* Writes header and options at p (room for TCP_HDR_MAX bytes), checksum field zero; returns the
+ * length. Option layout: MSS, SACK-permitted + timestamps, window scale, SACK blocks, padded by NOP. */
+uint32_t tcp_seg_emit(const struct tcp_seg *s, void *p);
+/* tcpdump-like text of the segment into buf: "S. 1:1(0) ack 2 win 65535 <mss 1460,...>". */
+int tcp_seg_show(const struct tcp_seg *s, char *buf, int size);

@@ -1,0 +1,70 @@
+/* One data thread: bursts of mbufs in and out, sockets, timers, sleep. No EAL, no port set-up. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "stack/base/stats.h"
+#include "stack/base/trace.h"
+#include "stack/net/netif.h"
+#include "stack/sock/sock.h"
+
+struct rte_mempool;
+struct rte_ring;
+struct route_table;
+struct neigh_table;
+struct ip4_reass;
+
+enum worker_poll_mode { WORKER_POLL_ADAPTIVE, WORKER_POLL_BUSY, WORKER_POLL_SLEEP };
+
+/* What host/ decides before worker_init(); constant afterwards. */
+struct worker_conf {
+	uint32_t number, n_workers;
+	int cpu;		/* -1: not pinned */
+	enum worker_poll_mode poll;
+	uint32_t spin_us;	/* longest spin before sleeping in adaptive mode */
+	struct rte_mempool *mbufs;
+	struct netif **netif;
+	uint32_t n_netif;
+	const struct route_table *routes;
+	struct chan_engine *engine;	/* E, writable */
+	struct ports *ports;
+	bool loopback;			/* 127/8 belongs to the stack */
+	uint32_t max_conns;
+	uint64_t seed;
+};
+
+struct worker {			/* [w] this worker only  [c] control  [a] atomic  [k] constant after start */
+	struct worker_conf conf;	/* [k] */
+	uint64_t now_ns;		/* [w] read once per loop */
+	struct sock_env sock;		/* [w] */
+	struct neigh_table *neigh;	/* [w] each worker has its own copy of the neighbour cache */
+	struct ip4_reass *reass;	/* [w] */
+	struct rte_ring *mailbox;	/* [a] struct sock_mail * from others, multi-producer */
+	struct rte_ring *steered;	/* [a] mbufs whose flow is ours, received by another worker */
+	int epfd;			/* [k] what the worker sleeps on: client eventfds, port fds, wake_fd */
+	int wake_fd;			/* [k] eventfd: mail, steered packets, stop */
+	_Atomic uint32_t stop;		/* [a] */
+	struct stats stats;		/* [w], read by control without a lock */
+	struct trace_ring *trace;	/* [w] */
+	struct worker_tx *tx;		/* [w] frames of this loop, per netif */
+};
+
+/* 0 or -errno with one log line. Runs before the thread starts. */
+int worker_init(struct worker *w, const struct worker_conf *conf);
+void worker_fini(struct worker *w);
+/* The thread's body; returns when stop is set. */
+void worker_run(struct worker *w);
+/* One loop on the time now_ns without sleeping: rx, mail, calls, timers, output, events. True when
+ * there was anything to do. For worker_run and tests. */
+bool worker_poll(struct worker *w, uint64_t now_ns);
+/* From any thread: queue msg (copied) for w and wake it. False when the mailbox is full. */
+bool worker_mail(struct worker *w, const struct sock_mail *msg);
+/* All workers of the engine, set by host/ before they start (steering, mail). */
+struct worker_set {
+	uint32_t n;
+	struct worker *w[CHAN_MAX_WORKERS];
+	/* Mail to the control thread; called on data threads. */
+	bool (*control_mail)(const struct sock_mail *msg);
+};
+extern struct worker_set worker_set;
