@@ -1,5 +1,6 @@
 /* Timing wheel: arm, disarm, advance, next deadline. Owned by one thread; never reads a clock.
- * Resolution is WHEEL_TICK_NS; a timer never fires early. */
+ * A timer never fires early, and never later than the first pop at or after its due time; timers
+ * due within one tick (WHEEL_TICK_NS) of each other come in any order. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdbool.h>
@@ -7,12 +8,13 @@
 #include "stack/base/list.h"
 
 enum { WHEEL_TICK_SHIFT = 14, WHEEL_BITS = 6, WHEEL_SLOTS = 1 << WHEEL_BITS, WHEEL_LEVELS = 6 };
+enum { WHEEL_READY = WHEEL_LEVELS * WHEEL_SLOTS };
 #define WHEEL_TICK_NS (1ull << WHEEL_TICK_SHIFT) /* 16.4 us */
 
 struct wheel_timer {
 	struct list link; /* self-linked when not armed */
 	uint64_t due_ns;
-	uint16_t slot; /* level * WHEEL_SLOTS + index, for the occupancy bits */
+	uint16_t slot; /* level * WHEEL_SLOTS + index, for the occupancy bits; WHEEL_READY */
 	uint8_t armed;
 	uint8_t kind; /* the owner's: what to do when it fires */
 };
@@ -21,6 +23,8 @@ struct wheel {
 	uint64_t tick;			/* time already advanced to, in ticks */
 	uint64_t occupied[WHEEL_LEVELS];	/* bit set: slot not empty */
 	struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
+	struct list ready;		/* found due, not yet popped */
+	uint64_t scan_ns;		/* no timer in the current tick's slot is due before this */
 	uint32_t armed;			/* timers on the wheel, for leak checks */
 };
 
