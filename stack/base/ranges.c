@@ -23,7 +23,8 @@ static uint32_t first_ending_after(const struct ranges *s, uint32_t pos)
 static void replace(struct ranges *s, uint32_t i, uint32_t j, const struct range *with, uint32_t k)
 {
 	memmove(&s->r[i + k], &s->r[j], (s->n - j) * sizeof(s->r[0]));
-	memcpy(&s->r[i], with, k * sizeof(s->r[0]));
+	if (k)
+		memcpy(&s->r[i], with, k * sizeof(s->r[0]));
 	s->n = s->n - (j - i) + k;
 }
 

@@ -1,0 +1,75 @@
+/* Parses and writes IPv4 headers. Fragments, routes and options are not its business. */
+// SPDX-License-Identifier: MIT
+#include "stack/wire/ip4.h"
+#include <errno.h>
+#include <stddef.h>
+#include "stack/base/checksum.h"
+
+_Static_assert(offsetof(struct ip4_hdr, ttl) == 8, "RFC 791 3.1");
+_Static_assert(offsetof(struct ip4_hdr, src) == 12, "RFC 791 3.1");
+
+enum { FRAG_DF = 0x4000, FRAG_MF = 0x2000, FRAG_OFF = 0x1fff };
+
+int ip4_parse_quoted(struct ip4 *h, const void *p, uint32_t n)
+{
+	const uint8_t *b = p;
+
+	if (n < IP4_HDR_MIN || b[0] >> 4 != 4)
+		return -EINVAL;
+	uint8_t hdr_len = (b[0] & 0xf) * 4;
+	uint16_t total_len = load_be16(b + 2);
+	if (hdr_len < IP4_HDR_MIN || hdr_len > n || total_len < hdr_len)
+		return -EINVAL;
+	uint16_t frag = load_be16(b + 6);
+	*h = (struct ip4){
+		.src = load_be32(b + 12),
+		.dst = load_be32(b + 16),
+		.proto = b[9],
+		.ttl = b[8],
+		.tos = b[1],
+		.hdr_len = hdr_len,
+		.total_len = total_len,
+		.id = load_be16(b + 4),
+		.frag_off = (uint16_t)((frag & FRAG_OFF) * 8),
+		.more_frags = frag & FRAG_MF,
+		.dont_frag = frag & FRAG_DF,
+	};
+	return hdr_len;
+}
+
+int ip4_parse(struct ip4 *h, const void *p, uint32_t n)
+{
+	struct ip4 r;
+	int hdr_len = ip4_parse_quoted(&r, p, n);
+
+	if (hdr_len < 0 || r.total_len > n)
+		return -EINVAL;
+	*h = r;
+	return hdr_len;
+}
+
+bool ip4_csum_ok(const void *p, uint32_t hdr_len)
+{
+	return csum_fold(csum_add(0, p, hdr_len)) == 0;
+}
+
+uint32_t ip4_emit(const struct ip4 *h, void *p, enum ip4_csum csum)
+{
+	struct ip4_hdr w = {
+		.ver_ihl = 4 << 4 | IP4_HDR_MIN / 4,
+		.tos = h->tos,
+		.total_len = be16_of(h->total_len),
+		.id = be16_of(h->id),
+		.frag = be16_of((uint16_t)(h->frag_off / 8 | (h->dont_frag ? FRAG_DF : 0) |
+					   (h->more_frags ? FRAG_MF : 0))),
+		.ttl = h->ttl,
+		.proto = h->proto,
+		.src = be32_of(h->src),
+		.dst = be32_of(h->dst),
+	};
+
+	if (csum == IP4_CSUM_FILL)
+		w.csum.raw = csum_fold(csum_add(0, &w, sizeof(w)));
+	memcpy(p, &w, sizeof(w));
+	return IP4_HDR_MIN;
+}
