@@ -1,0 +1,158 @@
+/* One connection: the transmission control block of RFC 9293 3.3.1 in the groups of that section,
+ * the fields of the fast path first.
+ *
+ * All fields belong to the core except where "[h]" says that the host (stack/sock) sets them. The
+ * host zeroes the struct, sets id and opts, and hands it to tcp_connect() or returns it from
+ * ops->conn_new(); it may read everything and clears `events`. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "stack/base/ranges.h"
+#include "stack/tcp/tcp.h"
+#include "stack/tcp/tcp_rtt.h"
+#include "stack/tcp/tcp_state.h"
+
+struct tcp_cc_ops;
+
+/* What sits in the 4-tuple table. The flow follows the node at once in all three. */
+enum tcp_node_kind { TCPN_CONN, TCPN_SYN, TCPN_TIMEWAIT };
+struct tcp_node {
+	struct tcp_node *next, **pprev; /* pprev NULL: in no bucket */
+	uint32_t hash;
+	uint8_t kind;
+};
+
+/* Deadlines of a connection; one wheel_timer serves the earliest (tcp_timer.c). */
+enum tcp_deadline {
+	TCPD_RTX,     /* retransmission, or persist when c->persist */
+	TCPD_DELACK,
+	TCPD_KEEP,    /* keepalive */
+	TCPD_COUNT
+};
+/* Kinds of wheel_timer in the core (wheel_timer.kind). */
+enum tcp_timer_kind { TCPT_CONN = 1, TCPT_SYN, TCPT_TIMEWAIT };
+
+/* Where loss recovery stands (tcp_recovery.c). */
+enum tcp_recovery { TCPR_OPEN, TCPR_FAST, TCPR_LOSS };
+
+struct tcp_conn {
+	struct tcp_node node;
+	struct tcp_flow flow;	 /* must follow node, see tcp_node_flow() */
+	enum tcp_state state;	 /* written by tcp_set_state() only */
+
+	/* Send sequence space. iss <= snd_una <= snd_ptr <= snd_nxt; FIN takes the place after the
+	 * data. seq = iss + 1 + position. */
+	seq_t snd_una;		 /* oldest unacknowledged */
+	seq_t snd_nxt;		 /* RFC's SND.NXT: behind everything ever sent */
+	seq_t snd_ptr;		 /* sent next: snd_nxt, or behind it while a timeout is repaired */
+	uint32_t snd_wnd;	 /* bytes, scaled */
+	uint32_t cwnd, ssthresh; /* bytes */
+	seq_t snd_end;		 /* behind the last byte that the application has written */
+	/* Receive sequence space. seq = irs + 1 + position. */
+	seq_t rcv_nxt;
+	seq_t rcv_adv;		 /* right edge of the window we promised; never moves left */
+	seq_t rcv_acked;	 /* RFC 7323's Last.ACK.sent */
+	uint32_t rx_head;	 /* position up to which the application has read */
+	uint32_t ts_recent;
+	uint16_t mss;		 /* payload of a full segment, options already taken off */
+	uint16_t rcv_mss;	 /* full segment of the peer, estimated */
+	uint16_t snd_wnd_raw;	 /* window field as last received: header prediction */
+	uint8_t snd_wscale, rcv_wscale;
+	uint8_t recovery;	 /* enum tcp_recovery */
+	uint8_t dupacks;
+	uint8_t quick;		 /* segments still acknowledged at once */
+	uint8_t retries;	 /* SYNs repeated, or zero-window probes without an answer */
+	uint8_t keep_probes;	 /* keepalive probes without an answer */
+
+	bool ts_ok : 1;		 /* both sides sent the option */
+	bool ack_now : 1;	 /* an ACK leaves at the next flush */
+	bool ack_delayed : 1;	 /* an ACK is owed */
+	bool pingpong : 1;	 /* the application answers what it receives: ACKs ride on data */
+	bool persist : 1;	 /* TCPD_RTX is the persist timer */
+	bool syn_acked : 1, syn_rcvd : 1;
+	bool fin_queued : 1;	 /* the FIN stands at snd_end */
+	bool fin_sent : 1, fin_acked : 1;
+	bool fin_seen : 1;	 /* peer's FIN arrived, at fin_seq, perhaps out of order */
+	bool fin_rcvd : 1;	 /* ... and is in order: rcv_nxt is behind it */
+	bool orphan : 1;	 /* the application has closed */
+	bool cwnd_limited : 1;	 /* cwnd stopped the last output: it may grow */
+	bool rtt_timing : 1;	 /* rtt_seq and rtt_start_ns measure one segment */
+	bool push : 1;		 /* override of Nagle, cork and sender SWS avoidance, once */
+	bool sack_ok : 1;	 /* not negotiated yet */
+	bool counted : 1;	 /* in env->n_conns */
+
+	uint32_t events;	 /* enum tcp_event, since the host looked; [h] clears */
+	struct list touch_link;	 /* env->touched while events != 0 */
+	struct list pend_link;	 /* env->pending */
+
+	uint64_t deadline_ns[TCPD_COUNT]; /* 0 = off */
+	struct wheel_timer timer;	  /* due at or before the earliest deadline */
+
+	struct tcp_rtt rtt;
+	seq_t rtt_seq;		 /* acknowledged when an ACK is beyond it */
+	uint64_t rtt_start_ns;
+	uint64_t last_rx_ns;	 /* any acceptable segment: keepalive */
+	uint64_t last_rx_data_ns;
+	uint64_t last_tx_ns;	 /* data sent: idle restart (RFC 5681 4.1) */
+	uint64_t ts_recent_ns;	 /* when ts_recent was set (PAWS: outdated after 24 days) */
+	uint64_t stall_ns;	 /* first retransmission or probe of what is unanswered now, 0 = none */
+	uint64_t oow_ack_ns;	 /* last ACK answering an unacceptable pure ACK */
+	uint32_t ts_offset;	 /* added to the millisecond clock in TSval */
+	seq_t snd_wl1, snd_wl2;	 /* segment that last updated the window */
+	uint32_t max_snd_wnd;	 /* largest window seen */
+	seq_t snd_sml;		 /* end of the last small segment sent (Minshall's Nagle) */
+	seq_t recover;		 /* RFC 6582 */
+	seq_t iss, irs;
+	seq_t fin_seq;		 /* valid with fin_seen */
+	const struct tcp_cc_ops *cc;
+	union {
+		uint64_t words[8];
+		struct { uint32_t acked; } reno; /* bytes counted towards the next increase */
+	} cc_state;
+
+	int error;		 /* positive errno, with TCPE_ERROR; the connection is CLOSED */
+	int soft_error;		 /* positive errno, told by ICMP; [h] may clear */
+	uint32_t id;		 /* [h] names the connection in the trace */
+	struct tcp_listener *listener; /* of a passive open; [h] clears when the listener goes */
+	struct tcp_sockopts opts;      /* [h] then tcp_opts_changed() */
+	uint16_t peer_mss;	 /* as received, 536 if not */
+	uint32_t path_mss;	 /* as last told */
+
+	uint64_t tx_bytes, rx_bytes;	  /* acknowledged by the peer, received in order */
+	uint32_t tx_segs, rx_segs, rtx_segs, rtx_total_bytes;
+
+	struct ranges reass;	 /* stream positions received beyond rcv_nxt */
+};
+
+static inline const struct tcp_flow *tcp_node_flow(const struct tcp_node *n)
+{
+	return (const struct tcp_flow *)(n + 1);
+}
+_Static_assert(offsetof(struct tcp_conn, flow) == sizeof(struct tcp_node), "tcp_node_flow()");
+
+/* Stream position up to which received data is in order. */
+static inline uint32_t tcp_rx_tail(const struct tcp_conn *c)
+{
+	return c->rcv_nxt.v - c->irs.v - c->syn_rcvd - c->fin_rcvd;
+}
+/* Highest position received, including out of order. */
+static inline uint32_t tcp_rx_max(const struct tcp_conn *c)
+{
+	return ranges_empty(&c->reass) ? tcp_rx_tail(c) : c->reass.r[c->reass.n - 1].end;
+}
+/* Position acknowledged by the peer. */
+static inline uint32_t tcp_tx_una(const struct tcp_conn *c)
+{
+	return c->snd_una.v - c->iss.v - c->syn_acked - c->fin_acked;
+}
+/* The peer's FIN is in order: EOF follows the data. */
+static inline bool tcp_rx_fin(const struct tcp_conn *c) { return c->fin_rcvd; }
+/* ESTABLISHED or CLOSE-WAIT and not shut down. */
+static inline bool tcp_may_send(const struct tcp_conn *c)
+{
+	return (c->state == TCPS_ESTABLISHED || c->state == TCPS_CLOSE_WAIT) && !c->fin_queued;
+}
+/* Nothing more can happen to it (the TIME-WAIT record, if any, is not the connection). */
+static inline bool tcp_is_closed(const struct tcp_conn *c)
+{
+	return c->state == TCPS_CLOSED || c->state == TCPS_TIME_WAIT;
+}
