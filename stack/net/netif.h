@@ -24,6 +24,12 @@ struct netif_ops {
 	/* Hands over n frames; returns how many were taken (owned by the driver); the rest stays the
 	 * caller's. */
 	uint16_t (*tx_burst)(struct netif *nif, uint16_t queue, struct rte_mbuf **pkts, uint16_t n);
+	/* Descriptors that are readable (level-triggered) while frames wait on `queue`: at most max into
+	 * fds, returns how many. 0, or NULL here: the port can't be slept on, only polled now and then. */
+	int (*rx_fds)(struct netif *nif, uint16_t queue, int *fds, int max);
+	/* on: called before the last look at the queue that precedes a sleep; off: after waking (takes
+	 * back a pending event). NULL: not needed. */
+	void (*rx_arm)(struct netif *nif, uint16_t queue, bool on);
 };
 
 struct netif {
