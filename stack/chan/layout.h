@@ -268,6 +268,19 @@ struct chan_held {
 	_Atomic uint64_t word[CHAN_MAX_SOCKS / 64];
 };
 
+/* What a process tells about itself, for `fastnet explain` and `fastnet ss`: names and counters, of
+ * no consequence to the engine. Indexed by process number. */
+enum { CHAN_REASON_MAX = 64 };
+struct chan_proc_b {
+	_Alignas(64) _Atomic uint32_t pid; /* [a] 0: free */
+	uint32_t pad0;
+	char name[16];		      /* [a] as /proc/self/comm */
+	_Atomic uint64_t on_stack;    /* [a] sockets that went to the stack so far */
+	uint64_t pad[4];
+	_Atomic uint64_t reason[CHAN_REASON_MAX]; /* [a] sockets left to the kernel, chan/reasons.h */
+};
+_Static_assert(sizeof(struct chan_proc_b) == 576, "ABI");
+
 /* Offsets in B, from the geometry in A's header. */
 static inline size_t chan_b_off_held(uint32_t n_workers)
 {
@@ -285,9 +298,13 @@ static inline size_t chan_b_off_sock(uint32_t n_workers)
 {
 	return chan_b_off_evq(n_workers) + (size_t)CHAN_MAX_EVQS * sizeof(struct chan_evq_b);
 }
-static inline size_t chan_b_size(uint32_t n_workers)
+static inline size_t chan_b_off_proc(uint32_t n_workers)
 {
 	return chan_b_off_sock(n_workers) + (size_t)CHAN_MAX_SOCKS * sizeof(struct chan_sock_b);
+}
+static inline size_t chan_b_size(uint32_t n_workers)
+{
+	return chan_b_off_proc(n_workers) + (size_t)CHAN_MAX_PROCS * sizeof(struct chan_proc_b);
 }
 
 /* ---- messages on the engine's unix socket (SOCK_SEQPACKET, path-named) ---- */
