@@ -134,7 +134,8 @@ static void cascade(struct wheel *w, unsigned level)
 /* Fills the ready list with the timers of the next tick that has any due. False: none until now. */
 static bool advance(struct wheel *w, uint64_t now_ns)
 {
-	uint64_t now_tick = now_ns >> WHEEL_TICK_SHIFT;
+	/* The wheel never turns back, also when threads read slightly different clocks. */
+	uint64_t now_tick = max_u64(now_ns >> WHEEL_TICK_SHIFT, w->tick);
 
 	while (list_empty(&w->ready)) {
 		unsigned level;
