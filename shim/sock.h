@@ -1,0 +1,127 @@
+/* A stream socket as the application sees it: undecided, then either on the stack (this object) or the
+ * kernel's (no object any more). One struct sock per process and socket; what processes share after a
+ * fork (flags, options, positions, locks) is in the engine's tables, a (read-only) and b.
+ *
+ * Life: socket() makes it undecided, its number a dup of the anchor. bind() to any address puts a kernel
+ * socket (the twin) at the number and reserves the port in the engine. listen() and connect() decide.
+ * Deciding for the kernel clears the table entries: late callers see mode SOCK_KERNEL and use libc. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <netinet/in.h>
+#include "shim/object.h"
+#include "stack/chan/layout.h"
+#include "stack/chan/reasons.h"
+
+struct chan_app;
+struct msghdr;
+struct epoll_item;
+
+enum sock_mode { SOCK_UNDECIDED, SOCK_STACK, SOCK_KERNEL };
+enum sock_flags {
+	SOCK_BOUND = 1 << 0,	 /* bind() has succeeded */
+	SOCK_TWIN = 1 << 1,	 /* a kernel socket sits at our numbers, not a dup of the anchor */
+	SOCK_LISTENING = 1 << 2,
+	SOCK_CONNECT_TAKEN = 1 << 3, /* the outcome of connect() has been told to the program */
+	SOCK_DEAD_TOLD = 1 << 4, /* the engine ended and the program has had its ECONNRESET */
+};
+
+struct sock {
+	struct object obj;
+	_Atomic uint32_t mode;	/* enum sock_mode; leaves SOCK_UNDECIDED once */
+	_Atomic uint32_t flags; /* enum sock_flags */
+	/* In the engine; app == NULL and id == CHAN_SOCK_NEW: it has none yet, then a and b point into
+	 * this struct, so that options and flags always live in b. */
+	struct chan_app *app;
+	uint32_t id, gen;
+	const struct chan_sock_a *a;
+	struct chan_sock_b *b;
+	_Atomic uint32_t lock;	/* bind, listen, connect: owner's tid */
+	uint16_t family;	/* AF_INET or AF_INET6, as the program asked */
+	uint16_t protocol;
+	int first_fd;		/* a number of it, for messages and twin look-ups: sock_fd() */
+	struct endpoint bound;	/* what bind() got; port 0: not bound */
+	struct endpoint peer;	/* destination of connect() */
+	uint64_t opt_set[2];	/* recorded options that the program has set: bits of sock_opt.c */
+	int32_t opt_val[96];
+	uint32_t dev_ino;	/* of the placeholder, unused by a twin */
+	/* epoll.c's: registrations of this socket in epoll sets of this process, under epoll.c's lock */
+	struct epoll_item *epoll_items;
+	struct chan_sock_a own_a;
+	struct chan_sock_b own_b;
+};
+extern struct object_pool sock_pool;
+
+/* The socket behind fd with a reference, NULL: not one of ours. Release with sock_put(). */
+struct sock *sock_get(int fd);
+static inline void sock_put(struct sock *s) { object_put(&s->obj); }
+static inline struct sock *sock_of(struct object *o) { return container_of(o, struct sock, obj); }
+
+static inline uint32_t sock_mode(const struct sock *s)
+{
+	return atomic_load_explicit(&s->mode, memory_order_acquire);
+}
+static inline bool sock_has(const struct sock *s, uint32_t flag)
+{
+	return atomic_load_explicit(&s->flags, memory_order_acquire) & flag;
+}
+static inline bool sock_is_nonblocking(const struct sock *s)
+{
+	return atomic_load_explicit(&s->b->file_flags, memory_order_relaxed) & O_NONBLOCK;
+}
+/* Has it been attached to the engine (id, app valid)? Such a socket can be subscribed. */
+static inline bool sock_is_attached(const struct sock *s) { return s->id != CHAN_SOCK_NEW; }
+/* The engine that served it is gone. */
+bool sock_is_dead(const struct sock *s);
+/* EPOLL* bits that hold now (IN OUT RDHUP PRI ERR HUP, RDNORM WRNORM), of the stack's half: a listener
+ * with SOCK_TWIN is readable also when the kernel says so for its number. Unattached sockets answer as Linux
+ * does (OUT | HUP). Does not set TX_WAIT: call sock_want_out() before sleeping for OUT. */
+uint32_t sock_readiness(const struct sock *s);
+/* Tells the engine that an event is wanted when the send buffer has room again. */
+void sock_want_out(struct sock *s);
+/* Some descriptor number of it in this process, -1: none left. */
+int sock_fd(const struct sock *s);
+
+/* ---- the calls; all return >= 0 or -errno. -ENOTSOCK... never by accident: SOCK_TO_KERNEL says that the
+ * socket is the kernel's by now and the caller must use libc with the same arguments. ---- */
+enum { SOCK_TO_KERNEL = -4095 };
+/* A new descriptor, or SOCK_TO_KERNEL. type carries SOCK_NONBLOCK and SOCK_CLOEXEC. */
+int sock_open(int domain, int type, int protocol);
+int sock_bind(struct sock *s, const struct sockaddr *addr, socklen_t len);
+int sock_listen(struct sock *s, int backlog);
+/* A new descriptor. */
+int sock_accept(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, int flags);
+int sock_connect(struct sock *s, const struct sockaddr *addr, socklen_t len);
+int sock_shutdown(struct sock *s, int how);
+int sock_getname(struct sock *s, struct sockaddr *addr, socklen_t *len);
+int sock_getpeer(struct sock *s, struct sockaddr *addr, socklen_t *len);
+int sock_getopt(struct sock *s, int level, int name, void *val, socklen_t *len);
+int sock_setopt(struct sock *s, int level, int name, const void *val, socklen_t len);
+int sock_ioctl(struct sock *s, int fd, unsigned long req, void *arg);
+/* F_GETFL and F_SETFL of the file (the other commands are the kernel's). */
+int sock_get_fl(struct sock *s);
+int sock_set_fl(struct sock *s, int fd, int fl);
+/* Decides an undecided socket for the kernel: replays options and bind, takes every number. */
+int sock_to_kernel(struct sock *s, enum chan_reason why);
+/* All undecided sockets of this process that another process is about to share (fork, SCM_RIGHTS). */
+void sock_settle_all(enum chan_reason why);
+/* Wakes everything that waits in this process for s (shutdown by another thread). */
+void sock_kick(struct sock *s);
+
+/* ---- bytes (sock_io.c) ---- */
+ssize_t sock_recv(struct sock *s, const struct iovec *iov, int n, int flags);
+ssize_t sock_recvmsg(struct sock *s, struct msghdr *msg, int flags);
+/* Raises SIGPIPE itself. */
+ssize_t sock_send(struct sock *s, const struct iovec *iov, int n, int flags);
+ssize_t sock_sendfile(struct sock *s, int in_fd, int64_t *offset, size_t count);
+/* Takes the pending error (SO_ERROR); 0: none. */
+int sock_take_error(struct sock *s);
+
+/* ---- told by sock.c to epoll.c (implemented there; all without sock locks held) ---- */
+/* s has got its place in the engine: sets that hold it subscribe now. */
+void epoll_sock_attached(struct sock *s);
+/* s went to the kernel, whose socket already sits at all its numbers: registrations become real ones. */
+void epoll_sock_to_kernel(struct sock *s);
+/* A kernel twin now sits at the numbers of s (bind to any address). */
+void epoll_sock_twin(struct sock *s);
+/* s is being released: registrations go. */
+void epoll_sock_released(struct sock *s);
