@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "stack/base/stats.h"
 #include "stack/base/trace.h"
+#include "stack/net/net.h"
 #include "stack/net/netif.h"
 #include "stack/sock/sock.h"
 
@@ -48,6 +49,12 @@ struct worker {			/* [w] this worker only  [c] control  [a] atomic  [k] constant
 	struct stats stats;		/* [w], read by control without a lock */
 	struct trace_ring *trace;	/* [w] */
 	struct worker_tx *tx;		/* [w] frames of this loop, per netif */
+	struct worker_loop *loop;	/* [w] segments to our own addresses */
+	struct worker_idle *idle;	/* [w] when to spin, when to sleep */
+	struct net_env net;		/* [w] */
+	struct rng rng;			/* [w] for sock.tcp */
+	struct chan_worker_e *shared;	/* [w] our line of E: sleeping, cpu */
+	uint8_t *scratch;		/* [w] a packet in several buffers is gathered here */
 };
 
 /* 0 or -errno with one log line. Runs before the thread starts. */
@@ -58,6 +65,22 @@ void worker_run(struct worker *w);
 /* One loop on the time now_ns without sleeping: rx, mail, calls, timers, output, events. True when
  * there was anything to do. For worker_run and tests. */
 bool worker_poll(struct worker *w, uint64_t now_ns);
+enum worker_fd {
+	WORKER_FD_PORT,	  /* readable while frames wait (level) */
+	WORKER_FD_CLIENT, /* an eventfd that is written, never read (edge) */
+};
+/* The worker wakes when fd becomes readable. Any thread, also while the worker runs. A port that has no
+ * such descriptor must be announced by worker_no_fd(): the worker then never sleeps longer than
+ * WORKER_NAP_US. 0 or -errno. */
+int worker_add_fd(struct worker *w, int fd, enum worker_fd kind);
+/* Must precede close(fd) when another process may hold a duplicate of fd. */
+void worker_del_fd(struct worker *w, int fd);
+enum { WORKER_NAP_US = 100 };
+void worker_no_fd(struct worker *w);
+/* Ends the sleep of w, if it sleeps. Any thread. */
+void worker_wake(struct worker *w);
+/* Sets stop and wakes. Any thread. */
+void worker_stop(struct worker *w);
 /* From any thread: queue msg (copied) for w and wake it. False when the mailbox is full. */
 bool worker_mail(struct worker *w, const struct sock_mail *msg);
 /* All workers of the engine, set by host/ before they start (steering, mail). */

@@ -1,0 +1,54 @@
+/* Routes: longest prefix first, next hop and source address. Built before the workers start (or while
+ * they stand still), read by all of them. Pure: no packets, no clock. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "stack/base/ipaddr.h"
+#include "stack/net/netif.h"
+
+enum { ROUTE_MAX = 64 };
+enum route_kind {
+	ROUTE_LOCAL = 1,     /* one of our own addresses (or 127/8 when claimed) */
+	ROUTE_ONLINK = 2,    /* next hop is the destination itself */
+	ROUTE_GATEWAY = 3,
+	ROUTE_BROADCAST = 4, /* a subnet's broadcast address: received by us, never a TCP peer */
+};
+
+struct route {
+	struct ipaddr prefix;
+	uint8_t plen;	   /* of the 128-bit form: 10.77.0.0/24 is 120 */
+	uint8_t kind;	   /* enum route_kind */
+	struct netif *nif; /* NULL for loopback */
+	struct ipaddr gateway;
+	struct ipaddr src; /* source address of what we originate */
+};
+
+struct route_table {
+	uint32_t n;
+	struct route r[ROUTE_MAX]; /* longest prefix first, then in order of entry */
+};
+
+void route_init(struct route_table *t);
+/* Adds one route; 0, -ENOSPC, -EEXIST (same prefix), -EINVAL. Bits of prefix beyond plen are cleared. */
+int route_add(struct route_table *t, const struct route *r);
+/* Everything that follows from the addresses of nif: local, on-link, broadcast. 0 or -errno. */
+int route_add_netif(struct route_table *t, struct netif *nif);
+/* Default route of gateway's family; the gateway must be on-link. 0, -ENETUNREACH, or as route_add. */
+int route_add_gateway(struct route_table *t, const struct ipaddr *gateway);
+/* 127/8 and ::1 belong to the stack. */
+int route_add_loopback(struct route_table *t);
+/* The route to dst, NULL when there is none. */
+const struct route *route_lookup(const struct route_table *t, const struct ipaddr *dst);
+/* Where a packet of this route to dst goes: dst itself, or the gateway. */
+static inline const struct ipaddr *route_next_hop(const struct route *r, const struct ipaddr *dst)
+{
+	return r->kind == ROUTE_GATEWAY ? &r->gateway : dst;
+}
+/* Is addr one of our own unicast addresses? */
+bool route_is_local(const struct route_table *t, const struct ipaddr *addr);
+/* Source address for dst (RFC 1122 3.3.4.3); dst itself when it is ours. False: no route. */
+bool route_source(const struct route_table *t, const struct ipaddr *dst, struct ipaddr *src);
+/* "10.77.0.2/24" or "fe80::1/64" -> address and prefix length of the 128-bit form; without a length the
+ * whole address. 0 or -EINVAL. */
+int route_parse_prefix(const char *text, struct ipaddr *addr, uint8_t *plen);
