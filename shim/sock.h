@@ -7,6 +7,7 @@
  * Deciding for the kernel clears the table entries: late callers see mode SOCK_KERNEL and use libc. */
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <fcntl.h>
 #include <netinet/in.h>
 #include "shim/object.h"
 #include "stack/chan/layout.h"
