@@ -8,6 +8,9 @@
 
 enum { FDTAB_SIZE = 1 << 20 };
 extern _Atomic(struct object *) fdtab[FDTAB_SIZE];
+/* This thread is between vfork and exec in libc (posix_spawn, system, popen): the calls that reach us are
+ * those of a child that shares our memory but has its own descriptors, so all are foreign. */
+extern _Thread_local __attribute__((tls_model("initial-exec"))) bool fdtab_bypass;
 
 /* The object of fd with one more reference; NULL: foreign. */
 static inline struct object *fdtab_get(int fd)
@@ -17,7 +20,7 @@ static inline struct object *fdtab_get(int fd)
 	for (;;) {
 		struct object *o = atomic_load_explicit(&fdtab[fd], memory_order_acquire);
 
-		if (likely(!o))
+		if (likely(!o) || unlikely(fdtab_bypass))
 			return NULL;
 		if (!object_try_get(o))
 			continue; /* being replaced: the entry changes before the object goes */
@@ -31,7 +34,7 @@ static inline void fdtab_put(struct object *o) { object_put(o); }
 static inline bool fdtab_has(int fd)
 {
 	return (unsigned)fd < FDTAB_SIZE &&
-	       atomic_load_explicit(&fdtab[fd], memory_order_relaxed) != NULL;
+	       atomic_load_explicit(&fdtab[fd], memory_order_relaxed) != NULL && !fdtab_bypass;
 }
 /* As fdtab_get, but only an object of this type; others are left alone (NULL). */
 struct object *fdtab_get_type(int fd, enum object_type type);
@@ -54,7 +57,7 @@ static inline int fdtab_fresh(int fd)
 /* The first fd >= from that has an entry, -1: none. */
 int fdtab_next(int from);
 /* Child of a fork, only thread: references of the parent's other threads are dropped, each object
- * has one per descriptor. Objects without a descriptor (calls under way) are released. */
+ * that has a descriptor has one per descriptor. (sock_after_fork() calls it.) */
 void fdtab_after_fork(void);
 
 /* ---- the shim's own descriptors ---- */

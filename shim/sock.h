@@ -9,6 +9,7 @@
 #pragma once
 #include <fcntl.h>
 #include <netinet/in.h>
+#include "shim/fdtab.h"
 #include "shim/object.h"
 #include "stack/chan/layout.h"
 #include "stack/chan/reasons.h"
@@ -54,6 +55,15 @@ extern struct object_pool sock_pool;
 
 /* The socket behind fd with a reference, NULL: not one of ours. Release with sock_put(). */
 struct sock *sock_get(int fd);
+struct sock *sock_enter_slow(struct object *o, int *fd);
+/* The same for exported functions: *fd becomes -1 when it is one of the shim's own descriptors, so that
+ * going on to libc gives EBADF. */
+static inline struct sock *sock_enter(int *fd)
+{
+	struct object *o = fdtab_get(*fd);
+
+	return likely(!o) ? NULL : sock_enter_slow(o, fd);
+}
 static inline void sock_put(struct sock *s) { object_put(&s->obj); }
 static inline struct sock *sock_of(struct object *o) { return container_of(o, struct sock, obj); }
 
@@ -105,6 +115,9 @@ int sock_set_fl(struct sock *s, int fd, int fl);
 int sock_to_kernel(struct sock *s, enum chan_reason why);
 /* All undecided sockets of this process that another process is about to share (fork, SCM_RIGHTS). */
 void sock_settle_all(enum chan_reason why);
+/* Child of a fork, before anything else of the shim runs in it: references that only the parent's
+ * threads had go, the rest is counted again. */
+void sock_after_fork(void);
 /* Wakes everything that waits in this process for s (shutdown by another thread). */
 void sock_kick(struct sock *s);
 
