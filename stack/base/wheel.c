@@ -80,6 +80,7 @@ void wheel_disarm(struct wheel *w, struct wheel_timer *t)
 /* First tick of the earliest occupied slot and its level; UINT64_MAX when all are empty. */
 static uint64_t earliest_slot(const struct wheel *w, unsigned *level)
 {
+	*level = 0;
 	for (unsigned l = 0; l < WHEEL_LEVELS; l++) {
 		if (!w->occupied[l])
 			continue;

@@ -17,6 +17,8 @@ enum {
 	TS_DATA = 8,
 	SACK_BLOCK = 8,
 	WSCALE_MAX = 14, /* RFC 7323 2.3 */
+	TS_ONLY_LEN = 12,
+	TS_ONLY_WORD = TCPO_NOP << 24 | TCPO_NOP << 16 | TCPO_TS << 8 | (TS_DATA + 2),
 };
 
 static void parse_sack(struct tcp_seg *s, const struct tcp_opt *o)
@@ -66,33 +68,60 @@ static void parse_option(struct tcp_seg *s, const struct tcp_opt *o)
 	}
 }
 
+/* Does the option list end without an illegal length? */
+static bool options_ok(const uint8_t *p, uint32_t n)
+{
+	struct tcp_opts_it it = tcp_opts_begin(p, n);
+	struct tcp_opt opt;
+
+	while (tcp_opts_next(&it, &opt))
+		;
+	return !it.bad;
+}
+
+static void parse_options(struct tcp_seg *s, const uint8_t *p, uint32_t n)
+{
+	struct tcp_opts_it it = tcp_opts_begin(p, n);
+	struct tcp_opt opt;
+
+	while (tcp_opts_next(&it, &opt))
+		parse_option(s, &opt);
+}
+
+/* Timestamps alone in the layout of RFC 7323 appendix A: nearly every segment of a connection. */
+static bool is_ts_only(const uint8_t *opts, uint32_t n)
+{
+	return n == TS_ONLY_LEN && load_be32(opts) == TS_ONLY_WORD;
+}
+
 int tcp_seg_parse(struct tcp_seg *s, const void *p, uint32_t n)
 {
-	const uint8_t *b = p;
+	const uint8_t *b = p, *opts = b + sizeof(struct tcp_hdr);
 
 	if (n < sizeof(struct tcp_hdr))
 		return -EINVAL;
 	uint32_t hdr_len = (b[12] >> 4) * 4u;
 	if (hdr_len < sizeof(struct tcp_hdr) || hdr_len > n)
 		return -EINVAL;
-	struct tcp_seg seg = {
+	uint32_t opts_len = hdr_len - (uint32_t)sizeof(struct tcp_hdr);
+	bool ts_only = is_ts_only(opts, opts_len);
+	if (!ts_only && !options_ok(opts, opts_len))
+		return -EINVAL;
+	*s = (struct tcp_seg){
 		.sport = load_be16(b),
 		.dport = load_be16(b + 2),
 		.seq = seq_of(load_be32(b + 4)),
 		.ack = seq_of(load_be32(b + 8)),
 		.flags = b[13],
+		.has_ts = ts_only,
 		.wnd = load_be16(b + 14),
 		.urg = load_be16(b + 18),
+		.tsval = ts_only ? load_be32(opts + 4) : 0,
+		.tsecr = ts_only ? load_be32(opts + 8) : 0,
 		.len = n - hdr_len,
 	};
-	struct tcp_opts_it it =
-		tcp_opts_begin(b + sizeof(struct tcp_hdr), hdr_len - (uint32_t)sizeof(struct tcp_hdr));
-	struct tcp_opt opt;
-	while (tcp_opts_next(&it, &opt))
-		parse_option(&seg, &opt);
-	if (it.bad)
-		return -EINVAL;
-	*s = seg;
+	if (!ts_only)
+		parse_options(s, opts, opts_len);
 	return (int)hdr_len;
 }
 
@@ -154,7 +183,14 @@ static void put_sack(struct tcp_opts_w *w, const struct tcp_seg *s)
 static uint32_t put_options(const struct tcp_seg *s, void *p)
 {
 	struct tcp_opts_w w = tcp_opts_writer(p, OPTS_MAX);
+	uint8_t *b = p;
 
+	if (s->has_ts && !s->has_mss && !s->sack_ok && !s->has_wscale && !s->n_sack) {
+		store_be32(b, TS_ONLY_WORD);
+		store_be32(b + 4, s->tsval);
+		store_be32(b + 8, s->tsecr);
+		return TS_ONLY_LEN;
+	}
 	if (s->has_mss)
 		store_be16(tcp_opts_put(&w, TCPO_MSS, MSS_DATA), s->mss);
 	if (s->has_ts || s->sack_ok) {

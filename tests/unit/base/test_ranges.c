@@ -146,20 +146,22 @@ END_TEST
 /* The model: one byte a position, MODEL positions from `base`, which lies so that they wrap. */
 enum { MODEL = 256 };
 
+/* One assertion for all positions: Check's are too slow for a million of them. */
 static void check_against(const struct ranges *s, const uint8_t *model, uint32_t base)
 {
 	uint32_t n = 0, total = 0;
+	bool same = true;
 
 	for (uint32_t i = 0; i < MODEL; i++) {
-		bool starts = model[i] && (i == 0 || !model[i - 1]);
-
 		total += model[i];
-		if (starts)
-			ck_assert(n < s->n && s->r[n].start == base + i);
-		if (model[i] && (i + 1 == MODEL || !model[i + 1]))
-			ck_assert_uint_eq(s->r[n++].end, base + i + 1);
+		if (model[i] && (i == 0 || !model[i - 1]))
+			same &= n < s->n && s->r[n].start == base + i;
+		if (model[i] && (i + 1 == MODEL || !model[i + 1])) {
+			same &= n < s->n && s->r[n].end == base + i + 1;
+			n++;
+		}
 	}
-	ck_assert_uint_eq(n, s->n);
+	ck_assert_msg(same && n == s->n, "ranges differ from the bitmap");
 	ck_assert_uint_eq(total, ranges_total(s));
 }
 
@@ -205,7 +207,7 @@ START_TEST(random_operations_agree_with_a_bitmap)
 	struct rng r;
 
 	rng_seed(&r, unit_seed());
-	for (int round = 0; round < 300; round++) {
+	for (int round = 0; round < 100; round++) {
 		uint32_t base = round % 2 ? (uint32_t)-MODEL / 2 : (uint32_t)rng_u64(&r);
 		struct ranges s = { 0 };
 		uint8_t model[MODEL] = { 0 };
