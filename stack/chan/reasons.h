@@ -42,7 +42,7 @@ enum chan_reason {
 #undef X
 	CHAN_REASON_COUNT
 };
-_Static_assert(CHAN_REASON_COUNT <= CHAN_REASON_MAX, "the table in shared memory is too small");
+_Static_assert((int)CHAN_REASON_COUNT <= (int)CHAN_REASON_MAX, "table in shared memory too small");
 
 /* `fastnet explain -- prog` gives the program a memfd of this shape under this environment variable
  * (its decimal number; children inherit it). Each process takes a free slot by changing pid from 0
