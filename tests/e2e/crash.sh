@@ -1,0 +1,68 @@
+#!/bin/bash
+# Sudden death of the program, and of the engine.
+# SPDX-License-Identifier: MIT
+set -euo pipefail
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+fn_need redis-server redis-cli
+
+redis_start()
+{
+	fn_app "$1" redis-server --port 6379 --protected-mode no --save '' --dir "$FN_TMP"
+	fn_wait_port 6379 "$1"
+}
+
+redis() { fn_client redis-cli -h "$FN_SRV_ADDR" "$@"; }
+
+# kill -9 of the program: peers are reset and the port is free, both within a second.
+program_dies()
+{
+	redis_start first
+	fn_client_bg peers python3 -u "$e2e_dir/peer_watch.py" "$FN_SRV_ADDR" 6379 50
+	check "fifty peers are connected" fn_wait_for 10 grep -q connected "$FN_TMP/peers.log"
+	local start end
+	start=$(fn_now_ms)
+	fn_stop first KILL
+	check "every peer was reset" fn_wait_for 5 grep -q '^reset 50$' "$FN_TMP/peers.log"
+	end=$(fn_now_ms)
+	at_most "ms until the last peer knew" $((end - start)) 1000
+	fn_stop peers
+	start=$(fn_now_ms)
+	redis_start second
+	at_most "ms until a new server answers on the port" $(($(fn_now_ms) - start)) 1000
+	same "the new server" "$(redis ping)" PONG
+	[[ $FN_STACK == kernel ]] ||
+		same "sockets of the dead program" "$(fn_tool ss | grep -c "$FN_CLI_ADDR" || true)" 0
+	proved
+}
+
+# kill -9 of the engine: its programs see errors, do not hang and do not die.
+engine_dies()
+{
+	fn_client_bg peer socat -u TCP-LISTEN:9000,reuseaddr,fork OPEN:/dev/null
+	sleep 0.3
+	fn_app victim python3 -u "$e2e_dir/engine_watch.py" "$FN_CLI_ADDR" 9000
+	check "a program waits in recv, epoll and accept" \
+		fn_wait_for 10 grep -q waiting "$FN_TMP/victim.log"
+	local start
+	start=$(fn_now_ms)
+	fn_stop engine KILL
+	check "all its calls came back" fn_wait_for 5 grep -q '^all back' "$FN_TMP/victim.log"
+	at_most "ms until they did" $(($(fn_now_ms) - start)) 2000
+	cat "$FN_TMP/victim.log"
+	check "the program lives" fn_alive victim
+	check "redis lives" fn_alive second
+	fn_stop victim
+	fn_stop second
+
+	fn_engine_start engine "$FN_SRV" "$FN_SRV_ADDR" "$(fn_port_of srv)" ||
+		fn_die "no new engine starts on the same socket and port"
+	ok "a new engine starts on the same socket and port"
+	redis_start third
+	same "and serves" "$(redis ping)" PONG
+	proved
+}
+
+e2e_start "${1:-auto}"
+program_dies
+[[ $FN_STACK == kernel ]] || engine_dies

@@ -1,0 +1,30 @@
+"""An HTTP/1.1 server for tests: GET files of a folder, PUT answers the body's sha256.
+usage: http_peer.py PORT FOLDER.  SPDX-License-Identifier: MIT"""
+import functools
+import hashlib
+import http.server
+import sys
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self):
+        left = int(self.headers["Content-Length"])
+        digest = hashlib.sha256()
+        while left:
+            part = self.rfile.read(min(left, 1 << 16))
+            if not part:
+                return
+            digest.update(part)
+            left -= len(part)
+        body = digest.hexdigest().encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+http.server.ThreadingHTTPServer(
+    ("", int(sys.argv[1])),
+    functools.partial(Handler, directory=sys.argv[2])).serve_forever()

@@ -1,0 +1,29 @@
+#!/bin/bash
+# An engine with a hundred idle connections sleeps, and wakes at once.
+# SPDX-License-Identifier: MIT
+set -euo pipefail
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+fn_need redis-server
+
+e2e_start "${1:-auto}"
+fn_app redis redis-server --port 6379 --protected-mode no --save '' --dir "$FN_TMP"
+fn_wait_port 6379 redis
+mkfifo "$FN_TMP/go"
+fn_client_bg idlers python3 -u "$e2e_dir/idle_client.py" "$FN_SRV_ADDR" 6379 100 "$FN_TMP/go"
+check "a hundred connections are open" fn_wait_for 20 grep -q open "$FN_TMP/idlers.log"
+sleep 1
+engine=${fn_pid[engine]-${fn_pid[redis]}}
+before=$(fn_cpu_ms "$engine")
+app_before=$(fn_cpu_ms "${fn_pid[redis]}")
+sleep 10
+after=$(fn_cpu_ms "$engine")
+fn_note "redis-server itself: $(($(fn_cpu_ms "${fn_pid[redis]}") - app_before)) ms in the 10 s"
+at_most "engine's CPU time in 10 idle seconds, ms" $((after - before)) 100
+echo go >"$FN_TMP/go"
+check "the first requests after idle are answered" \
+	fn_wait_for 30 grep -q '^median' "$FN_TMP/idlers.log"
+cat "$FN_TMP/idlers.log"
+at_most "first request after idle, us" "$(awk '$1 == "median" { print $2 }' "$FN_TMP/idlers.log")" \
+	1000
+proved

@@ -1,0 +1,41 @@
+#!/bin/bash
+# iperf3 in both directions and with eight streams, server and client on the stack.
+# SPDX-License-Identifier: MIT
+set -euo pipefail
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+fn_need iperf3 jq
+
+seconds=$(full_or 10 2)
+
+# moved WHAT FILE: the JSON report has no error and bytes arrived.
+moved()
+{
+	local error gbit
+	error=$(jq -r '.error // ""' "$2")
+	[[ -z $error ]] || fn_die "$1: $error"
+	gbit=$(jq -r '.end.sum_received.bits_per_second / 1e9 * 100 | round / 100' "$2")
+	[[ $gbit != 0 ]] || fn_die "$1: nothing arrived"
+	ok "$1: $gbit Gbit/s"
+}
+
+e2e_start "${1:-auto}"
+fn_app server iperf3 -s -p 5201
+fn_wait_port 5201 server
+for options in "" "-R" "-P 8" "-P 8 -R"; do
+	# shellcheck disable=SC2086	# words
+	fn_client iperf3 -c "$FN_SRV_ADDR" -p 5201 -t "$seconds" -J $options >"$FN_TMP/report" ||
+		{ jq -r '.error // .' "$FN_TMP/report" >&2; fn_die "iperf3 $options failed"; }
+	moved "server on the stack, iperf3${options:+ $options}" "$FN_TMP/report"
+done
+fn_stop server
+
+fn_client_bg peer iperf3 -s -p 5202
+check "a server in the client's namespace" fn_wait_for 10 fn_port_open "$FN_CLI_ADDR" 5202
+for options in "" "-R" "-P 8" "-P 8 -R"; do
+	# shellcheck disable=SC2086	# words
+	fn_on_stack iperf3 -c "$FN_CLI_ADDR" -p 5202 -t "$seconds" -J $options >"$FN_TMP/report" ||
+		{ jq -r '.error // .' "$FN_TMP/report" >&2; fn_die "iperf3 $options failed"; }
+	moved "client on the stack, iperf3${options:+ $options}" "$FN_TMP/report"
+done
+proved

@@ -1,0 +1,69 @@
+#!/bin/bash
+# What every end-to-end test starts with.  Real programs, two namespaces, and at the end of each
+# part the proof that the kernel of the server's namespace has not carried one TCP segment.
+# Sourced, never run.  E2E_STACK=kernel runs a script against the plain kernel instead, to test the
+# script itself.
+# SPDX-License-Identifier: MIT
+
+FN_STACK=${E2E_STACK:-fastnet}
+# shellcheck source=scripts/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../scripts/lib.sh"
+
+E2E_FULL=${FASTNET_E2E_FULL:-0}		# 1: the full amounts instead of the short ones
+# shellcheck disable=SC2034		# used by the tests
+e2e_dir=$fn_root/tests/e2e
+
+# e2e_start [wire] [nowire]: namespaces, wire, engine. Without a wire: af_xdp, or af_packet where
+# the machine's kernel has no AF_XDP.
+e2e_start()
+{
+	local wire=${1:-auto}
+	[[ $wire != auto ]] || wire=$(e2e_have_xdp && echo af_xdp || echo af_packet)
+	if [[ $wire == af_xdp ]] && ! e2e_have_xdp; then
+		fn_skip "this machine's kernel has no AF_XDP sockets"
+	fi
+	if [[ $wire == tap && ! -c /dev/net/tun ]]; then
+		fn_skip "this machine has no /dev/net/tun"
+	fi
+	FN_WIRE=$wire
+	fn_need ip nsenter nft ethtool timeout python3
+	fn_products
+	fn_init
+	[[ ${2-} == nowire ]] || fn_up
+}
+
+e2e_have_xdp() { python3 -c 'import socket; socket.socket(44, socket.SOCK_RAW, 0)' 2>/dev/null; }
+
+ok() { printf 'ok - %s\n' "$*"; }
+
+# check WHAT command...: the command has to succeed.
+check()
+{
+	local what=$1
+	shift
+	"$@" || fn_die "$what: failed: $*"
+	ok "$what"
+}
+
+same()
+{
+	[[ $2 == "$3" ]] || fn_die "$1: expected '$3', got '$2'"
+	ok "$1"
+}
+
+at_most()
+{
+	awk -v a="$2" -v b="$3" 'BEGIN { exit !(a <= b) }' || fn_die "$1: $2, allowed is $3"
+	ok "$1: $2 (at most $3)"
+}
+
+# at the end of a part: nothing may have gone through the kernel, and the stack knows why it is used
+proved()
+{
+	fn_assert_kernel_untouched
+	[[ $FN_STACK == kernel ]] || ok "the kernel carried none of it${1:+ ($1)}"
+}
+
+full_or() { if ((E2E_FULL)); then echo "$1"; else echo "$2"; fi; }
+
+sha() { sha256sum "$1" | cut -d' ' -f1; }
