@@ -92,6 +92,7 @@ enum chan_sock_flags_a {
 	CHAN_A_TX_DONE = 1 << 1,  /* we may not send any more: reset, closed, or our FIN is queued */
 	CHAN_A_WANT_HEAD = 1 << 2, /* engine wants a dirty mark when rx_head moves (window closed) */
 	CHAN_A_LINGERED = 1 << 3, /* all data and our FIN are acknowledged */
+	CHAN_A_TX_WAKE = 1 << 4,  /* CHAN_B_TX_WAIT as last answered */
 };
 
 /* Engine's half. Positions are stream positions modulo 2^32 (see stack/tcp/tcp.h); for a listener
@@ -148,7 +149,8 @@ _Static_assert(sizeof(struct chan_opts) == 48, "ABI");
 enum chan_sock_flags_b {
 	CHAN_B_SHUT_WR = 1 << 0,
 	CHAN_B_SHUT_RD = 1 << 1,
-	CHAN_B_TX_WAIT = 1 << 2, /* a send found the buffer full: event when a third is free */
+	CHAN_B_TX_WAIT = 1 << 2, /* toggle: while it differs from CHAN_A_TX_WAKE a send has found the
+				  * buffer full and wants an event when a third is free */
 	CHAN_B_SUB_ALL = 1 << 3, /* more than CHAN_SUBS queues: report to every queue of the client */
 };
 struct chan_sock_b {

@@ -1,0 +1,24 @@
+/* Extents: sealed memfds, created by the engine, mapped by both. Down: the application can only map it
+ * read-only (F_SEAL_FUTURE_WRITE, set after the engine's own writable mapping exists); up: both write.
+ * No one can shrink one, so no access of the engine can fault. Sparse: a page costs when touched. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+enum region_kind { REGION_DOWN, REGION_UP };
+
+struct region {
+	void *base; /* NULL: not mapped */
+	size_t size;
+	int fd; /* kept by the engine to pass it on; -1 on the application's side */
+	enum region_kind kind;
+};
+
+/* 0 or -errno; on failure *r is untouched and nothing leaks. */
+int region_create(struct region *r, const char *name, size_t size, enum region_kind kind);
+void region_destroy(struct region *r);
+/* Application: maps fd, which stays the caller's; left out of core dumps. The size is what the file
+ * has; *r is untouched on failure. */
+int region_map(struct region *r, int fd, enum region_kind kind);
+void region_unmap(struct region *r);

@@ -1,0 +1,99 @@
+/* Byte streams between an application and a connection, the application's side: copy into the send
+ * ring, copy out of the receive ring, take connections from a listener, and what poll() would say.
+ * The engine's side with its checks is stack/sock/sock_buf.c.
+ *
+ * Publication: the engine stores bytes, segments (rx_nseg), then rx_tail (release), then flags and err,
+ * then evseq. The application stores bytes, then tx_tail (release); it reads bytes, then stores rx_head
+ * (release). A reader that loads flags (acquire) before rx_tail therefore knows that with RX_FIN set
+ * rx_tail is final. Functions here that copy take the direction's lock; -EDEADLK: this thread holds it
+ * further down its stack (a signal handler used the socket it interrupted): treat as would block. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sys/epoll.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include "stack/chan/app.h"
+
+/* ---- receive ---- */
+static inline uint32_t chan_rx_avail(const struct chan_sock_a *a, const struct chan_sock_b *b)
+{
+	return atomic_load_explicit(&a->rx_tail, memory_order_acquire) -
+	       atomic_load_explicit(&b->rx_head, memory_order_relaxed);
+}
+enum chan_rx_flags {
+	CHAN_RX_PEEK = 1,    /* leave the bytes */
+	CHAN_RX_DISCARD = 2, /* drop bytes instead of copying (MSG_TRUNC): iov gives the length only */
+};
+/* Copies what is there, at most what fits into iov; offset skips so many readable bytes (peek only).
+ * Bytes, 0 when there are none (look at chan_rx_eof()), or -EDEADLK, -ENOBUFS (can't map). */
+ssize_t chan_rx_read(struct chan_app *app, uint32_t id, const struct iovec *iov, int n, int flags,
+		     uint32_t offset);
+/* True when all bytes are read and the peer's FIN (or our shutdown of reading, or the end of the
+ * connection) follows. */
+bool chan_rx_eof(const struct chan_sock_a *a, const struct chan_sock_b *b);
+/* Contiguous readable bytes at the head: *p is valid until they are consumed by chan_rx_read with
+ * DISCARD; for sendfile and splice. Caller holds b->rx_lock. 0: none. */
+uint32_t chan_rx_chunk(struct chan_app *app, uint32_t id, const void **p);
+
+/* ---- send ---- */
+/* Bytes the application may still queue. */
+static inline uint32_t chan_tx_space(const struct chan_sock_a *a, const struct chan_sock_b *b)
+{
+	uint32_t used = atomic_load_explicit(&b->tx_tail, memory_order_relaxed) -
+			atomic_load_explicit(&a->tx_una, memory_order_acquire);
+	uint32_t max = *(volatile const uint32_t *)&a->sndbuf;
+
+	return used < max ? max - used : 0;
+}
+/* Linux's sk_stream_is_writeable(): free >= used / 2, that is a third of the buffer. */
+static inline bool chan_tx_writable(const struct chan_sock_a *a, const struct chan_sock_b *b)
+{
+	uint32_t used = atomic_load_explicit(&b->tx_tail, memory_order_relaxed) -
+			atomic_load_explicit(&a->tx_una, memory_order_acquire);
+	uint32_t max = *(volatile const uint32_t *)&a->sndbuf;
+
+	return used < max && max - used >= used / 2;
+}
+/* Queues as much as fits, growing the ring when allowed, and marks the socket. Bytes taken, 0 when
+ * full, -EDEADLK, -ENOTCONN (engine gone). A short count has done chan_tx_want(): wait with
+ * the evseq that was read before the call. Does not check state or shutdown. */
+ssize_t chan_tx_write(struct chan_app *app, uint32_t id, const struct iovec *iov, int n);
+/* Contiguous writable bytes at the tail, at most `want`, ring grown if allowed; chan_tx_commit()
+ * publishes the first n of them. For sendfile: read(2) straight into the ring. Caller holds
+ * b->tx_lock. 0: full (want is armed), or -errno. */
+ssize_t chan_tx_chunk(struct chan_app *app, uint32_t id, uint32_t want, void **p);
+void chan_tx_commit(struct chan_app *app, uint32_t id, uint32_t n);
+/* Asks for an event when a third of the buffer is free. CHAN_B_TX_WAIT is a toggle: the request stands
+ * while it differs from CHAN_A_TX_WAKE, which the engine makes equal when it delivers. So it is asked
+ * once, told once, and neither side clears what the other has set. A full barrier: look at the
+ * space again afterwards, then sleep. */
+void chan_tx_want(const struct chan_sock_a *a, struct chan_sock_b *b);
+
+/* ---- listener ---- */
+/* Takes the oldest connection: sets our held bit, then moves rx_head. 0, -EAGAIN: none; -EDEADLK. */
+int chan_accept_pop(struct chan_app *app, uint32_t listener, uint32_t *id, uint32_t *gen);
+
+/* ---- errors and readiness ---- */
+static inline bool chan_has_error(const struct chan_sock_a *a, const struct chan_sock_b *b)
+{
+	return atomic_load_explicit(&a->err_seq, memory_order_acquire) !=
+	       atomic_load_explicit(&b->err_seen, memory_order_relaxed);
+}
+/* Takes the pending error, 0: none. One taker gets it. */
+int chan_take_error(const struct chan_sock_a *a, struct chan_sock_b *b);
+/* EPOLL* bits exactly as Linux's tcp_poll(): IN OUT RDHUP HUP ERR and RDNORM, WRNORM. Pure. Where OUT is
+ * missing and wanted: chan_tx_want(), then ask again. */
+uint32_t chan_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b);
+
+/* ---- the engine's half of the positions ---- */
+/* The application's position as last stored, checked: *pos moves on to it and true, or false when it
+ * went back or further than room: hostile. */
+static inline bool chan_take_pos(uint32_t *pos, const _Atomic uint32_t *shared, uint32_t room)
+{
+	uint32_t v = atomic_load_explicit(shared, memory_order_acquire);
+
+	if (unlikely(v - *pos > room))
+		return false;
+	*pos = v;
+	return true;
+}

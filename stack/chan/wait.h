@@ -1,0 +1,33 @@
+/* Sleeping on one socket's evseq, or on any word of A, without missing the engine's end.
+ *
+ * The caller reads a->evseq, finds that it can't go on, and calls chan_sock_wait() with that value. The
+ * application counts itself in b->waiters (a full barrier, A), then the futex compares evseq. The engine
+ * stores the state and evseq, fences (E), loads waiters. If E precedes A the futex sees the new evseq
+ * and does not sleep; else the engine sees the waiter and wakes. The count is taken back
+ * afterwards; a thread that dies in between leaves it too high, which costs the engine needless wakes only.
+ *
+ * The engine's end: every sleeper also waits on engine.alive (futex_waitv). The kernel wakes one of
+ * them; whoever finds FUTEX_OWNER_DIED wakes all the others. Where there is no futex_waitv (Linux < 5.16,
+ * sandboxes), and in waits with a timeout, which must end with EINTR even for SA_RESTART handlers (as
+ * SO_RCVTIMEO does, and FUTEX_WAIT with a timeout), the wait is cut into slices. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "stack/chan/app.h"
+
+#define CHAN_FOREVER UINT64_MAX
+
+/* CLOCK_MONOTONIC. */
+uint64_t chan_now_ns(void);
+/* Until a->evseq != seen: 0 (perhaps spuriously), -ETIMEDOUT at deadline_ns (absolute, CHAN_FOREVER),
+ * -EINTR, -EPIPE: the engine ended or threw us out. Spins up to CHAN_SPIN_US first, as far as it has paid
+ * lately for this thread. intr (may be NULL) is a counter of signal handlers that have run: when it differs
+ * from intr_seen before sleeping, -EINTR. */
+int chan_sock_wait(struct chan_app *app, uint32_t id, uint32_t seen, uint64_t deadline_ns,
+		   const _Atomic uint32_t *intr, uint32_t intr_seen);
+/* Spins until *word != seen: true, or false when it gave up. worker: whose progress we wait for; beside it
+ * on the same cpu spinning is useless. */
+enum { CHAN_SPIN_US = 50 };
+bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32_t *word, uint32_t seen);
+/* Sleeps while *word == seen, as above without spinning and counting in. */
+int chan_word_wait(struct chan_app *app, const _Atomic uint32_t *word, uint32_t seen,
+		   uint64_t deadline_ns);

@@ -1,0 +1,108 @@
+/* One client of the engine, a trust domain: its shared memory, processes, event queues, quotas. All
+ * functions here are the control thread's; the data threads have their part behind cw[] (sock_priv.h).
+ *
+ * Life: client_new(); mail SOCK_MAIL_CLIENT_ADD by client_start(); ...; client_del() (its last process
+ * ended, or SOCK_MAIL_VIOLATION came) has the data threads close or orphan its sockets. Each answers
+ * SOCK_MAIL_CLIENT_GONE when its last orphan has drained (at most CLIENT_DRAIN_NS); the control thread hands
+ * each of these to client_gone(), which is true when nobody can name the client any more: client_free().
+ *
+ *   control: accept() on the unix socket, HELLO checked
+ *     c = client_new(&conf, &err); proc = client_add_proc(c);
+ *     worker_add_fd(w[i], c->event_fd[i], WORKER_FD_CLIENT) for each i; client_start(c);
+ *     WELCOME: number = proc, fds client_welcome_fds()
+ *   EXTENT: client_extent(); EVQ_OPEN: client_evq_open(); EVQ_CLOSE: client_evq_close();
+ *   TOKEN: client_add_proc() + a socketpair; pidfd or EOF: client_proc_gone();
+ *     when client_n_procs() is 0: client_del() */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "stack/base/list.h"
+#include "stack/chan/layout.h"
+#include "stack/chan/region.h"
+#include "stack/sock/sock.h"
+
+struct client_worker;
+#define CLIENT_DRAIN_NS (60 * 1000000000ull)
+#define CLIENT_EXTENT_BYTES (1ull << 30) /* of address space; memory comes with use */
+
+struct client_conf {
+	uint32_t number; /* for messages */
+	uint32_t n_workers;
+	uint32_t pid, uid;
+	bool low_ports;	     /* may bind ports below 1024 */
+	uint32_t max_socks;  /* 0: CHAN_MAX_SOCKS */
+	uint64_t max_bytes;  /* of payload rings, 0: unlimited */
+	const struct region *engine; /* E: a struct chan_engine */
+	/* worker_mail() by number: false when the mailbox is full. */
+	bool (*mail)(void *arg, uint32_t worker, const struct sock_mail *msg);
+	void *mail_arg;
+};
+
+struct client_extent {
+	struct region r;
+	uint32_t worker;
+};
+enum client_proc_state { CLIENT_PROC_FREE, CLIENT_PROC_LIVE, CLIENT_PROC_ENDED };
+
+struct client {			/* [k] constant after client_new [c] control only [a] atomic */
+	struct client_conf conf;	/* [k] */
+	void *host;			/* [c] the host's own */
+	struct region ra, rb;		/* [k] */
+	struct chan_a *a;		/* [k] all pointers; contents as layout.h says */
+	struct chan_b *b;
+	struct chan_sock_a *sock_a;
+	struct chan_sock_b *sock_b;
+	struct chan_call_a *call_a;
+	struct chan_call_b *call_b;
+	uint8_t *evq_a;
+	struct chan_evq_b *evq_b;
+	struct chan_held *held;
+	struct chan_proc_b *proc_b;
+	size_t evq_stride;
+	int event_fd[CHAN_MAX_WORKERS];	/* [k] */
+	struct client_worker *cw[CHAN_MAX_WORKERS]; /* [k] each that worker's own */
+	struct client_extent ext[CHAN_MAX_EXTENTS]; /* [c] filled before a worker learns of it */
+	uint32_t n_ext;			/* [c] */
+	_Atomic uint32_t next_block;	/* [a] socket ids are given to workers in blocks of 4096 */
+	_Atomic uint32_t n_socks;	/* [a] quota */
+	_Atomic uint64_t n_bytes;	/* [a] quota */
+	_Atomic uint64_t live[CHAN_MAX_PROCS / 64]; /* [a] bit: process number is live */
+	uint8_t proc_state[CHAN_MAX_PROCS];	    /* [c] enum client_proc_state */
+	_Atomic uint32_t proc_acks[CHAN_MAX_PROCS]; /* [a] workers that have seen it end */
+	uint32_t n_procs;		/* [c] live ones */
+	_Atomic int evq_fd[CHAN_MAX_EVQS]; /* [a] write end + 1 of the doorbell, 0: not open */
+	uint32_t n_evqs;		/* [c] numbers below may be open */
+	uint32_t n_gone;		/* [c] answers to CLIENT_DEL */
+	bool deleting;			/* [c] */
+};
+
+/* NULL and *err = -errno. Extents are sparse: A, B, and per worker one payload extent each way. */
+struct client *client_new(const struct client_conf *conf, int *err);
+/* Mails CLIENT_ADD to all workers: from here on they poll it. */
+void client_start(struct client *c);
+/* Only after client_gone() said true, or when client_start() was never called. */
+void client_free(struct client *c);
+
+/* fds for WELCOME in their order: E, A, B, eventfds. Returns how many; they stay the client's. */
+unsigned client_welcome_fds(const struct client *c, int *fds);
+/* A process number for a new process, -ENOBUFS when there are too many. */
+int client_add_proc(struct client *c);
+/* Process proc ended: sockets that it alone held are closed. */
+void client_proc_gone(struct client *c, uint32_t proc);
+static inline uint32_t client_n_procs(const struct client *c) { return c->n_procs; }
+/* The extent's descriptor (stays the client's) or -EINVAL; size and kind (0 read-only, 1 read-write). */
+int client_extent(const struct client *c, uint32_t number, uint64_t *size, uint32_t *kind);
+/* SOCK_MAIL_EXTENT_WANTED: one more payload extent for worker. 0 or -errno. */
+int client_extent_wanted(struct client *c, uint32_t worker, enum region_kind kind);
+/* A new event queue: its number, and the read end of its doorbell in *fd (the caller's). Or -errno. */
+int client_evq_open(struct client *c, int *fd);
+void client_evq_close(struct client *c, uint32_t number);
+/* Throws the client out: a->detached is set, its sleepers are woken by the workers. Idempotent. */
+void client_del(struct client *c);
+/* For each SOCK_MAIL_CLIENT_GONE. True: the last one, client_free() may follow. */
+bool client_gone(struct client *c);
+/* Extent E: sealed like A, a zeroed struct chan_engine with magic, version and n_workers set. 0 or
+ * -errno. Then engine_alive_arm(). */
+int client_engine_create(struct region *r, uint32_t n_workers);
