@@ -12,7 +12,6 @@
 struct ip4_in {
 	struct ip4 h;
 	struct netif *nif;
-	const uint8_t *packet;	/* the IPv4 header, for ICMP quotes */
 	const uint8_t *payload; /* len contiguous bytes */
 	uint32_t len;
 	enum pkt_csum l4_csum;

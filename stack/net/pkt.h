@@ -2,6 +2,7 @@
  * into. A received packet is looked at as one contiguous run of bytes. */
 // SPDX-License-Identifier: MIT
 #pragma once
+#include "stack/base/util.h" /* first: DPDK leaves a container_of alone that is there */
 #include <rte_mbuf.h>
 #include <stdbool.h>
 #include <stdint.h>

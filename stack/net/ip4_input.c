@@ -1,0 +1,76 @@
+/* Validates a received IPv4 packet: form, checksum, addresses. What it carries is the caller's. */
+// SPDX-License-Identifier: MIT
+#include "stack/net/ip4.h"
+#include "stack/base/stats.h"
+#include "stack/base/util.h"
+
+enum { NET_THIS = 0, NET_LOOPBACK = 127, CLASS_D = 0xe0 };
+#define IP4_BROADCAST 0xffffffffu
+
+/* A station's own address (RFC 1122 3.2.1.3): not multicast, not broadcast, not net 0 or 127, and not
+ * one of ours, because our own packets to ourselves never reach a wire. */
+static bool source_ok(const struct net_env *env, uint32_t src)
+{
+	uint8_t net = (uint8_t)(src >> 24);
+
+	if (net == NET_THIS || net == NET_LOOPBACK || net >= CLASS_D)
+		return false;
+	struct ipaddr a = ipaddr_v4(src);
+	const struct route *r = route_lookup(env->routes, &a);
+	return !r || (r->kind != ROUTE_LOCAL && r->kind != ROUTE_BROADCAST);
+}
+
+enum dst_kind { DST_OTHER, DST_UNICAST, DST_BROADCAST };
+
+static enum dst_kind classify_dst(const struct net_env *env, uint32_t dst)
+{
+	if (dst == IP4_BROADCAST)
+		return DST_BROADCAST;
+	/* Never from the wire, also when 127/8 is ours (RFC 1122 3.2.1.3 (g)). */
+	if (dst >> 24 == NET_LOOPBACK)
+		return DST_OTHER;
+	struct ipaddr a = ipaddr_v4(dst);
+	const struct route *r = route_lookup(env->routes, &a);
+	if (r && r->kind == ROUTE_LOCAL)
+		return DST_UNICAST;
+	return r && r->kind == ROUTE_BROADCAST ? DST_BROADCAST : DST_OTHER;
+}
+
+int ip4_input(struct net_env *env, struct netif *nif, const void *p, uint32_t n,
+	      enum pkt_csum ip_csum, bool eth_unicast, struct ip4_in *in)
+{
+	int hdr_len = ip4_parse(&in->h, p, n);
+
+	if (unlikely(hdr_len < 0)) {
+		STAT_INC(ip4_drop_header);
+		return -1;
+	}
+	if (unlikely(ip_csum == PKT_CSUM_BAD ||
+		     (ip_csum == PKT_CSUM_UNKNOWN && !ip4_csum_ok(p, (uint32_t)hdr_len)))) {
+		STAT_INC(ip4_drop_csum);
+		return -1;
+	}
+	/* A fragment that ends beyond the largest datagram, or a middle one of no whole 8 bytes. */
+	uint32_t len = in->h.total_len - (uint32_t)hdr_len;
+	if (unlikely(ip4_is_fragment(&in->h) &&
+		     (in->h.frag_off + len > IP4_TOTAL_MAX - IP4_HDR_MIN || len == 0 ||
+		      (in->h.more_frags && len % 8)))) {
+		STAT_INC(ip4_frag_drop_limit);
+		return -1;
+	}
+	if (unlikely(!source_ok(env, in->h.src))) {
+		STAT_INC(ip4_drop_src);
+		return -1;
+	}
+	enum dst_kind dst = classify_dst(env, in->h.dst);
+	if (unlikely(dst == DST_OTHER)) {
+		STAT_INC(ip4_drop_dst);
+		return -1;
+	}
+	in->nif = nif;
+	in->payload = (const uint8_t *)p + hdr_len;
+	in->len = len;
+	in->l4_csum = PKT_CSUM_UNKNOWN;
+	in->unicast = dst == DST_UNICAST && eth_unicast;
+	return in->h.proto;
+}

@@ -1,0 +1,330 @@
+/* Reservations hang in buckets by protocol and port. A reservation without references that still
+ * lingers for TIME-WAIT stays in its bucket and is swept by whoever looks there after its time. */
+// SPDX-License-Identifier: MIT
+#include "stack/net/ports.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include "stack/base/bug.h"
+#include "stack/base/list.h"
+#include "stack/base/pool.h"
+#include "stack/base/rng.h"
+#include "stack/base/util.h"
+
+struct port_hold {
+	struct list link;
+	struct endpoint local;
+	_Atomic uint32_t refs;
+	_Atomic uint64_t linger_ns; /* held until then even without references */
+	uint32_t flags, uid;
+	uint8_t proto;
+	bool listening;
+	bool connect_only; /* chosen by connect(): may be shared by other 4-tuples */
+};
+
+enum { BUCKETS = 4096, COUNTERS = 256, N_EPHEMERAL = PORTS_EPHEMERAL_MAX - PORTS_EPHEMERAL_MIN + 1 };
+
+struct ports {
+	pthread_spinlock_t lock;
+	struct list bucket[2][BUCKETS];
+	struct pool pool;
+	struct siphash_key key;
+	struct rng rng;
+	uint32_t counter[COUNTERS]; /* RFC 6056 3.3.4 */
+};
+
+struct ports *ports_new(uint32_t max, uint64_t seed)
+{
+	struct ports *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	pthread_spin_init(&p->lock, PTHREAD_PROCESS_PRIVATE);
+	for (int proto = 0; proto < 2; proto++) {
+		for (int i = 0; i < BUCKETS; i++)
+			list_init(&p->bucket[proto][i]);
+	}
+	pool_init(&p->pool, sizeof(struct port_hold), 256, max, &pool_mem_libc);
+	rng_seed(&p->rng, seed);
+	p->key = (struct siphash_key){ { rng_u64(&p->rng), rng_u64(&p->rng) } };
+	for (int i = 0; i < COUNTERS; i++)
+		p->counter[i] = (uint32_t)rng_u64(&p->rng);
+	return p;
+}
+
+void ports_free(struct ports *p)
+{
+	if (!p)
+		return;
+	pool_fini(&p->pool);
+	pthread_spin_destroy(&p->lock);
+	free(p);
+}
+
+static void lock(struct ports *p) { pthread_spin_lock(&p->lock); }
+static void unlock(struct ports *p) { pthread_spin_unlock(&p->lock); }
+
+static struct list *bucket_of(struct ports *p, uint8_t proto, uint16_t port)
+{
+	return &p->bucket[proto][port % BUCKETS];
+}
+
+static void hold_free(struct ports *p, struct port_hold *h)
+{
+	list_del(&h->link);
+	pool_free(&p->pool, h);
+}
+
+static bool is_dead(const struct port_hold *h, uint64_t now_ns)
+{
+	return atomic_load(&h->refs) == 0 && atomic_load(&h->linger_ns) <= now_ns;
+}
+
+static void sweep(struct ports *p, struct list *b, uint64_t now_ns)
+{
+	list_for_each_safe(it, tmp, b) {
+		struct port_hold *h = container_of(it, struct port_hold, link);
+
+		if (is_dead(h, now_ns))
+			hold_free(p, h);
+	}
+}
+
+/* Could one packet match both? :: also stands for all IPv4 addresses, unless v6only. */
+static bool addr_overlap(const struct ipaddr *a, uint32_t a_flags, const struct ipaddr *b,
+			 uint32_t b_flags)
+{
+	bool a4 = ipaddr_is_v4(a), b4 = ipaddr_is_v4(b);
+	bool a_any = ipaddr_is_any(a), b_any = ipaddr_is_any(b);
+
+	if (a4 == b4)
+		return a_any || b_any || ipaddr_eq(a, b);
+	if (!a4)
+		return a_any && !(a_flags & PORTS_V6ONLY);
+	return b_any && !(b_flags & PORTS_V6ONLY);
+}
+
+/* Linux's inet_csk_bind_conflict in words: sharing takes SO_REUSEPORT of both and the same user, or
+ * SO_REUSEADDR of both, and with TCP then nobody who listens already. */
+static bool may_share(const struct port_hold *h, uint32_t flags, uint32_t uid)
+{
+	if (h->flags & flags & PORTS_REUSEPORT && h->uid == uid)
+		return true;
+	if (!(h->flags & flags & PORTS_REUSEADDR))
+		return false;
+	return h->proto == PORTS_UDP || !h->listening;
+}
+
+static bool in_conflict(struct ports *p, const struct ports_req *req, uint16_t port,
+			const struct port_hold *self)
+{
+	struct list *b = bucket_of(p, (uint8_t)req->proto, port);
+
+	list_for_each(it, b) {
+		const struct port_hold *h = container_of(it, struct port_hold, link);
+
+		if (h == self || h->local.port != port)
+			continue;
+		if (addr_overlap(&h->local.addr, h->flags, &req->local.addr, req->flags) &&
+		    !may_share(h, req->flags, req->uid))
+			return true;
+	}
+	return false;
+}
+
+/* Does any reservation overlap (any: of any kind, else: not made by connect())? */
+static bool is_taken(struct ports *p, const struct ports_req *req, uint16_t port, bool any)
+{
+	struct list *b = bucket_of(p, (uint8_t)req->proto, port);
+
+	list_for_each(it, b) {
+		const struct port_hold *h = container_of(it, struct port_hold, link);
+
+		if (h->local.port == port && (any || !h->connect_only) &&
+		    addr_overlap(&h->local.addr, h->flags, &req->local.addr, req->flags))
+			return true;
+	}
+	return false;
+}
+
+static struct port_hold *hold_new(struct ports *p, const struct ports_req *req, uint16_t port,
+				  uint64_t now_ns)
+{
+	struct list *b = bucket_of(p, (uint8_t)req->proto, port);
+	struct port_hold *h;
+
+	if (p->pool.live == p->pool.max) {
+		for (int i = 0; i < 2 * BUCKETS; i++)
+			sweep(p, &p->bucket[i / BUCKETS][i % BUCKETS], now_ns);
+	}
+	h = pool_alloc(&p->pool);
+	if (!h)
+		return NULL;
+	*h = (struct port_hold){ .local = req->local, .flags = req->flags, .uid = req->uid,
+				 .proto = (uint8_t)req->proto };
+	h->local.port = port;
+	atomic_init(&h->refs, 1);
+	list_push(b, &h->link);
+	return h;
+}
+
+/* A port nobody holds; failing that, one that may be shared. 0: none. */
+static uint16_t choose_for_bind(struct ports *p, const struct ports_req *req, uint64_t now_ns)
+{
+	uint32_t start = rng_below(&p->rng, N_EPHEMERAL);
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0; i < N_EPHEMERAL; i++) {
+			uint16_t port = (uint16_t)(PORTS_EPHEMERAL_MIN + (start + i) % N_EPHEMERAL);
+
+			sweep(p, bucket_of(p, (uint8_t)req->proto, port), now_ns);
+			if (pass == 0 ? !is_taken(p, req, port, true) :
+					!in_conflict(p, req, port, NULL))
+				return port;
+		}
+	}
+	return 0;
+}
+
+int ports_bind(struct ports *p, const struct ports_req *req, uint64_t now_ns,
+	       struct port_hold **hold)
+{
+	uint16_t port = req->local.port;
+	struct port_hold *h = NULL;
+	int err = 0;
+
+	lock(p);
+	if (port == 0) {
+		port = choose_for_bind(p, req, now_ns);
+		err = port ? 0 : -EADDRINUSE;
+	} else {
+		sweep(p, bucket_of(p, (uint8_t)req->proto, port), now_ns);
+		if (in_conflict(p, req, port, NULL))
+			err = -EADDRINUSE;
+	}
+	if (err == 0) {
+		h = hold_new(p, req, port, now_ns);
+		err = h ? 0 : -ENOBUFS;
+	}
+	unlock(p);
+	if (err == 0)
+		*hold = h;
+	return err;
+}
+
+int ports_listen(struct ports *p, struct port_hold *h, uint64_t now_ns)
+{
+	int err = 0;
+
+	lock(p);
+	struct ports_req req = { .proto = h->proto, .flags = h->flags, .uid = h->uid,
+				 .local = h->local };
+	sweep(p, bucket_of(p, h->proto, h->local.port), now_ns);
+	if (!h->listening && in_conflict(p, &req, h->local.port, h))
+		err = -EADDRINUSE;
+	else
+		h->listening = true;
+	unlock(p);
+	return err;
+}
+
+void ports_unlisten(struct ports *p, struct port_hold *h)
+{
+	lock(p);
+	h->listening = false;
+	unlock(p);
+}
+
+struct flow_id {
+	struct ipaddr local, remote;
+	uint32_t rport, salt;
+};
+_Static_assert(sizeof(struct flow_id) == 40, "hashed as bytes");
+
+int ports_connect(struct ports *p, const struct ports_req *req, const struct endpoint *remote,
+		  bool (*usable)(void *arg, uint16_t port), void *arg, uint64_t now_ns,
+		  struct port_hold **hold)
+{
+	struct flow_id id = { .local = req->local.addr, .remote = remote->addr,
+			      .rport = remote->port };
+	uint32_t offset = (uint32_t)siphash(&p->key, &id, sizeof(id));
+	int err = -EADDRNOTAVAIL;
+
+	id.salt = 1;
+	uint32_t *counter = &p->counter[siphash(&p->key, &id, sizeof(id)) % COUNTERS];
+	lock(p);
+	for (uint32_t i = 0; i < N_EPHEMERAL; i++) {
+		uint32_t at = (uint32_t)(((uint64_t)offset + *counter + i) % N_EPHEMERAL);
+		uint16_t port = (uint16_t)(PORTS_EPHEMERAL_MIN + at);
+
+		sweep(p, bucket_of(p, (uint8_t)req->proto, port), now_ns);
+		if (is_taken(p, req, port, false) || !usable(arg, port))
+			continue;
+		struct port_hold *h = hold_new(p, req, port, now_ns);
+		if (h) {
+			h->connect_only = true;
+			*counter += i + 1;
+			*hold = h;
+		}
+		err = h ? 0 : -ENOBUFS;
+		break;
+	}
+	unlock(p);
+	return err;
+}
+
+void ports_set_flags(struct ports *p, struct port_hold *h, uint32_t flags)
+{
+	lock(p);
+	h->flags = flags;
+	unlock(p);
+}
+
+void ports_set_addr(struct ports *p, struct port_hold *h, const struct ipaddr *addr)
+{
+	lock(p);
+	h->local.addr = *addr;
+	unlock(p);
+}
+
+void ports_get(struct port_hold *h)
+{
+	uint32_t before = atomic_fetch_add_explicit(&h->refs, 1, memory_order_relaxed);
+
+	CHECK(before > 0);
+}
+
+void ports_put(struct ports *p, struct port_hold *h, uint64_t linger_until_ns)
+{
+	uint64_t until = atomic_load_explicit(&h->linger_ns, memory_order_relaxed);
+	uint32_t refs = atomic_load_explicit(&h->refs, memory_order_relaxed);
+
+	while (until < linger_until_ns &&
+	       !atomic_compare_exchange_weak(&h->linger_ns, &until, linger_until_ns))
+		;
+	/* Not the last reference: no lock. */
+	while (refs > 1) {
+		if (atomic_compare_exchange_weak(&h->refs, &refs, refs - 1))
+			return;
+	}
+	lock(p);
+	uint32_t before = atomic_fetch_sub(&h->refs, 1);
+	CHECK(before > 0);
+	if (before == 1) {
+		h->listening = false;
+		if (atomic_load(&h->linger_ns) == 0)
+			hold_free(p, h);
+	}
+	unlock(p);
+}
+
+struct endpoint ports_local(const struct port_hold *h) { return h->local; }
+
+uint32_t ports_count(struct ports *p)
+{
+	lock(p);
+	uint32_t n = p->pool.live;
+	unlock(p);
+	return n;
+}
