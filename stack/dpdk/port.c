@@ -99,7 +99,7 @@ static const struct netif_ops ops_armed_shared = {
 /* What to do about a failed step, by its error. */
 static const char *remedy(const char *devargs, int err)
 {
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM || err == -EACCES || geteuid() != 0)
 		return "run the engine as root or with CAP_NET_ADMIN and CAP_NET_RAW";
 	if (strstr(devargs, "iface="))
 		return "check that the interface named by iface= exists and that nothing else uses it";
