@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "stack/base/strbuf.h"
+#include "stack/base/sys.h"
 #include "stack/base/trace.h"
 #include "stack/base/util.h"
 
@@ -12,9 +13,8 @@ enum { TRACE_TAIL = 16 };
 
 static void put_line(const struct strbuf *s)
 {
-	/* Nothing better can be done when this fails. */
-	if (write(STDERR_FILENO, s->p, (size_t)s->len) < 0)
-		return;
+	/* Not write(3): in a program under the shim that name is the shim's own. */
+	sys_write(STDERR_FILENO, s->p, (size_t)s->len);
 }
 
 static void put_trace_tail(const struct trace_ring *t)

@@ -1,5 +1,5 @@
-/* One's complement sums near memory speed: wide vector code in plain C, compiled once for every x86-64
- * and once for AVX2, chosen at run time for pieces long enough to gain from it. */
+/* One's complement sums near memory speed: wide vector code in plain C, compiled once for every
+ * x86-64 and once for AVX2, chosen at run time for pieces long enough to gain from it. */
 // SPDX-License-Identifier: MIT
 #include "stack/base/checksum.h"
 #include <string.h>
@@ -9,8 +9,8 @@ typedef uint64_t vec __attribute__((vector_size(32)));
 enum { VEC = sizeof(vec), BLOCK = 4 * VEC, LANES = VEC / 8 };
 
 /* Sums of 64-bit lanes: `all` modulo 2^64, `high` of their upper halves. 2^32 additions cannot
- * overflow `high`, and the sum of the lower halves is all - (high << 32): no carry is ever lost, and
- * none has to be propagated in the loop. */
+ * overflow `high`, and the sum of the lower halves is all - (high << 32): no carry is ever lost,
+ * and none has to be propagated in the loop. */
 struct acc {
 	vec all, high;
 };
@@ -87,7 +87,7 @@ static uint64_t word(const uint8_t *p)
 	return v;
 }
 
-/* Sum of fewer than BLOCK bytes; an odd last byte counts as the first of a word padded with zero. */
+/* Sum of fewer than BLOCK bytes; an odd last byte is the first of a word padded with zero. */
 static uint64_t sum_rest(const uint8_t *p, size_t n)
 {
 	uint64_t total = 0, last = 0;
@@ -134,10 +134,11 @@ uint32_t csum_copy(void *dst, const void *src, size_t n, uint32_t sum)
 	return fold64(add_carry(add_carry(total, sum_rest(d + bulk, n - bulk)), sum));
 }
 
-uint32_t csum_pseudo(const struct ipaddr *src, const struct ipaddr *dst, uint8_t proto, uint32_t len)
+uint32_t csum_pseudo(const struct ipaddr *src, const struct ipaddr *dst, uint8_t proto,
+		     uint32_t len)
 {
-	/* Protocol and length as they would lie in the pseudo header. The length is 16 bits wide for
-	 * IPv4 and 32 for IPv6; as a sum of 16-bit words both are the same number. */
+	/* Protocol and length as they would lie in the pseudo header. The length is 16 bits wide
+	 * for IPv4 and 32 for IPv6; as a sum of 16-bit words both are the same number. */
 	uint64_t s = (uint64_t)be32_of(len).raw + be16_of(proto).raw;
 
 	if (ipaddr_is_v4(src) && ipaddr_is_v4(dst))

@@ -1,5 +1,5 @@
-/* Log lines to stderr, one write(2) each, so that lines of several threads and processes do not mix.
- * Reads the clock itself, unlike the rest of base/: the rate limit is about real time. */
+/* Log lines to stderr, one write(2) each, so that lines of several threads and processes do not
+ * mix. Reads the clock itself, unlike the rest of base/: the rate limit is about real time. */
 // SPDX-License-Identifier: MIT
 #include "stack/base/log.h"
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "stack/base/strbuf.h"
+#include "stack/base/sys.h"
 #include "stack/base/util.h"
 
 enum { LOG_LINES_PER_SECOND = 20, LOG_LINE_MAX = 1024 };
@@ -130,7 +131,8 @@ void log_line(enum log_module m, enum log_level l, struct log_site *site, const 
 		strbuf_put(&s, " suppressed=%u", suppressed);
 	clean(line, s.len);
 	line[s.len++] = '\n';
-	/* With stderr closed the line is lost: there is no other place for it. */
-	if (write(STDERR_FILENO, line, (size_t)s.len) < 0 || errno != saved)
-		errno = saved;
+	/* Not write(3): in a program under the shim that name is the shim's own. With stderr closed
+	 * the line is lost: there is no other place for it. */
+	sys_write(STDERR_FILENO, line, (size_t)s.len);
+	errno = saved;
 }

@@ -1,4 +1,4 @@
-/* Free objects form a stack, so that the object used last, still in the cache, is handed out next. */
+/* Free objects form a stack: the object used last, still in the cache, is handed out next. */
 // SPDX-License-Identifier: MIT
 #include "stack/base/pool.h"
 #include <errno.h>

@@ -34,7 +34,7 @@ uint64_t rng_u64(struct rng *r)
 
 uint32_t rng_below(struct rng *r, uint32_t n)
 {
-	/* The upper word of a product is uniform once the 2^32 mod n lowest products are refused. */
+	/* The product's upper word is uniform once the 2^32 mod n lowest products are out. */
 	uint32_t refuse = -n % n;
 	uint64_t product;
 

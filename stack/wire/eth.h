@@ -32,7 +32,7 @@ enum {
 struct eth {
 	struct eth_addr dst, src;
 	uint16_t type; /* ETH_TYPE_, of the payload when there is a tag */
-	uint16_t vlan; /* VLAN id of the tag, 0 when there is none or the tag carries priority only */
+	uint16_t vlan; /* id of the tag, 0 when there is none or it carries priority only */
 };
 
 #define ETH_ADDR_FMT "%02x:%02x:%02x:%02x:%02x:%02x"

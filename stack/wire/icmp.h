@@ -9,7 +9,7 @@
 struct icmp_hdr {
 	uint8_t type, code;
 	be16 csum;
-	be16 word0, word1; /* echo: id, seq; frag needed: unused, mtu; param problem: pointer, unused */
+	be16 word0, word1; /* echo: id, seq; frag needed: 0, mtu; param problem: pointer, 0 */
 };
 _Static_assert(sizeof(struct icmp_hdr) == 8, "RFC 792");
 
@@ -55,7 +55,8 @@ struct icmp_msg {
 /* One of the error types above, which carry a quoted datagram. */
 static inline bool icmp_is_error(const struct icmp_msg *m)
 {
-	return m->type == ICMP_T_UNREACH || m->type == ICMP_T_TIME_EXCEEDED || m->type == ICMP_T_PARAM;
+	return m->type == ICMP_T_UNREACH || m->type == ICMP_T_TIME_EXCEEDED ||
+	       m->type == ICMP_T_PARAM;
 }
 
 /* Parses the message of n bytes at p. Returns 8 (echo data or the quote follows) or -EINVAL: short,
@@ -64,5 +65,5 @@ static inline bool icmp_is_error(const struct icmp_msg *m)
 int icmp_parse(struct icmp_msg *m, const void *p, uint32_t n);
 bool icmp_csum_ok(const void *p, uint32_t n);
 /* Writes 8 bytes of header and n bytes of data (echo payload, or the quoted datagram) at p with the
- * checksum filled in and returns 8 + n. data may already be in place at p + 8. ->orig is not used. */
+ * checksum filled in and returns 8 + n. data may already lie at p + 8; ->orig is ignored. */
 uint32_t icmp_emit(const struct icmp_msg *m, const void *data, uint32_t n, void *p);

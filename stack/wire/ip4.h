@@ -40,7 +40,7 @@ int ip4_parse(struct ip4 *h, const void *p, uint32_t n);
 /* The same for the header quoted in an ICMP error (RFC 792): the total length is that of the
  * original datagram and may exceed n. */
 int ip4_parse_quoted(struct ip4 *h, const void *p, uint32_t n);
-/* Header checksum right? hdr_len is what ip4_parse() returned. To be skipped when the port checked. */
+/* Header checksum right? hdr_len is what ip4_parse() returned. Skipped when the port checked it. */
 bool ip4_csum_ok(const void *p, uint32_t hdr_len);
 
 enum ip4_csum {

@@ -103,7 +103,8 @@ static void show_icmp(struct strbuf *s, const struct ip4 *ip, const uint8_t *p, 
 		show_icmp_error(s, &m);
 	else if (m.type == ICMP_T_ECHO || m.type == ICMP_T_ECHO_REPLY)
 		strbuf_put(s, "echo %s id %u seq %u (%u)",
-			   m.type == ICMP_T_ECHO ? "request" : "reply", m.id, m.seq, n - ICMP_HDR_LEN);
+			   m.type == ICMP_T_ECHO ? "request" : "reply", m.id, m.seq,
+			   n - ICMP_HDR_LEN);
 	else
 		strbuf_put(s, "type %u code %u (%u)", m.type, m.code, n - ICMP_HDR_LEN);
 	if (!icmp_csum_ok(p, n))

@@ -24,7 +24,8 @@ enum {
 static void parse_sack(struct tcp_seg *s, const struct tcp_opt *o)
 {
 	s->n_sack = 0;
-	for (uint32_t at = 0; at + SACK_BLOCK <= o->len && s->n_sack < TCP_SACK_MAX; at += SACK_BLOCK) {
+	for (uint32_t at = 0; at + SACK_BLOCK <= o->len && s->n_sack < TCP_SACK_MAX;
+	     at += SACK_BLOCK) {
 		s->sack[s->n_sack++] = (struct tcp_sack_block){
 			.start = seq_of(load_be32(o->data + at)),
 			.end = seq_of(load_be32(o->data + at + 4)),
@@ -179,7 +180,7 @@ static void put_sack(struct tcp_opts_w *w, const struct tcp_seg *s)
 	}
 }
 
-/* The fixed groups take 24 bytes at most and sack_fit() keeps to the rest, so nothing here fails. */
+/* The fixed groups take 20 bytes at most and sack_fit() keeps to the rest: nothing here fails. */
 static uint32_t put_options(const struct tcp_seg *s, void *p)
 {
 	struct tcp_opts_w w = tcp_opts_writer(p, OPTS_MAX);
@@ -214,7 +215,8 @@ static uint32_t put_options(const struct tcp_seg *s, void *p)
 uint32_t tcp_seg_emit(const struct tcp_seg *s, void *p)
 {
 	uint8_t *b = p;
-	uint32_t hdr_len = (uint32_t)sizeof(struct tcp_hdr) + put_options(s, b + sizeof(struct tcp_hdr));
+	uint32_t hdr_len =
+		(uint32_t)sizeof(struct tcp_hdr) + put_options(s, b + sizeof(struct tcp_hdr));
 
 	store_be16(b, s->sport);
 	store_be16(b + 2, s->dport);

@@ -1,5 +1,5 @@
-/* TCP option bytes (RFC 9293 3.1): a bounded iterator and a bounded writer. What the options mean is
- * tcp.c's job. */
+/* TCP option bytes (RFC 9293 3.1): a bounded iterator and a bounded writer. What the options mean
+ * is tcp.c's job. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdbool.h>

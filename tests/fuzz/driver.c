@@ -1,5 +1,5 @@
-/* Runs a fuzz target without libFuzzer: its own examples, whole and mutated, and random bytes, from a
- * printed seed.
+/* Runs a fuzz target without libFuzzer: its own examples, whole and mutated, and random bytes, from
+ * a printed seed.
  *	fuzz_x [-r runs] [-t seconds] [-s seed] [-o run]   -o repeats one run of a seed
  *	fuzz_x file...                                     replays inputs kept by libFuzzer */
 // SPDX-License-Identifier: MIT
@@ -26,7 +26,8 @@ static volatile uint64_t current_run;
 static void say_run(void)
 {
 	char line[64];
-	int n = snprintf(line, sizeof(line), "failed in run %llu\n", (unsigned long long)current_run);
+	int n = snprintf(line, sizeof(line), "failed in run %llu\n",
+			 (unsigned long long)current_run);
 
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
 		return;
@@ -42,7 +43,8 @@ static void died(int sig)
 /* What goes wrong in parsers lives at the edges of fields. */
 static uint8_t edge_byte(struct rng *r)
 {
-	static const uint8_t edges[] = { 0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 0x40, 0x45, 0x4f, 0x7f, 0x80, 0xff };
+	static const uint8_t edges[] = { 0, 1,	2,    3,    4,	  5,	7,    8,
+					 9, 10, 0x40, 0x45, 0x4f, 0x7f, 0x80, 0xff };
 
 	return edges[rng_below(r, sizeof(edges))];
 }

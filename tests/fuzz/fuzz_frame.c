@@ -97,7 +97,8 @@ size_t fuzz_example(unsigned i, uint8_t *buf)
 {
 	struct eth e = { .type = i == 4 ? ETH_TYPE_ARP : ETH_TYPE_IP4, .src = { { 2 } } };
 	struct udp_dgram u = { .sport = 53, .dport = 53, .len = 8 };
-	struct icmp_msg echo = { .type = ICMP_T_ECHO }, gone = { .type = ICMP_T_UNREACH, .code = 4 };
+	struct icmp_msg echo = { .type = ICMP_T_ECHO },
+			gone = { .type = ICMP_T_UNREACH, .code = 4 };
 	struct arp_pkt arp = { .op = ARP_OP_REQUEST, .sha = { { 2 } }, .spa = 1, .tpa = 2 };
 	uint8_t *body = buf + ETH_HDR_LEN, quote[128];
 
@@ -110,11 +111,12 @@ size_t fuzz_example(unsigned i, uint8_t *buf)
 		udp_emit(&u, body + 20);
 		return ETH_HDR_LEN + put_ip4(body, IP_PROTO_UDP, 16);
 	case 2:
-		return ETH_HDR_LEN + put_ip4(body, IP_PROTO_ICMP, icmp_emit(&echo, "0123456", 7, body + 20));
+		return ETH_HDR_LEN +
+		       put_ip4(body, IP_PROTO_ICMP, icmp_emit(&echo, "0123456", 7, body + 20));
 	case 3:
 		memset(quote, 0, sizeof(quote));
-		return ETH_HDR_LEN +
-		       put_ip4(body, IP_PROTO_ICMP, icmp_emit(&gone, quote, put_tcp(quote), body + 20));
+		return ETH_HDR_LEN + put_ip4(body, IP_PROTO_ICMP,
+					     icmp_emit(&gone, quote, put_tcp(quote), body + 20));
 	case 4:
 		return ETH_HDR_LEN + arp_emit(&arp, body);
 	}

@@ -33,7 +33,8 @@ END_TEST
 
 START_TEST(a_message_with_its_checksum_sums_to_zero)
 {
-	uint8_t h[20] = { 0x45, 0, 0, 0x54, 0x12, 0x34, 0x40, 0, 64, 1, 0, 0, 10, 77, 0, 1, 10, 77, 0, 2 };
+	uint8_t h[20] = { 0x45, 0, 0,  0x54, 0x12, 0x34, 0x40, 0,  64, 1,
+			  0,	0, 10, 77,   0,	   1,	 10,   77, 0,  2 };
 	uint16_t c = csum_fold(csum_add(0, h, sizeof(h)));
 
 	memcpy(h + 10, &c, 2);
@@ -46,7 +47,9 @@ END_TEST
 START_TEST(a_known_tcp_checksum_over_ipv4_is_reproduced)
 {
 	/* SYN from 10.0.0.1:1 to 10.0.0.2:2, seq 1, window 1: summed by hand. */
-	const uint8_t seg[20] = { 0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0, 1, 0, 0, 0, 0 };
+	const uint8_t seg[20] = {
+		0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0, 1, 0, 0, 0, 0
+	};
 	struct ipaddr src = ipaddr_v4(0x0a000001), dst = ipaddr_v4(0x0a000002);
 	uint32_t sum = csum_add(csum_pseudo(&src, &dst, 6, 20), seg, 20);
 
@@ -57,7 +60,8 @@ END_TEST
 
 START_TEST(the_pseudo_header_of_ipv6_counts_all_of_both_addresses)
 {
-	struct ipaddr src = { .b = { 0xfe, 0x80, [15] = 1 } }, dst = { .b = { 0xff, 0x02, [15] = 2 } };
+	struct ipaddr src = { .b = { 0xfe, 0x80, [15] = 1 } },
+		      dst = { .b = { 0xff, 0x02, [15] = 2 } };
 	uint8_t bytes[40];
 
 	memcpy(bytes, &src, 16);
@@ -83,7 +87,8 @@ START_TEST(fast_sums_and_copies_agree_with_the_naive_sum_at_every_length_and_ali
 		memset(to, 0x5a, sizeof(to));
 		uint16_t want = naive(from + a, n, 0);
 		ck_assert_msg(same(plain(csum_add(0, from + a, n)), want), "add, n=%zu", n);
-		ck_assert_msg(same(plain(csum_copy(to + b, from + a, n, 0)), want), "copy, n=%zu", n);
+		ck_assert_msg(same(plain(csum_copy(to + b, from + a, n, 0)), want), "copy, n=%zu",
+			      n);
 		ck_assert_mem_eq(to + b, from + a, n);
 		ck_assert(to[b + n] == 0x5a && (b == 0 || to[b - 1] == 0x5a));
 	}
@@ -111,7 +116,8 @@ START_TEST(a_sum_in_even_pieces_equals_the_sum_in_one)
 		}
 		uint32_t words = (uint32_t)be16_get((be16){ csum_fold_plain(start) });
 		ck_assert(same(plain(sum), naive(from, n, words)));
-		ck_assert(same(plain(csum_join(csum_add(0, from, n), start)), naive(from, n, words)));
+		ck_assert(
+			same(plain(csum_join(csum_add(0, from, n), start)), naive(from, n, words)));
 	}
 }
 END_TEST
@@ -125,7 +131,8 @@ int main(void)
 	tcase_add_test(tc, a_message_with_its_checksum_sums_to_zero);
 	tcase_add_test(tc, a_known_tcp_checksum_over_ipv4_is_reproduced);
 	tcase_add_test(tc, the_pseudo_header_of_ipv6_counts_all_of_both_addresses);
-	tcase_add_test(tc, fast_sums_and_copies_agree_with_the_naive_sum_at_every_length_and_alignment);
+	tcase_add_test(tc,
+		       fast_sums_and_copies_agree_with_the_naive_sum_at_every_length_and_alignment);
 	tcase_add_test(tc, a_sum_in_even_pieces_equals_the_sum_in_one);
 	return unit_run("base/checksum", tc);
 }

@@ -26,9 +26,10 @@ static const struct row add_rows[] = {
 	{ "filling a hole", { { 10, 20 }, { 30, 40 } }, { 20, 30 }, { { 10, 40 } } },
 	{ "inside", { { 10, 40 } }, { 20, 30 }, { { 10, 40 } } },
 	{ "around", { { 20, 30 }, { 40, 50 } }, { 10, 60 }, { { 10, 60 } } },
-	{ "across the wrap", { { 0xfffffff0, 0xfffffffe } }, { 0xfffffff8, 4 }, { { 0xfffffff0, 4 } } },
-	{ "after the wrap", { { 0xfffffff0, 0xfffffffe } }, { 2, 4 },
-	  { { 0xfffffff0, 0xfffffffe }, { 2, 4 } } },
+	{ "across the wrap",
+	  { { 0xfffffff0, 0xfffffffe } }, { 0xfffffff8, 4 }, { { 0xfffffff0, 4 } } },
+	{ "after the wrap",
+	  { { 0xfffffff0, 0xfffffffe } }, { 2, 4 }, { { 0xfffffff0, 0xfffffffe }, { 2, 4 } } },
 	{ "before the wrap", { { 2, 4 } }, { 0xfffffff0, 0 }, { { 0xfffffff0, 0 }, { 2, 4 } } },
 };
 
@@ -227,7 +228,8 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, adding_merges_what_overlaps_or_touches, 0, ARRAY_LEN(add_rows));
 	tcase_add_loop_test(tc, removing_cuts_and_splits, 0, ARRAY_LEN(remove_rows));
-	tcase_add_loop_test(tc, trimming_drops_everything_before_a_position, 0, ARRAY_LEN(trim_rows));
+	tcase_add_loop_test(tc, trimming_drops_everything_before_a_position, 0,
+			    ARRAY_LEN(trim_rows));
 	tcase_add_test(tc, a_full_set_refuses_another_range_and_stays_as_it_was);
 	tcase_add_test(tc, a_full_set_still_grows_merges_and_shrinks);
 	tcase_add_test(tc, random_operations_agree_with_a_bitmap);

@@ -4,8 +4,8 @@
 #include "stack/base/util.h"
 #include "tests/unit/unit.h"
 
-/* Output for key 00 01 .. 0f and message 00 01 .. n-1; n = 15 is worked out in the paper's appendix,
- * the others are in the reference package. */
+/* Output for key 00 01 .. 0f and message 00 01 .. n-1; n = 15 is worked out in the paper's
+ * appendix, the others are in the reference package. */
 static const struct {
 	uint32_t n;
 	uint64_t want;

@@ -40,7 +40,8 @@ static const struct {
 	  "1.500000000 #7 TCP_STATE state 1 -> 2" },
 	{ { .now_ns = 42, .id = 1, .kind = TRACE_TCP_TX, .a = 10, .b = 20, .c = 0x12 },
 	  "0.000000042 #1 TCP_TX tx seq=10 ack=20 len/flags=0x12" },
-	{ { .id = 3, .kind = TRACE_DROP, .a = 4, .b = 60 }, "0.000000000 #3 DROP packet dropped, reason=4 len=60" },
+	{ { .id = 3, .kind = TRACE_DROP, .a = 4, .b = 60 },
+	  "0.000000000 #3 DROP packet dropped, reason=4 len=60" },
 	{ { .id = 3, .kind = 999, .a = 1, .b = 2, .c = 3 }, "0.000000000 #3 kind 999: 1 2 3" },
 };
 
@@ -48,7 +49,8 @@ START_TEST(a_record_reads_as_one_line)
 {
 	char buf[200];
 
-	ck_assert_int_eq(trace_format(&texts[_i].rec, buf, sizeof(buf)), (int)strlen(texts[_i].want));
+	ck_assert_int_eq(trace_format(&texts[_i].rec, buf, sizeof(buf)),
+			 (int)strlen(texts[_i].want));
 	ck_assert_str_eq(buf, texts[_i].want);
 }
 END_TEST

@@ -7,7 +7,8 @@
 #include "tests/unit/unit.h"
 
 #define QUOTE(proto, frag) \
-	0x45, 0, 5, 0xdc, 0, 7, (frag) >> 8, (frag) & 0xff, 64, proto, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2
+	0x45, 0, 5, 0xdc, 0, 7, (frag) >> 8, (frag) & 0xff, 64, proto, 0, 0, 10, 0, 0, 1, 10, 0, \
+		0, 2
 
 START_TEST(an_echo_survives_the_wire)
 {
@@ -39,7 +40,8 @@ END_TEST
 START_TEST(fragmentation_needed_carries_the_mtu_and_whose_segment_it_was)
 {
 	const uint8_t quote[] = { QUOTE(6, 0x4000), 0x1f, 0x90, 0xc0, 0, 0, 0, 0, 99 };
-	struct icmp_msg m = { .type = ICMP_T_UNREACH, .code = ICMP_C_FRAG_NEEDED, .mtu = 1400 }, back;
+	struct icmp_msg m = { .type = ICMP_T_UNREACH, .code = ICMP_C_FRAG_NEEDED, .mtu = 1400 },
+			back;
 	uint8_t b[8 + sizeof(quote)];
 
 	icmp_emit(&m, quote, sizeof(quote), b);
@@ -83,15 +85,20 @@ static const struct {
 	{ "quote one byte short, TCP", { 3, 3, [8] = QUOTE(6, 0) }, 8 + 27, -EINVAL, false },
 	{ "quote one byte short, UDP", { 11, 0, [8] = QUOTE(17, 0) }, 8 + 27, -EINVAL, false },
 	{ "quote just long enough", { 3, 3, [8] = QUOTE(6, 0) }, 8 + 28, 8, true },
-	{ "quote of another protocol needs no ports", { 3, 2, [8] = QUOTE(1, 0) }, 8 + 20, 8, false },
-	{ "quote of a later fragment has no ports", { 3, 3, [8] = QUOTE(6, 100) }, 8 + 28, 8, false },
-	{ "quote of a first fragment has ports", { 3, 3, [8] = QUOTE(17, 0x2000) }, 8 + 28, 8, true },
+	{ "quote of another protocol needs no ports",
+	  { 3, 2, [8] = QUOTE(1, 0) }, 8 + 20, 8, false },
+	{ "quote of a later fragment has no ports",
+	  { 3, 3, [8] = QUOTE(6, 100) }, 8 + 28, 8, false },
+	{ "quote of a first fragment has ports",
+	  { 3, 3, [8] = QUOTE(17, 0x2000) }, 8 + 28, 8, true },
 	{ "quote not IPv4", { 3, 3, [8] = 0x65 }, 8 + 28, -EINVAL, false },
 	{ "quote with header length 16", { 3, 3, [8] = 0x44, 0, 5, 0 }, 8 + 28, -EINVAL, false },
-	{ "quote whose options run out", { 3, 3, [8] = 0x4f, 0, 5, 0, [17] = 6 }, 8 + 59, -EINVAL, false },
-	{ "quote whose options leave no ports", { 3, 3, [8] = 0x4f, 0, 5, 0, [17] = 6 }, 8 + 67, -EINVAL,
-	  false },
-	{ "quote with options and ports", { 3, 3, [8] = 0x4f, 0, 5, 0, [17] = 6 }, 8 + 68, 8, true },
+	{ "quote whose options run out",
+	  { 3, 3, [8] = 0x4f, 0, 5, 0, [17] = 6 }, 8 + 59, -EINVAL, false },
+	{ "quote whose options leave no ports",
+	  { 3, 3, [8] = 0x4f, 0, 5, 0, [17] = 6 }, 8 + 67, -EINVAL, false },
+	{ "quote with options and ports",
+	  { 3, 3, [8] = 0x4f, 0, 5, 0, [17] = 6 }, 8 + 68, 8, true },
 };
 
 START_TEST(every_length_of_a_message_and_its_quote_is_checked)
@@ -107,7 +114,8 @@ START_TEST(every_length_of_a_message_and_its_quote_is_checked)
 	if (got < 0)
 		ck_assert_msg(memcmp(&m, &noise, sizeof(m)) == 0, "%s: output", messages[_i].name);
 	else
-		ck_assert_msg(m.orig.has_ports == messages[_i].has_ports, "%s: ports", messages[_i].name);
+		ck_assert_msg(m.orig.has_ports == messages[_i].has_ports, "%s: ports",
+			      messages[_i].name);
 	free(exact);
 }
 END_TEST

@@ -95,7 +95,9 @@ END_TEST
 
 START_TEST(the_checksum_is_filled_or_left_to_the_port)
 {
-	struct ip4 h = { .src = 0x0a000001, .dst = 0x0a000002, .proto = 6, .ttl = 64, .total_len = 40 };
+	struct ip4 h = {
+		.src = 0x0a000001, .dst = 0x0a000002, .proto = 6, .ttl = 64, .total_len = 40
+	};
 	uint8_t b[20];
 
 	ck_assert_uint_eq(ip4_emit(&h, b, IP4_CSUM_FILL), 20);

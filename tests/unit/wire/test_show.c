@@ -14,11 +14,15 @@
 static uint8_t frame[256];
 static char text[SHOW_MAX];
 
-static const struct ip4 ip_template = { .src = 0x0a4d0001, .dst = 0x0a4d0002, .ttl = 64, .hdr_len = 20 };
+static const struct ip4 ip_template = {
+	.src = 0x0a4d0001, .dst = 0x0a4d0002, .ttl = 64, .hdr_len = 20
+};
 
 static void eth_start(uint16_t type)
 {
-	struct eth e = { .dst = eth_addr_broadcast(), .src = { { 2, 0, 0, 0, 0, 1 } }, .type = type };
+	struct eth e = { .dst = eth_addr_broadcast(),
+			 .src = { { 2, 0, 0, 0, 0, 1 } },
+			 .type = type };
 
 	memset(frame, 0, sizeof(frame));
 	eth_emit(&e, frame);
@@ -48,8 +52,13 @@ static void check_shows(uint32_t n, const char *want)
 
 static uint32_t tcp_frame(void)
 {
-	struct tcp_seg s = { .sport = 40000, .dport = 80, .flags = TCPF_SYN, .seq = { 1 }, .wnd = 512,
-			     .has_mss = true, .mss = 1460 };
+	struct tcp_seg s = { .sport = 40000,
+			     .dport = 80,
+			     .flags = TCPF_SYN,
+			     .seq = { 1 },
+			     .wnd = 512,
+			     .has_mss = true,
+			     .mss = 1460 };
 
 	eth_start(ETH_TYPE_IP4);
 	return ip4_finish(IP_PROTO_TCP, tcp_seg_emit(&s, frame + 34), 16);
@@ -64,7 +73,8 @@ START_TEST(a_tcp_segment_shows_addresses_ports_and_options)
 	check_shows(n, "10.77.0.1.40001 > 10.77.0.2.80: TCP S 1:1(0) win 512 <mss 1460> bad csum");
 	frame[35] ^= 1;
 	frame[14 + 8]--;
-	check_shows(n, "10.77.0.1.40000 > 10.77.0.2.80: TCP S 1:1(0) win 512 <mss 1460> bad ip csum");
+	check_shows(n,
+		    "10.77.0.1.40000 > 10.77.0.2.80: TCP S 1:1(0) win 512 <mss 1460> bad ip csum");
 	ck_assert_int_gt(show_ip4(frame + 14, n - 14, text, sizeof(text)), 0);
 	ck_assert_int_eq(strncmp(text, "10.77.0.1.40000 > ", 18), 0);
 }
@@ -72,7 +82,9 @@ END_TEST
 
 START_TEST(arp_shows_who_asks_and_who_answers)
 {
-	struct arp_pkt a = { .op = ARP_OP_REQUEST, .sha = { { 2, 0, 0, 0, 0, 1 } }, .spa = 0x0a4d0001,
+	struct arp_pkt a = { .op = ARP_OP_REQUEST,
+			     .sha = { { 2, 0, 0, 0, 0, 1 } },
+			     .spa = 0x0a4d0001,
 			     .tpa = 0x0a4d0002 };
 
 	eth_start(ETH_TYPE_ARP);
@@ -118,10 +130,12 @@ START_TEST(icmp_shows_what_an_error_is_about)
 	m = (struct icmp_msg){ .type = ICMP_T_TIME_EXCEEDED, .code = ICMP_C_TTL };
 	quote[9] = 99;
 	icmp_emit(&m, quote, sizeof(quote), frame + 34);
-	check_shows(ip4_finish(IP_PROTO_ICMP, 36, -1),
-		    "10.77.0.1 > 10.77.0.2: ICMP time exceeded, code 0, about 10.77.0.1 > 10.77.0.2 "
-		    "proto 99");
-	check_shows(ip4_finish(IP_PROTO_ICMP, 20, -1), "10.77.0.1 > 10.77.0.2: ICMP malformed (20)");
+	check_shows(
+		ip4_finish(IP_PROTO_ICMP, 36, -1),
+		"10.77.0.1 > 10.77.0.2: ICMP time exceeded, code 0, about 10.77.0.1 > 10.77.0.2 "
+		"proto 99");
+	check_shows(ip4_finish(IP_PROTO_ICMP, 20, -1),
+		    "10.77.0.1 > 10.77.0.2: ICMP malformed (20)");
 }
 END_TEST
 

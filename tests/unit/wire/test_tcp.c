@@ -28,7 +28,8 @@ static const struct {
 	{ "option length 1", { HDR(6, TCPF_ACK), 8, 1, 0, 0 }, 24, -EINVAL },
 	{ "option runs into the payload", { HDR(6, TCPF_ACK), 8, 10 }, 40, -EINVAL },
 	{ "kind as last byte", { HDR(6, TCPF_ACK), 1, 1, 1, 2 }, 24, -EINVAL },
-	{ "bytes after end of options are not looked at", { HDR(6, TCPF_ACK), 0, 2, 0, 0 }, 24, 24 },
+	{ "bytes after end of options are not looked at",
+	  { HDR(6, TCPF_ACK), 0, 2, 0, 0 }, 24, 24 },
 	{ "timestamps as nearly all send them", { HDR(8, TCPF_ACK), 1, 1, 8, 10 }, 32, 32 },
 	{ "timestamps whose length runs out", { HDR(7, TCPF_ACK), 1, 1, 8, 10 }, 28, -EINVAL },
 };
@@ -64,7 +65,8 @@ static struct tcp_seg parse_opts(uint8_t flags, const uint8_t *opts, uint32_t n)
 	return s;
 }
 #define PARSE(flags, ...) \
-	parse_opts(flags, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+	parse_opts(flags, (const uint8_t[]){ __VA_ARGS__ }, \
+		   sizeof((const uint8_t[]){ __VA_ARGS__ }))
 
 START_TEST(every_field_of_the_header_arrives_in_host_order)
 {
@@ -88,7 +90,8 @@ END_TEST
 
 START_TEST(the_options_of_a_linux_syn_are_all_understood)
 {
-	struct tcp_seg s = PARSE(TCPF_SYN, 2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 1, 0, 0, 0, 0, 9, 1, 3, 3, 7);
+	struct tcp_seg s =
+		PARSE(TCPF_SYN, 2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0, 0, 1, 0, 0, 0, 0, 9, 1, 3, 3, 7);
 
 	ck_assert(s.has_mss && s.sack_ok && s.has_ts && s.has_wscale);
 	ck_assert_uint_eq(s.mss, 1460);
@@ -116,8 +119,8 @@ END_TEST
 
 START_TEST(a_known_option_of_the_wrong_length_is_ignored)
 {
-	struct tcp_seg s =
-		PARSE(TCPF_SYN, 2, 3, 5, 3, 4, 7, 7, 4, 3, 0, 8, 9, 1, 2, 3, 4, 5, 6, 7, 5, 9, 1, 2, 3, 4, 5, 6, 7);
+	struct tcp_seg s = PARSE(TCPF_SYN, 2, 3, 5, 3, 4, 7, 7, 4, 3, 0, 8, 9, 1, 2, 3, 4, 5, 6, 7,
+				 5, 9, 1, 2, 3, 4, 5, 6, 7);
 
 	ck_assert(!s.has_mss && !s.has_wscale && !s.sack_ok && !s.has_ts);
 	ck_assert_uint_eq(s.n_sack, 0);
@@ -139,7 +142,7 @@ START_TEST(sack_blocks_arrive_in_order_up_to_four)
 }
 END_TEST
 
-/* Compares what has a meaning: padding and fields without their has_ bit are not part of a segment. */
+/* Compares what has a meaning: fields without their has_ bit are not part of a segment. */
 static void check_same(const struct tcp_seg *a, const struct tcp_seg *b)
 {
 	ck_assert(a->sport == b->sport && a->dport == b->dport && a->flags == b->flags);
@@ -210,8 +213,15 @@ END_TEST
 START_TEST(a_syn_has_its_options_in_the_documented_order)
 {
 	const uint8_t want[] = { 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 3, 7 };
-	struct tcp_seg s = { .flags = TCPF_SYN, .has_mss = true, .mss = 1460, .sack_ok = true,
-			     .has_ts = true, .tsval = 1, .tsecr = 2, .has_wscale = true, .wscale = 7 };
+	struct tcp_seg s = { .flags = TCPF_SYN,
+			     .has_mss = true,
+			     .mss = 1460,
+			     .sack_ok = true,
+			     .has_ts = true,
+			     .tsval = 1,
+			     .tsecr = 2,
+			     .has_wscale = true,
+			     .wscale = 7 };
 	uint8_t b[TCP_HDR_MAX];
 
 	ck_assert_uint_eq(tcp_seg_emit(&s, b), 40);
@@ -254,15 +264,30 @@ static const struct {
 	struct tcp_seg seg;
 	const char *want;
 } texts[] = {
-	{ { .flags = TCPF_SYN | TCPF_ACK, .seq = { 1 }, .ack = { 2 }, .wnd = 65535, .has_mss = true,
-	    .mss = 1460, .sack_ok = true, .has_ts = true, .tsval = 5, .tsecr = 6, .has_wscale = true,
+	{ { .flags = TCPF_SYN | TCPF_ACK,
+	    .seq = { 1 },
+	    .ack = { 2 },
+	    .wnd = 65535,
+	    .has_mss = true,
+	    .mss = 1460,
+	    .sack_ok = true,
+	    .has_ts = true,
+	    .tsval = 5,
+	    .tsecr = 6,
+	    .has_wscale = true,
 	    .wscale = 7 },
 	  "S. 1:1(0) ack 2 win 65535 <mss 1460,sackOK,TS val 5 ecr 6,wscale 7>" },
-	{ { .flags = TCPF_ACK | TCPF_PSH, .seq = { 0xffffffff }, .ack = { 9 }, .wnd = 10, .len = 2 },
+	{ { .flags = TCPF_ACK | TCPF_PSH,
+	    .seq = { 0xffffffff },
+	    .ack = { 9 },
+	    .wnd = 10,
+	    .len = 2 },
 	  "P. 4294967295:1(2) ack 9 win 10" },
 	{ { .flags = TCPF_RST, .seq = { 3 } }, "R 3:3(0) win 0" },
 	{ { .flags = 0 }, "none 0:0(0) win 0" },
-	{ { .flags = TCPF_FIN | TCPF_ACK | TCPF_URG, .urg = 4, .n_sack = 2,
+	{ { .flags = TCPF_FIN | TCPF_ACK | TCPF_URG,
+	    .urg = 4,
+	    .n_sack = 2,
 	    .sack = { { { 1 }, { 2 } }, { { 3 }, { 4 } } } },
 	  "FU. 0:0(0) ack 0 win 0 urg 4 <sack 1:2 3:4>" },
 };

@@ -102,7 +102,8 @@ START_TEST(what_is_written_is_read_back)
 		int n = 0;
 
 		for (;;) {
-			uint8_t kind = (uint8_t)(2 + rng_below(&r, 250)), len = (uint8_t)rng_below(&r, 12);
+			uint8_t kind = (uint8_t)(2 + rng_below(&r, 250)),
+				len = (uint8_t)rng_below(&r, 12);
 			uint8_t *d = tcp_opts_put(&w, kind, len);
 
 			if (!d)
@@ -128,7 +129,8 @@ int main(void)
 {
 	TCase *tc = tcase_create("tcp_opts");
 
-	tcase_add_loop_test(tc, an_option_list_ends_at_its_end_or_at_its_first_fault, 0, ARRAY_LEN(lists));
+	tcase_add_loop_test(tc, an_option_list_ends_at_its_end_or_at_its_first_fault, 0,
+			    ARRAY_LEN(lists));
 	tcase_add_test(tc, an_option_has_its_kind_length_and_data);
 	tcase_add_test(tc, the_writer_pads_to_whole_words);
 	tcase_add_test(tc, the_writer_refuses_what_does_not_fit_and_writes_nothing_then);
