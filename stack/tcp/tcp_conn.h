@@ -78,6 +78,7 @@ struct tcp_conn {
 	bool rtt_timing : 1;	 /* rtt_seq and rtt_start_ns measure one segment */
 	bool push : 1;		 /* override of Nagle, cork and sender SWS avoidance, once */
 	bool sack_ok : 1;	 /* not negotiated yet */
+	bool syn_wscale : 1;	 /* the peer's SYN had a window scale (simultaneous open) */
 	bool counted : 1;	 /* in env->n_conns */
 
 	uint32_t events;	 /* enum tcp_event, since the host looked; [h] clears */

@@ -1,0 +1,174 @@
+/* What an ACK means: snd_una, the window, a round-trip sample, the end of our FIN; recovery and
+ * timers are told. Also what ICMP says about segments of ours. */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include "stack/tcp/tcp_core.h"
+
+enum { PMTU_MIN4 = 552, PMTU_MIN6 = 1280 };
+
+static void sample_rtt(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns)
+{
+	if (c->rtt_timing && seq_gt(seg->ack, c->rtt_seq)) {
+		c->rtt_timing = false;
+		tcp_rtt_sample(&c->rtt, (uint32_t)min_u64((now_ns - c->rtt_start_ns) / NSEC_PER_USEC,
+							  UINT32_MAX));
+		c->rtt.backoff = 0;
+		return;
+	}
+	/* After a retransmission only the echo tells which copy was acknowledged (RFC 7323 4.1);
+	 * a millisecond clock is too coarse to prefer it otherwise. */
+	if (!c->ts_ok || !seg->has_ts || seg->tsecr == 0 ||
+	    (c->rtt.backoff == 0 && c->rtt.srtt_us != 0))
+		return;
+	uint32_t ms = tcp_ts_now(c->ts_offset, now_ns) - seg->tsecr;
+	if (ms <= TCP_RTO_MAX_US / 1000) {
+		tcp_rtt_sample(&c->rtt, ms * 1000);
+		c->rtt.backoff = 0;
+	}
+}
+
+static void syn_acked(struct tcp_conn *c)
+{
+	c->syn_acked = true;
+	if (c->rtt.srtt_us == 0) { /* RFC 6298 5.7: it was repeated, and nothing could be measured */
+		c->rtt.base_us = TCP_RTO_FALLBACK_US;
+		c->rtt.backoff = 0;
+	}
+}
+
+void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		 uint64_t now_ns)
+{
+	uint32_t acked = seq_diff(seg->ack, c->snd_una);
+
+	c->snd_una = seg->ack;
+	c->snd_ptr = seq_max(c->snd_ptr, c->snd_una);
+	sample_rtt(c, seg, now_ns);
+	c->retries = 0;
+	c->stall_ns = 0;
+	if (!c->syn_acked) {
+		syn_acked(c);
+		acked--;
+	}
+	if (c->fin_sent && seq_gt(c->snd_una, c->snd_end)) {
+		c->fin_acked = true;
+		acked--;
+		tcp_event(env, c, TCPE_SENT_FIN_ACKED);
+	}
+	if (acked) {
+		c->tx_bytes += acked;
+		tcp_recovery_acked(env, c, acked, now_ns);
+		tcp_event(env, c, TCPE_WRITABLE);
+	}
+	tcp_timer_acked(env, c, now_ns);
+	if (seq_lt(c->snd_ptr, c->snd_end) || (c->fin_queued && !c->fin_acked))
+		tcp_want_output(env, c);
+}
+
+void tcp_update_window(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	if (!seq_lt(c->snd_wl1, seg->seq) &&
+	    !(seq_eq(c->snd_wl1, seg->seq) && seq_le(c->snd_wl2, seg->ack)))
+		return; /* older than what we know */
+	c->snd_wl1 = seg->seq;
+	c->snd_wl2 = seg->ack;
+	c->snd_wnd_raw = seg->wnd;
+	c->snd_wnd = (uint32_t)seg->wnd << c->snd_wscale;
+	c->max_snd_wnd = max_u32(c->max_snd_wnd, c->snd_wnd);
+	if (c->persist && c->snd_wnd > 0)
+		tcp_timer_window_opened(c);
+	tcp_want_output(env, c);
+}
+
+/* Our FIN is acknowledged: the states move on. */
+static void fin_acked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	switch (c->state) {
+	case TCPS_FIN_WAIT_1:
+		tcp_set_state(c, TCPS_FIN_WAIT_2, now_ns);
+		break;
+	case TCPS_CLOSING:
+		tcp_to_record(env, c, TCP_TIMEWAIT_NS, now_ns);
+		break;
+	case TCPS_LAST_ACK:
+		tcp_done(env, c, 0, now_ns);
+		break;
+	default:
+		break;
+	}
+}
+
+bool tcp_ack_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		   uint64_t now_ns)
+{
+	bool news = seg->wnd != c->snd_wnd_raw;
+
+	/* RFC 9293 3.10.7.4 fifth, RFC 5961 5.2 */
+	if (seq_gt(seg->ack, c->snd_nxt) ||
+	    seq_lt(seg->ack, seq_sub(c->snd_una, c->max_snd_wnd))) {
+		STAT_INC(tcp_drop_ack);
+		TRACE(TCP_DROP, c->id, now_ns, TCP_DROP_ACK, seg->seq.v, seg->ack.v);
+		tcp_challenge_ack(env, c, now_ns);
+		return false;
+	}
+	c->retries = 0; /* the peer answers probes */
+	tcp_update_window(env, c, seg);
+	if (seq_gt(seg->ack, c->snd_una)) {
+		tcp_ack_new(env, c, seg, now_ns);
+		if (c->fin_acked)
+			fin_acked(env, c, now_ns);
+	} else if (seq_eq(seg->ack, c->snd_una) && seg->len == 0 && !(seg->flags & TCPF_FIN) &&
+		   !news && !seq_eq(c->snd_una, c->snd_nxt)) {
+		tcp_recovery_dupack(env, c, now_ns); /* RFC 5681 2 */
+	}
+	return true;
+}
+
+/* The path carries less than we thought: smaller segments, and those in flight again. */
+static void path_mtu_fell(struct tcp_env *env, struct tcp_conn *c, uint32_t mtu, uint64_t now_ns)
+{
+	bool v4 = ipaddr_is_v4(&c->flow.remote.addr);
+	uint32_t hdr = (v4 ? 40 : 60) + (c->ts_ok ? 12 : 0);
+	uint32_t mss = max_u32(mtu, v4 ? PMTU_MIN4 : PMTU_MIN6) - hdr;
+
+	if (mss >= c->mss)
+		return;
+	c->mss = (uint16_t)mss;
+	c->path_mss = mss + (c->ts_ok ? 12 : 0);
+	if (!c->syn_acked || seq_eq(c->snd_una, c->snd_nxt))
+		return;
+	c->recovery = TCPR_LOSS; /* go back, without a smaller window: nothing was congested */
+	c->recover = c->snd_nxt;
+	c->snd_ptr = c->snd_una;
+	c->rtt_timing = false;
+	tcp_want_output(env, c);
+}
+
+void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq, int err, bool hard,
+		    uint32_t mtu, uint64_t now_ns)
+{
+	struct tcp_node *n = tcp_table_find(env, flow, tcp_flow_hash(env, flow));
+
+	if (n && n->kind == TCPN_SYN) {
+		struct tcp_synq *q = container_of(n, struct tcp_synq, node);
+
+		if (hard && seq_eq(seq, q->iss))
+			tcp_table_put_synq(env, q);
+		return;
+	}
+	if (!n || n->kind != TCPN_CONN)
+		return;
+	struct tcp_conn *c = container_of(n, struct tcp_conn, node);
+	/* RFC 5927 4: it must quote something that is in flight */
+	if (seq_lt(seq, c->snd_una) || !seq_lt(seq, c->snd_nxt))
+		return;
+	if (err == EMSGSIZE) {
+		path_mtu_fell(env, c, mtu, now_ns);
+	} else if (hard && !c->syn_acked) {
+		tcp_done(env, c, err, now_ns);
+	} else { /* RFC 1122 4.2.3.9, RFC 5461: the application is told, the connection goes on */
+		c->soft_error = err;
+		tcp_event(env, c, TCPE_SOFT_ERROR);
+	}
+	tcp_settle(env, c);
+}

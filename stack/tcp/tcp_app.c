@@ -1,0 +1,99 @@
+/* What the application does to a connection: write, read, half-close, close, abort, options. */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include "stack/tcp/tcp_core.h"
+
+void tcp_app_wrote(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, uint64_t now_ns)
+{
+	seq_t end = seq_add(c->iss, 1 + tail);
+
+	if (tcp_is_closed(c) || c->fin_queued || !seq_gt(end, c->snd_end))
+		return;
+	c->snd_end = end;
+	tcp_want_output(env, c);
+}
+
+void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64_t now_ns)
+{
+	if (head - c->rx_head > tcp_rx_tail(c) - c->rx_head)
+		return; /* backwards, or beyond what there is */
+	c->rx_head = head;
+	if (tcp_is_closed(c) || c->fin_rcvd || !c->syn_acked)
+		return;
+	/* An update is worth a segment when it at least doubles what the peer may send. */
+	uint32_t now_wnd = seq_diff(c->rcv_adv, c->rcv_nxt);
+	seq_t edge = tcp_window_edge(c);
+	if (seq_gt(edge, c->rcv_adv) && seq_diff(edge, c->rcv_nxt) >= 2 * (uint64_t)now_wnd) {
+		c->ack_now = true;
+		tcp_want_output(env, c);
+	}
+}
+
+/* Our FIN is to follow the data: the states that RFC 9293 3.10.4 names. */
+static void queue_fin(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (c->fin_queued)
+		return;
+	c->fin_queued = true;
+	if (c->state == TCPS_ESTABLISHED)
+		tcp_set_state(c, TCPS_FIN_WAIT_1, now_ns);
+	else if (c->state == TCPS_CLOSE_WAIT)
+		tcp_set_state(c, TCPS_LAST_ACK, now_ns);
+	/* SYN-RECEIVED: "queue this until the connection is ESTABLISHED" */
+	tcp_want_output(env, c);
+}
+
+void tcp_shutdown(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (tcp_is_closed(c))
+		return;
+	if (c->state == TCPS_SYN_SENT)
+		tcp_done(env, c, ECONNRESET, now_ns); /* as Linux disconnects */
+	else
+		queue_fin(env, c, now_ns);
+}
+
+static void abort_conn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (tcp_is_closed(c))
+		return;
+	if (c->state != TCPS_SYN_SENT)
+		tcp_emit_rst(env, c, now_ns);
+	tcp_done(env, c, 0, now_ns);
+}
+
+void tcp_abort(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	c->orphan = true;
+	abort_conn(env, c, now_ns);
+	tcp_settle(env, c);
+}
+
+void tcp_close(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	c->orphan = true;
+	if (tcp_is_closed(c) || c->state == TCPS_SYN_SENT || tcp_rx_tail(c) != c->rx_head) {
+		abort_conn(env, c, now_ns); /* RFC 2525 2.17: a RST tells that data was lost */
+	} else if (c->state == TCPS_FIN_WAIT_2) {
+		if (c->opts.linger2_s < 0)
+			tcp_emit_rst(env, c, now_ns);
+		tcp_orphan_fin_wait_2(env, c, now_ns);
+	} else {
+		queue_fin(env, c, now_ns);
+		tcp_timer_orphaned(env, c, now_ns);
+	}
+	tcp_settle(env, c);
+}
+
+void tcp_opts_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (tcp_is_closed(c))
+		return;
+	if (c->opts.quickack) {
+		c->pingpong = false;
+		c->quick = TCP_QUICK_SEGS;
+		c->ack_now |= c->ack_delayed;
+	}
+	tcp_timer_keepalive_changed(env, c, now_ns);
+	tcp_want_output(env, c);
+}

@@ -1,0 +1,183 @@
+/* What the files of the TCP core tell each other, grouped by the file that implements it. Nothing
+ * outside stack/tcp includes this. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "stack/base/stats.h"
+#include "stack/base/trace.h"
+#include "stack/base/util.h"
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_table.h"
+
+enum {
+	TCP_DEFAULT_MSS = 536,	/* RFC 9293 3.7.1: no MSS option */
+	TCP_MSS_MIN = 48,	/* smaller ones would only make us work (as Linux) */
+	TCP_WSCALE_MAX = 14,	/* RFC 7323 2.3 */
+	TCP_WND_WANT = 6 << 20,	/* the scale leaves room for a window of this size */
+	TCP_INIT_SEGS = 10,	/* RFC 6928 */
+	TCP_QUICK_SEGS = 16,	/* segments acknowledged at once in the beginning, as Linux */
+	TCP_SYN_RETRIES = 6,
+	TCP_SYNACK_RETRIES = 5,
+	TCP_PROBE_RETRIES = 15,	/* zero-window probes without any answer */
+	TCP_ORPHAN_BACKOFF = 8,	/* an orphan facing a closed window gives up after 102 s */
+	TCP_SYNQ_MIN = 256,	/* half-open connections that any listener may have */
+};
+#define TCP_DELACK_NS (40 * NSEC_PER_MSEC)
+#define TCP_TIMEWAIT_NS (60 * NSEC_PER_SEC)	/* 2 MSL as Linux has it */
+#define TCP_OOW_NS (500 * NSEC_PER_MSEC)	/* between answers to unacceptable pure ACKs */
+/* Time that 15 (8) retransmissions from 200 ms on take: RFC 9293's R2, as Linux' tcp_retries2 and
+ * tcp_orphan_retries. */
+#define TCP_R2_NS (924600 * NSEC_PER_MSEC)
+#define TCP_ORPHAN_NS (102200 * NSEC_PER_MSEC)
+
+/* Reasons in TRACE(TCP_DROP). */
+enum tcp_drop {
+	TCP_DROP_WINDOW = 1, TCP_DROP_PAWS, TCP_DROP_ACK, TCP_DROP_NOMEM, TCP_DROP_BACKLOG,
+	TCP_DROP_CLOSED, TCP_DROP_FLAGS,
+};
+
+/* ---- tcp_conn.c: birth, death, state ---- */
+/* Puts a zeroed c into the table and takes over what the SYNs said so far. */
+void tcp_conn_start(struct tcp_env *env, struct tcp_conn *c, const struct tcp_flow *flow,
+		    uint64_t now_ns);
+void tcp_set_state(struct tcp_conn *c, enum tcp_state next, uint64_t now_ns);
+/* Both SYNs are known: segment size, scales, first windows. */
+struct tcp_syn_opts;
+void tcp_conn_negotiated(struct tcp_conn *c, const struct tcp_syn_opts *so);
+void tcp_event(struct tcp_env *env, struct tcp_conn *c, uint32_t events);
+/* tcp_output() runs for c at the next flush. */
+static inline void tcp_want_output(struct tcp_env *env, struct tcp_conn *c)
+{
+	if (list_empty(&c->pend_link))
+		list_push(&env->pending, &c->pend_link);
+}
+/* To CLOSED; error 0 or a positive errno for the application. */
+void tcp_done(struct tcp_env *env, struct tcp_conn *c, int error, uint64_t now_ns);
+/* The wire is served by a compact record from now on: TIME-WAIT, or FIN-WAIT-2 of an orphan. */
+void tcp_to_record(struct tcp_env *env, struct tcp_conn *c, uint64_t life_ns, uint64_t now_ns);
+/* Last step of every entry from outside: gives c back to the host if both sides are done. */
+void tcp_settle(struct tcp_env *env, struct tcp_conn *c);
+/* FIN-WAIT-2 without an application. */
+void tcp_orphan_fin_wait_2(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+
+/* ---- tcp_connect.c ---- */
+void tcp_syn_sent_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+			const void *payload, uint64_t now_ns);
+/* RFC 6528. */
+seq_t tcp_isn(const struct tcp_env *env, const struct tcp_flow *flow, uint64_t now_ns);
+uint32_t tcp_ts_offset(const struct tcp_env *env, const struct tcp_flow *flow);
+static inline uint32_t tcp_ts_now(uint32_t offset, uint64_t now_ns)
+{
+	return (uint32_t)(now_ns / NSEC_PER_MSEC) + offset;
+}
+/* MSS to announce towards flow->remote, 0 = no route. */
+uint16_t tcp_announced_mss(struct tcp_env *env, const struct tcp_flow *flow, uint16_t user_mss);
+/* Window scale that lets rcvbuf (or a later, larger one) be announced. */
+uint8_t tcp_choose_wscale(uint32_t rcvbuf);
+
+/* What the two SYNs negotiated, whoever kept them. */
+struct tcp_syn_opts {
+	uint16_t peer_mss, our_mss;
+	bool ts_ok, wscale_ok;
+	uint8_t snd_wscale, rcv_wscale;
+	uint32_t ts_recent;
+};
+
+/* ---- tcp_listen.c ---- */
+/* A segment for no connection: LISTEN, or nobody. hint: ISN must be beyond this one (TIME-WAIT
+ * reuse), NULL = no such rule. */
+void tcp_listen_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
+		      const seq_t *hint, uint64_t now_ns);
+/* SYN-RECEIVED in a record. A connection when the handshake is complete: the caller goes on with
+ * the segment there. */
+struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const struct tcp_seg *seg,
+				uint64_t now_ns);
+void tcp_synq_timer_fired(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns);
+struct tcp_listener *tcp_find_listener(struct tcp_env *env, const struct endpoint *local,
+				       uint32_t hash);
+
+/* ---- tcp_timewait.c ---- */
+/* True: a SYN that may take the 4-tuple over; the record is gone and *hint is set. */
+bool tcp_timewait_input(struct tcp_env *env, struct tcp_timewait *tw, const struct tcp_seg *seg,
+			seq_t *hint, uint64_t now_ns);
+/* A new record, taking the oldest one's place when the pool is empty; NULL: pool of size 0. */
+struct tcp_timewait *tcp_timewait_new(struct tcp_env *env);
+/* May a connect() of ours take the 4-tuple over (RFC 6191)? */
+bool tcp_timewait_may_reuse(const struct tcp_timewait *tw, uint64_t now_ns);
+/* First ISN to use after it. */
+static inline seq_t tcp_timewait_next_isn(const struct tcp_timewait *tw)
+{
+	return seq_add(tw->snd_nxt, 65537); /* beyond any unscaled window of the old connection */
+}
+void tcp_timewait_free(struct tcp_env *env, struct tcp_timewait *tw);
+
+/* ---- tcp_ack.c ---- */
+/* Step five for a synchronised state; false: the segment must be dropped. */
+bool tcp_ack_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		   uint64_t now_ns);
+/* ack is beyond snd_una: everything that new acknowledgement means. */
+void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		 uint64_t now_ns);
+void tcp_update_window(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg);
+
+/* ---- tcp_reass.c ---- */
+/* Steps seven and eight: text and FIN. */
+void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		    const void *payload, uint64_t now_ns);
+/* len bytes at rcv_nxt have been stored: what is acknowledged, and when. */
+void tcp_data_in_order(struct tcp_env *env, struct tcp_conn *c, uint32_t len, uint64_t now_ns);
+void tcp_data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t seg_len, uint64_t now_ns);
+
+/* ---- tcp_output.c ---- */
+void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* One segment at snd_una, whatever the windows say. */
+void tcp_retransmit_head(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* Bytes that left and are neither acknowledged nor taken for lost. */
+static inline uint32_t tcp_flight(const struct tcp_conn *c)
+{
+	return seq_diff(c->snd_ptr, c->snd_una);
+}
+
+/* ---- tcp_emit.c ---- */
+/* Sends [seq, seq + len) with flags, and with it every ACK owed. */
+void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq, uint32_t len,
+	      uint64_t now_ns);
+void tcp_emit_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+static inline void tcp_emit_ack(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	tcp_emit(env, c, TCPF_ACK, c->snd_nxt, 0, now_ns);
+}
+void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns);
+void tcp_emit_synq_ack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns);
+void tcp_emit_timewait_ack(struct tcp_env *env, struct tcp_timewait *tw, uint64_t now_ns);
+/* RST of a connection that exists. */
+void tcp_emit_rst(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* RST in answer to seg (RFC 9293 3.10.7.1), never to a RST. */
+void tcp_reply_rst(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
+		   uint64_t now_ns);
+/* May a challenge ACK be sent now (RFC 5961 7)? Counts it. */
+bool tcp_may_challenge(struct tcp_env *env, uint64_t now_ns);
+void tcp_challenge_ack(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* Edge of the receive window that the buffer allows, silly-window rule applied (RFC 9293 3.8.6.2.2). */
+seq_t tcp_window_edge(const struct tcp_conn *c);
+
+/* ---- tcp_timer.c ---- */
+/* Events; the file alone decides what they arm. */
+void tcp_timer_sent(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+void tcp_timer_acked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* Data waits, nothing is in flight: only a probe can find the window open. */
+void tcp_timer_stalled(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+void tcp_timer_window_opened(struct tcp_conn *c);
+void tcp_timer_ack_owed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+void tcp_timer_ack_sent(struct tcp_conn *c);
+void tcp_timer_keepalive_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* The application is gone: keepalive is off, patience is shorter. */
+void tcp_timer_orphaned(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+void tcp_timer_stop(struct tcp_env *env, struct tcp_conn *c);
+
+/* ---- tcp_recovery.c ---- */
+/* One duplicate ACK (RFC 5681 2). */
+void tcp_recovery_dupack(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* acked bytes more are acknowledged, snd_una is advanced. */
+void tcp_recovery_acked(struct tcp_env *env, struct tcp_conn *c, uint32_t acked, uint64_t now_ns);
+/* The retransmission timer fired: everything in flight is taken for lost. */
+void tcp_recovery_timeout(struct tcp_conn *c);

@@ -1,0 +1,200 @@
+/* Builds every segment that leaves: headers, options, window, and the RSTs and challenge ACKs that
+ * answer what is wrong. Decides nothing about data. */
+// SPDX-License-Identifier: MIT
+#include "stack/tcp/tcp_core.h"
+
+enum { CHALLENGE_PER_S = 1000 };
+
+static void send_seg(struct tcp_env *env, const struct tcp_flow *flow, struct tcp_seg *seg,
+		     struct tcp_conn *c, uint32_t tx_pos)
+{
+	seg->sport = flow->local.port;
+	seg->dport = flow->remote.port;
+	STAT_INC(tcp_tx_segs);
+	env->ops->output(env, flow, seg, c, tx_pos);
+}
+
+seq_t tcp_window_edge(const struct tcp_conn *c)
+{
+	uint32_t buf = min_u32(c->opts.rcvbuf, 1u << 30);
+	seq_t edge = seq_add(c->irs, 1 + c->rx_head + buf);
+
+	/* RFC 9293 3.8.6.2.2: no crumbs; 3.8.6: never to the left */
+	if (seq_lt(edge, seq_add(c->rcv_adv, min_u32(buf / 2, c->rcv_mss))))
+		return c->rcv_adv;
+	return edge;
+}
+
+/* Window field for the next segment; what it promises is kept in rcv_adv. With a scale the field
+ * may fall short of an older promise by less than one unit: we go on accepting up to the promise
+ * (RFC 7323 2.4). */
+static uint16_t take_window(struct tcp_conn *c)
+{
+	seq_t edge = tcp_window_edge(c);
+	uint32_t wnd = seq_gt(edge, c->rcv_nxt) ? seq_diff(edge, c->rcv_nxt) : 0;
+	uint32_t field = min_u32(wnd >> c->rcv_wscale, UINT16_MAX);
+
+	c->rcv_adv = seq_max(c->rcv_adv, seq_add(c->rcv_nxt, field << c->rcv_wscale));
+	return (uint16_t)field;
+}
+
+void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq, uint32_t len,
+	      uint64_t now_ns)
+{
+	struct tcp_seg seg = {
+		.seq = seq,
+		.ack = c->rcv_nxt,
+		.flags = flags,
+		.wnd = take_window(c),
+		.has_ts = c->ts_ok,
+		.len = len,
+	};
+
+	if (c->ts_ok) {
+		seg.tsval = tcp_ts_now(c->ts_offset, now_ns);
+		seg.tsecr = c->ts_recent;
+	}
+	c->rcv_acked = c->rcv_nxt;
+	c->ack_now = c->ack_delayed = false;
+	tcp_timer_ack_sent(c);
+	c->tx_segs++;
+	TRACE(TCP_TX, c->id, now_ns, seq.v, seg.ack.v, len << 8 | flags);
+	send_seg(env, &c->flow, &seg, c, seq_diff(seq, c->iss) - 1);
+}
+
+/* Options of a SYN: ours, and in a SYN-ACK only what the peer has offered. */
+static void syn_options(struct tcp_seg *seg, uint16_t mss, bool wscale_ok, uint8_t wscale)
+{
+	seg->has_mss = true;
+	seg->mss = mss;
+	seg->has_wscale = wscale_ok;
+	seg->wscale = wscale_ok ? wscale : 0;
+}
+
+void tcp_emit_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	bool active = c->state == TCPS_SYN_SENT;
+	uint32_t wnd = min_u32(c->opts.rcvbuf, UINT16_MAX);
+	struct tcp_seg seg = {
+		.seq = c->iss,
+		.ack = c->rcv_nxt,
+		.flags = active ? TCPF_SYN : TCPF_SYN | TCPF_ACK,
+		.wnd = (uint16_t)wnd, /* a SYN's window is never scaled (RFC 7323 2.2) */
+		.has_ts = active || c->ts_ok,
+	};
+
+	seg.tsval = seg.has_ts ? tcp_ts_now(c->ts_offset, now_ns) : 0;
+	seg.tsecr = c->ts_ok ? c->ts_recent : 0;
+	syn_options(&seg, (uint16_t)c->path_mss, active || c->syn_wscale,
+		    tcp_choose_wscale(c->opts.rcvbuf));
+	if (c->syn_rcvd) {
+		c->rcv_adv = seq_max(c->rcv_adv, seq_add(c->rcv_nxt, wnd));
+		c->rcv_acked = c->rcv_nxt;
+	}
+	c->ack_now = c->ack_delayed = false;
+	c->tx_segs++;
+	TRACE(TCP_TX, c->id, now_ns, seg.seq.v, seg.ack.v, seg.flags);
+	send_seg(env, &c->flow, &seg, c, 0);
+}
+
+void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
+{
+	struct tcp_seg seg = {
+		.seq = q->iss,
+		.ack = seq_add(q->irs, 1),
+		.flags = TCPF_SYN | TCPF_ACK,
+		.wnd = (uint16_t)q->wnd,
+		.has_ts = q->ts_ok,
+		.tsval = q->ts_ok ? tcp_ts_now(q->ts_offset, now_ns) : 0,
+		.tsecr = q->ts_recent,
+	};
+
+	syn_options(&seg, q->our_mss, q->wscale_ok, q->rcv_wscale);
+	q->sent_ns = now_ns;
+	send_seg(env, &q->flow, &seg, NULL, 0);
+}
+
+void tcp_emit_synq_ack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
+{
+	struct tcp_seg seg = {
+		.seq = seq_add(q->iss, 1),
+		.ack = seq_add(q->irs, 1),
+		.flags = TCPF_ACK,
+		.wnd = (uint16_t)(q->wnd >> (q->wscale_ok ? q->rcv_wscale : 0)),
+		.has_ts = q->ts_ok,
+		.tsval = q->ts_ok ? tcp_ts_now(q->ts_offset, now_ns) : 0,
+		.tsecr = q->ts_recent,
+	};
+
+	send_seg(env, &q->flow, &seg, NULL, 0);
+}
+
+void tcp_emit_timewait_ack(struct tcp_env *env, struct tcp_timewait *tw, uint64_t now_ns)
+{
+	uint32_t wnd = seq_gt(tw->rcv_adv, tw->rcv_nxt) ? seq_diff(tw->rcv_adv, tw->rcv_nxt) : 0;
+	struct tcp_seg seg = {
+		.seq = tw->snd_nxt,
+		.ack = tw->rcv_nxt,
+		.flags = TCPF_ACK,
+		.wnd = (uint16_t)min_u32(wnd >> tw->rcv_wscale, UINT16_MAX),
+		.has_ts = tw->ts_ok,
+		.tsval = tw->ts_ok ? tcp_ts_now(tw->ts_offset, now_ns) : 0,
+		.tsecr = tw->ts_ok ? tw->ts_recent : 0,
+	};
+
+	send_seg(env, &tw->flow, &seg, NULL, 0);
+}
+
+void tcp_emit_rst(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	struct tcp_seg seg = {
+		.seq = c->snd_nxt,
+		.ack = c->rcv_nxt,
+		.flags = TCPF_RST | TCPF_ACK,
+	};
+
+	STAT_INC(tcp_tx_rst);
+	TRACE(TCP_TX, c->id, now_ns, seg.seq.v, seg.ack.v, seg.flags);
+	send_seg(env, &c->flow, &seg, c, 0);
+}
+
+void tcp_reply_rst(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
+		   uint64_t now_ns)
+{
+	struct tcp_seg rst = { .flags = TCPF_RST };
+
+	if (seg->flags & TCPF_RST)
+		return;
+	if (seg->flags & TCPF_ACK) {
+		rst.seq = seg->ack;
+	} else {
+		rst.flags |= TCPF_ACK;
+		rst.ack = seq_add(seg->seq, tcp_seg_space(seg));
+	}
+	STAT_INC(tcp_tx_rst);
+	send_seg(env, flow, &rst, NULL, 0);
+}
+
+bool tcp_may_challenge(struct tcp_env *env, uint64_t now_ns)
+{
+	struct tcp_challenge *ch = &env->challenge;
+
+	if (ch->window_ns == 0 || now_ns - ch->window_ns >= NSEC_PER_SEC) {
+		/* A fixed budget would let an attacker count our answers to others. */
+		ch->window_ns = now_ns | 1;
+		ch->left = CHALLENGE_PER_S / 2 + rng_below(env->rng, CHALLENGE_PER_S);
+	}
+	if (ch->left == 0) {
+		STAT_INC(tcp_challenge_limited);
+		return false;
+	}
+	ch->left--;
+	STAT_INC(tcp_challenge_ack);
+	return true;
+}
+
+void tcp_challenge_ack(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (tcp_may_challenge(env, now_ns))
+		tcp_emit_ack(env, c, now_ns);
+}

@@ -1,0 +1,59 @@
+/* Fills Linux's struct tcp_info from a connection. */
+// SPDX-License-Identifier: MIT
+#include <linux/tcp.h>
+#include <string.h>
+#include "stack/tcp/tcp_core.h"
+
+static const uint8_t linux_state[] = {
+#define X(name, text, linux_value) [TCPS_##name] = linux_value,
+	TCP_STATES(X)
+#undef X
+};
+
+static uint32_t since_ms(uint64_t then_ns, uint64_t now_ns)
+{
+	return then_ns ? (uint32_t)((now_ns - then_ns) / NSEC_PER_MSEC) : 0;
+}
+
+void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct tcp_info *ti,
+		   uint64_t now_ns)
+{
+	uint32_t mss = max_u32(c->mss, 1);
+
+	memset(ti, 0, sizeof(*ti));
+	/* to the application Linux calls a socket in TIME-WAIT closed */
+	ti->tcpi_state = linux_state[c->state == TCPS_TIME_WAIT ? TCPS_CLOSED : c->state];
+	ti->tcpi_ca_state = c->recovery == TCPR_LOSS ? 4 : c->recovery == TCPR_FAST ? 3 : 0;
+	ti->tcpi_retransmits = c->recovery == TCPR_LOSS ? c->rtt.backoff : 0;
+	ti->tcpi_probes = c->persist ? c->retries : c->keep_probes;
+	ti->tcpi_backoff = c->rtt.backoff;
+	ti->tcpi_options = (c->ts_ok ? TCPI_OPT_TIMESTAMPS : 0) |
+			   (c->syn_rcvd && c->rcv_wscale ? TCPI_OPT_WSCALE : 0);
+	ti->tcpi_snd_wscale = c->snd_wscale & 15;
+	ti->tcpi_rcv_wscale = c->rcv_wscale & 15;
+	ti->tcpi_rto = tcp_rtt_rto_us(&c->rtt);
+	ti->tcpi_ato = TCP_DELACK_NS / NSEC_PER_USEC;
+	ti->tcpi_snd_mss = mss;
+	ti->tcpi_rcv_mss = c->rcv_mss;
+	ti->tcpi_unacked = (seq_diff(c->snd_nxt, c->snd_una) + mss - 1) / mss;
+	ti->tcpi_last_data_sent = since_ms(c->last_tx_ns, now_ns);
+	ti->tcpi_last_data_recv = since_ms(c->last_rx_data_ns, now_ns);
+	ti->tcpi_last_ack_recv = since_ms(c->last_rx_ns, now_ns);
+	ti->tcpi_pmtu = c->path_mss ? c->path_mss + 40 : 0;
+	ti->tcpi_rtt = c->rtt.srtt_us;
+	ti->tcpi_rttvar = c->rtt.var_us;
+	ti->tcpi_snd_ssthresh = c->ssthresh == UINT32_MAX ? INT32_MAX : c->ssthresh / mss;
+	ti->tcpi_snd_cwnd = c->cwnd / mss;
+	ti->tcpi_advmss = c->path_mss;
+	ti->tcpi_reordering = 3;
+	ti->tcpi_rcv_space = c->opts.rcvbuf;
+	ti->tcpi_total_retrans = c->rtx_segs;
+	ti->tcpi_bytes_acked = c->tx_bytes;
+	ti->tcpi_bytes_received = c->rx_bytes;
+	ti->tcpi_segs_out = c->tx_segs;
+	ti->tcpi_segs_in = c->rx_segs;
+	ti->tcpi_notsent_bytes = seq_gt(c->snd_end, c->snd_nxt) ? seq_diff(c->snd_end, c->snd_nxt) : 0;
+	ti->tcpi_min_rtt = c->rtt.min_us;
+	ti->tcpi_bytes_retrans = c->rtx_total_bytes;
+	ti->tcpi_snd_wnd = c->snd_wnd;
+}

@@ -1,0 +1,252 @@
+/* Arriving segments: the fast path, then RFC 9293 3.10.7.4 step by step with the checks of
+ * RFC 5961 and RFC 7323. Builds no segment itself. */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include "stack/tcp/tcp_core.h"
+
+#define TS_OUTDATED_NS (24ull * 24 * 3600 * NSEC_PER_SEC) /* RFC 7323 5.5 */
+
+static void drop(struct tcp_conn *c, const struct tcp_seg *seg, enum tcp_drop why, uint64_t now_ns)
+{
+	TRACE(TCP_DROP, c->id, now_ns, why, seg->seq.v, seg->ack.v);
+}
+
+static void ack_at_flush(struct tcp_env *env, struct tcp_conn *c)
+{
+	c->ack_now = true;
+	tcp_want_output(env, c);
+}
+
+/* RFC 7323 4.3 (2): only a segment that covers Last.ACK.sent is echoed. */
+static void take_timestamp(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns)
+{
+	if (!c->ts_ok || !seg->has_ts || seq_gt(seg->seq, c->rcv_acked))
+		return;
+	if ((int32_t)(seg->tsval - c->ts_recent) >= 0 ||
+	    now_ns - c->ts_recent_ns >= TS_OUTDATED_NS) {
+		c->ts_recent = seg->tsval;
+		c->ts_recent_ns = now_ns;
+	}
+}
+
+/* Header prediction: the next segment in order, or an ACK of new data, and nothing else to say.
+ * False: not plain, nothing has been done. */
+static bool fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		       const void *payload, uint64_t now_ns)
+{
+	bool plain = c->state == TCPS_ESTABLISHED;
+	plain &= (seg->flags & ~TCPF_PSH) == TCPF_ACK;
+	plain &= seg->seq.v == c->rcv_nxt.v;	   /* next in order */
+	plain &= seg->wnd == c->snd_wnd_raw;	   /* no window news */
+	plain &= c->recovery == TCPR_OPEN;
+	plain &= !c->persist;
+	plain &= ranges_empty(&c->reass) && !c->fin_seen; /* nothing parked */
+	plain &= !c->ts_ok || (seg->has_ts && (int32_t)(seg->tsval - c->ts_recent) >= 0);
+	plain &= seq_le(seg->ack, c->snd_nxt);
+	plain &= seg->len <= seq_diff(c->rcv_adv, c->rcv_nxt);
+	/* a pure ACK must acknowledge something; with data it may repeat the last one */
+	plain &= seg->len ? seq_ge(seg->ack, c->snd_una) : seq_gt(seg->ack, c->snd_una);
+	if (!plain)
+		return false;
+	take_timestamp(c, seg, now_ns);
+	c->last_rx_ns = now_ns;
+	c->keep_probes = 0;
+	c->snd_wl1 = seg->seq;
+	c->snd_wl2 = seg->ack;
+	if (seq_gt(seg->ack, c->snd_una))
+		tcp_ack_new(env, c, seg, now_ns);
+	if (seg->len == 0)
+		return true;
+	if (env->ops->rx_write(env, c, tcp_rx_tail(c), payload, seg->len) < 0) {
+		STAT_INC(tcp_drop_nomem);
+		drop(c, seg, TCP_DROP_NOMEM, now_ns);
+		return true;
+	}
+	tcp_data_in_order(env, c, seg->len, now_ns);
+	tcp_data_grew(env, c, seg->len, now_ns);
+	return true;
+}
+
+/* Second: RST (RFC 5961 3.2). Only the exact next number counts, others in the window are asked
+ * for it by a challenge ACK. */
+static void input_rst(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		      uint64_t now_ns)
+{
+	int error = ECONNRESET;
+
+	if (!seq_eq(seg->seq, c->rcv_nxt)) {
+		STAT_INC(tcp_drop_window);
+		drop(c, seg, TCP_DROP_WINDOW, now_ns);
+		if (seq_gt(seg->seq, c->rcv_nxt) && seq_le(seg->seq, c->rcv_adv))
+			tcp_challenge_ack(env, c, now_ns);
+		return;
+	}
+	STAT_INC(tcp_rx_rst);
+	if (c->state == TCPS_SYN_RCVD)
+		error = ECONNREFUSED;
+	else if (c->state == TCPS_CLOSE_WAIT)
+		error = EPIPE; /* as Linux: the reading side has been told already */
+	tcp_done(env, c, error, now_ns);
+}
+
+/* An unacceptable segment is answered (3.10.7.4 first), but two peers that disagree must not
+ * exchange pure ACKs for ever: those are answered twice a second, except probes, whose number just
+ * before the window tells them apart. */
+static void answer_unacceptable(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+				uint64_t now_ns)
+{
+	bool probe = seg->seq.v + 1 == c->rcv_nxt.v;
+
+	if (tcp_seg_space(seg) == 0 && !probe) {
+		if (c->oow_ack_ns && now_ns - c->oow_ack_ns < TCP_OOW_NS)
+			return;
+		c->oow_ack_ns = now_ns;
+	}
+	ack_at_flush(env, c);
+}
+
+/* First: PAWS, then the sequence number. True: goes on. */
+static bool input_acceptable(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+			     uint64_t now_ns)
+{
+	uint32_t space = tcp_seg_space(seg);
+	seq_t end = seq_add(seg->seq, space);
+	/* A peer that stops sending timestamps is tolerated, as Linux does (RFC 7323 3.2 SHOULD). */
+	bool paws = c->ts_ok && seg->has_ts && (int32_t)(seg->tsval - c->ts_recent) < 0 &&
+		    now_ns - c->ts_recent_ns < TS_OUTDATED_NS;
+
+	if (paws) {
+		STAT_INC(tcp_drop_paws);
+		drop(c, seg, TCP_DROP_PAWS, now_ns);
+		answer_unacceptable(env, c, seg, now_ns);
+		return false;
+	}
+	bool closed = seq_eq(c->rcv_adv, c->rcv_nxt); /* then the ACK of what starts there counts */
+	bool beyond = seq_gt(seg->seq, c->rcv_adv) ||
+		      (seq_eq(seg->seq, c->rcv_adv) && space && !closed);
+	bool old = space ? seq_le(end, c->rcv_nxt) : seq_lt(seg->seq, c->rcv_nxt);
+	/* All old: its ACK may still be news, as long as it can be a repetition at all. */
+	bool repeated = old && space &&
+			seq_diff(c->rcv_nxt, seg->seq) <= max_u32(c->opts.rcvbuf, UINT16_MAX);
+	if (!beyond && (!old || repeated))
+		return true;
+	STAT_INC(tcp_drop_window);
+	drop(c, seg, TCP_DROP_WINDOW, now_ns);
+	answer_unacceptable(env, c, seg, now_ns);
+	return false;
+}
+
+/* Fifth in SYN-RECEIVED: the handshake is complete. False: the ACK was wrong. */
+static bool syn_rcvd_ack(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+			 uint64_t now_ns)
+{
+	if (!seq_gt(seg->ack, c->snd_una) || seq_gt(seg->ack, c->snd_nxt)) {
+		STAT_INC(tcp_drop_ack);
+		tcp_reply_rst(env, &c->flow, seg, now_ns);
+		return false;
+	}
+	tcp_set_state(c, TCPS_ESTABLISHED, now_ns);
+	STAT_INC(tcp_established);
+	c->snd_wnd_raw = seg->wnd;
+	c->snd_wnd = (uint32_t)seg->wnd << c->snd_wscale;
+	c->max_snd_wnd = max_u32(c->max_snd_wnd, c->snd_wnd);
+	c->snd_wl1 = seg->seq;
+	c->snd_wl2 = seg->ack;
+	tcp_ack_new(env, c, seg, now_ns);
+	if (c->fin_queued)
+		tcp_set_state(c, TCPS_FIN_WAIT_1, now_ns);
+	tcp_timer_keepalive_changed(env, c, now_ns);
+	tcp_want_output(env, c);
+	if (c->listener)
+		env->ops->accepted(env, c->listener, c);
+	else
+		tcp_event(env, c, TCPE_CONNECTED | TCPE_WRITABLE);
+	return true;
+}
+
+/* RFC 9293 figure 8, line 6: both sides sent a SYN first, and the SYN-ACK is the ACK. */
+static bool is_crossed_synack(const struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	return c->state == TCPS_SYN_RCVD && (seg->flags & TCPF_SYN) && (seg->flags & TCPF_ACK) &&
+	       !(seg->flags & TCPF_RST) && seq_eq(seg->seq, c->irs) && seq_eq(seg->ack, c->snd_nxt);
+}
+
+/* All synchronised states. RST and SYN come before the sequence number here: RFC 5961 gives both
+ * the same answer inside and outside the window, so the outcome is that of the RFC's order. */
+static void slow_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		       const void *payload, uint64_t now_ns)
+{
+	if (seg->flags & TCPF_RST) {
+		input_rst(env, c, seg, now_ns);
+		return;
+	}
+	if (seg->flags & TCPF_SYN) { /* fourth, RFC 5961 4.2 */
+		tcp_challenge_ack(env, c, now_ns);
+		return;
+	}
+	if (!input_acceptable(env, c, seg, now_ns))
+		return;
+	if (!(seg->flags & TCPF_ACK)) { /* fifth */
+		drop(c, seg, TCP_DROP_FLAGS, now_ns);
+		return;
+	}
+	if (c->state == TCPS_SYN_RCVD) {
+		if (!syn_rcvd_ack(env, c, seg, now_ns))
+			return;
+	} else if (!tcp_ack_input(env, c, seg, now_ns)) {
+		return;
+	}
+	take_timestamp(c, seg, now_ns);
+	c->last_rx_ns = now_ns;
+	c->keep_probes = 0;
+	/* sixth: urgent data is read in band; the pointer is not followed */
+	if (tcp_seg_space(seg) && !tcp_is_closed(c))
+		tcp_data_input(env, c, seg, payload, now_ns); /* seventh, eighth */
+}
+
+static void conn_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		       const void *payload, uint64_t now_ns)
+{
+	TRACE(TCP_RX, c->id, now_ns, seg->seq.v, seg->ack.v, seg->len << 8 | seg->flags);
+	c->rx_segs++;
+	if (fast_input(env, c, seg, payload, now_ns))
+		return;
+	if (c->state == TCPS_SYN_SENT) {
+		tcp_syn_sent_input(env, c, seg, payload, now_ns);
+	} else if (is_crossed_synack(c, seg)) {
+		struct tcp_seg ack = *seg;
+
+		ack.flags &= (uint8_t)~TCPF_SYN;
+		ack.seq = c->rcv_nxt;
+		ack.wnd = (uint16_t)(seg->wnd >> c->snd_wscale); /* was not scaled */
+		slow_input(env, c, &ack, payload, now_ns);
+	} else {
+		slow_input(env, c, seg, payload, now_ns);
+	}
+	if (c->state == TCPS_FIN_WAIT_2 && c->orphan)
+		tcp_orphan_fin_wait_2(env, c, now_ns);
+}
+
+void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
+	       const void *payload, uint64_t now_ns)
+{
+	struct tcp_node *n = tcp_table_find(env, flow, tcp_flow_hash(env, flow));
+	struct tcp_conn *c = NULL;
+	seq_t hint;
+
+	STAT_INC(tcp_rx_segs);
+	if (!n) {
+		tcp_listen_input(env, flow, seg, NULL, now_ns);
+	} else if (n->kind == TCPN_CONN) {
+		c = container_of(n, struct tcp_conn, node);
+	} else if (n->kind == TCPN_SYN) {
+		c = tcp_synq_input(env, container_of(n, struct tcp_synq, node), seg, now_ns);
+	} else if (tcp_timewait_input(env, container_of(n, struct tcp_timewait, node), seg, &hint,
+				      now_ns)) {
+		tcp_listen_input(env, flow, seg, &hint, now_ns);
+	}
+	if (!c)
+		return;
+	conn_input(env, c, seg, payload, now_ns);
+	tcp_settle(env, c);
+}

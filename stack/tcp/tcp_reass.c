@@ -1,0 +1,169 @@
+/* Received text and FIN (RFC 9293 3.10.7.4 seventh, eighth): trims to the window, stores in order
+ * or ahead of it, and decides how soon it is acknowledged (RFC 5681 4.2, RFC 9293 3.8.6.3). */
+// SPDX-License-Identifier: MIT
+#include "stack/tcp/tcp_core.h"
+
+static void estimate_peer_mss(struct tcp_conn *c, uint32_t len)
+{
+	uint32_t most = c->path_mss ? c->path_mss : TCP_DEFAULT_MSS;
+
+	if (len > c->rcv_mss)
+		c->rcv_mss = (uint16_t)min_u32(len, max_u32(most, c->rcv_mss));
+}
+
+void tcp_data_in_order(struct tcp_env *env, struct tcp_conn *c, uint32_t len, uint64_t now_ns)
+{
+	c->rcv_nxt = seq_add(c->rcv_nxt, len);
+	c->rx_bytes += len;
+	tcp_event(env, c, TCPE_READABLE);
+}
+
+void tcp_data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t seg_len, uint64_t now_ns)
+{
+	estimate_peer_mss(c, seg_len);
+	/* after a pause the peer may be in slow start again: help it as in the beginning */
+	if (now_ns - c->last_rx_data_ns > (uint64_t)tcp_rtt_base_us(&c->rtt) * NSEC_PER_USEC)
+		c->quick = TCP_QUICK_SEGS;
+	c->last_rx_data_ns = now_ns;
+	c->ack_delayed = true;
+	if (seq_diff(c->rcv_nxt, c->rcv_acked) >= 2u * c->rcv_mss) {
+		c->ack_now = true;
+	} else if (c->quick && !c->pingpong) {
+		c->quick--;
+		c->ack_now = true;
+	}
+	tcp_want_output(env, c);
+}
+
+/* What was parked behind a hole that is filled now. */
+static void take_parked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	struct ranges *r = &c->reass;
+
+	while (!ranges_empty(r)) {
+		uint32_t tail = tcp_rx_tail(c);
+
+		if ((int32_t)(r->r[0].start - tail) > 0)
+			break;
+		if ((int32_t)(r->r[0].end - tail) > 0)
+			tcp_data_in_order(env, c, r->r[0].end - tail, now_ns);
+		ranges_trim(r, tcp_rx_tail(c));
+	}
+}
+
+/* len bytes at seq >= rcv_nxt, inside the window. False: not kept. */
+static bool store(struct tcp_env *env, struct tcp_conn *c, seq_t seq, const void *p, uint32_t len,
+		  uint64_t now_ns)
+{
+	uint32_t pos = seq_diff(seq, c->irs) - 1;
+	bool in_order = seq_eq(seq, c->rcv_nxt);
+
+	if (env->ops->rx_write(env, c, pos, p, len) < 0 ||
+	    (!in_order && !ranges_add(&c->reass, pos, pos + len))) {
+		STAT_INC(tcp_drop_nomem);
+		TRACE(TCP_DROP, c->id, now_ns, TCP_DROP_NOMEM, seq.v, len);
+		return false;
+	}
+	if (!in_order) {
+		STAT_INC(tcp_ooo_segs);
+		tcp_emit_ack(env, c, now_ns); /* each one a duplicate ACK, RFC 5681 4.2 */
+		return true;
+	}
+	bool hole = !ranges_empty(&c->reass);
+	tcp_data_in_order(env, c, len, now_ns);
+	take_parked(env, c, now_ns);
+	tcp_data_grew(env, c, len, now_ns);
+	c->ack_now |= hole; /* RFC 5681 4.2: at once when a gap is filled */
+	return true;
+}
+
+static void note_fin(struct tcp_env *env, struct tcp_conn *c, seq_t at, uint32_t seg_len,
+		     uint64_t now_ns)
+{
+	uint32_t pos = seq_diff(at, c->irs) - 1, max = tcp_rx_max(c);
+
+	c->fin_seen = true;
+	c->fin_seq = at;
+	if ((int32_t)(max - pos) > 0) /* text beyond it was a lie; the end of a set never splits */
+		ranges_remove(&c->reass, pos, max);
+	if (seq_gt(at, c->rcv_nxt) && seg_len == 0) /* text has been answered by store() */
+		tcp_emit_ack(env, c, now_ns);
+}
+
+/* The peer's FIN is the next thing in order. */
+static void take_fin(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	c->rcv_nxt = seq_add(c->rcv_nxt, 1);
+	c->fin_rcvd = true;
+	c->reass.n = 0; /* text beyond the FIN never existed */
+	c->ack_now = true;
+	tcp_want_output(env, c);
+	tcp_event(env, c, TCPE_FIN | TCPE_READABLE);
+	switch (c->state) {
+	case TCPS_ESTABLISHED:
+		tcp_set_state(c, TCPS_CLOSE_WAIT, now_ns);
+		break;
+	case TCPS_FIN_WAIT_1: /* our FIN is not acknowledged yet */
+		tcp_set_state(c, TCPS_CLOSING, now_ns);
+		break;
+	case TCPS_FIN_WAIT_2:
+		tcp_emit_ack(env, c, now_ns);
+		tcp_to_record(env, c, TCP_TIMEWAIT_NS, now_ns);
+		break;
+	default:
+		break;
+	}
+}
+
+/* New text for an application that has closed: the peer must learn that nobody reads it (RFC 9293
+ * 3.6.1, RFC 1122 4.2.2.13). */
+static void data_after_close(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	STAT_INC(tcp_drop_after_close);
+	TRACE(TCP_DROP, c->id, now_ns, TCP_DROP_CLOSED, 0, 0);
+	tcp_emit_rst(env, c, now_ns);
+	tcp_done(env, c, 0, now_ns);
+}
+
+void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		    const void *payload, uint64_t now_ns)
+{
+	const uint8_t *p = payload;
+	seq_t seq = seg->seq, end = seq_add(seq, seg->len);
+	bool fin = seg->flags & TCPF_FIN;
+
+	if (c->fin_rcvd || (c->state != TCPS_ESTABLISHED && c->state != TCPS_FIN_WAIT_1 &&
+			    c->state != TCPS_FIN_WAIT_2)) {
+		c->ack_now = true; /* a repetition: our ACK of the FIN was lost */
+		tcp_want_output(env, c);
+		return;
+	}
+	if (seq_lt(end, c->rcv_nxt) || (seq_eq(end, c->rcv_nxt) && seg->len && !fin)) {
+		STAT_INC(tcp_dup_segs);
+		c->ack_now = true;
+		tcp_want_output(env, c);
+		return;
+	}
+	if (seq_lt(seq, c->rcv_nxt)) { /* the front is old */
+		p += seq_diff(c->rcv_nxt, seq);
+		seq = c->rcv_nxt;
+	}
+	if (c->orphan && seq_gt(end, seq)) {
+		data_after_close(env, c, now_ns);
+		return;
+	}
+	seq_t edge = c->fin_seen ? seq_min(c->fin_seq, c->rcv_adv) : c->rcv_adv;
+	if (seq_gt(end, edge)) { /* the back does not fit */
+		STAT_INC(tcp_drop_window);
+		end = seq_max(edge, seq);
+		fin = false;
+		c->ack_now = true;
+		tcp_want_output(env, c);
+	}
+	if (seq_gt(end, seq) && !store(env, c, seq, p, seq_diff(end, seq), now_ns))
+		return;
+	if (fin && !c->fin_seen)
+		note_fin(env, c, end, seg->len, now_ns);
+	if (c->fin_seen && seq_eq(c->fin_seq, c->rcv_nxt))
+		take_fin(env, c, now_ns);
+}

@@ -1,0 +1,33 @@
+/* RFC 6298 section 2: smoothed round-trip time, its variation, and the timeout that follows. */
+// SPDX-License-Identifier: MIT
+#include "stack/tcp/tcp_rtt.h"
+#include "stack/base/util.h"
+
+void tcp_rtt_sample(struct tcp_rtt *r, uint32_t us)
+{
+	us = max_u32(min_u32(us, TCP_RTO_MAX_US), 1);
+	if (r->srtt_us == 0) { /* (2.2) */
+		r->srtt_us = us;
+		r->var_us = us / 2;
+		r->min_us = us;
+	} else { /* (2.3): beta 1/4, alpha 1/8, RTTVAR from the old SRTT */
+		uint32_t off = us > r->srtt_us ? us - r->srtt_us : r->srtt_us - us;
+
+		r->var_us = (uint32_t)((3ull * r->var_us + off) / 4);
+		r->srtt_us = max_u32((uint32_t)((7ull * r->srtt_us + us) / 8), 1);
+		r->min_us = min_u32(r->min_us, us);
+	}
+	r->base_us = max_u32(min_u32(r->srtt_us + 4 * r->var_us, TCP_RTO_MAX_US), TCP_RTO_MIN_US);
+}
+
+uint32_t tcp_rtt_base_us(const struct tcp_rtt *r)
+{
+	return r->base_us ? r->base_us : TCP_RTO_INIT_US;
+}
+
+uint32_t tcp_rtt_rto_us(const struct tcp_rtt *r)
+{
+	uint64_t us = (uint64_t)tcp_rtt_base_us(r) << (r->backoff < 20 ? r->backoff : 20);
+
+	return (uint32_t)min_u64(us, TCP_RTO_MAX_US); /* (5.5) */
+}

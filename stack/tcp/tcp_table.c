@@ -1,0 +1,169 @@
+/* The 4-tuple table, its two record pools and the memory of a struct tcp_env. */
+// SPDX-License-Identifier: MIT
+#include "stack/tcp/tcp_table.h"
+#include <errno.h>
+#include <stdlib.h>
+#include "stack/base/bug.h"
+#include "stack/tcp/tcp_core.h"
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+	unsigned __int128 r = (unsigned __int128)a * b;
+	return (uint64_t)r ^ (uint64_t)(r >> 64);
+}
+
+uint32_t tcp_flow_hash(const struct tcp_env *env, const struct tcp_flow *flow)
+{
+	uint64_t k0 = env->key.k[0], k1 = env->key.k[1];
+	uint64_t ports = (uint64_t)flow->local.port << 16 | flow->remote.port;
+	uint64_t a = mix(flow->local.addr.q[0] ^ k0, flow->remote.addr.q[0] ^ k1);
+	uint64_t b = mix(flow->local.addr.q[1] ^ k1, flow->remote.addr.q[1] ^ k0);
+	uint64_t h = mix(a ^ k0 ^ ports, b ^ k1);
+
+	return (uint32_t)(h ^ h >> 32);
+}
+
+struct tcp_node *tcp_table_find(const struct tcp_env *env, const struct tcp_flow *flow,
+				uint32_t hash)
+{
+	struct tcp_node *n = env->table->bucket[hash & env->table->mask];
+
+	while (n && !(n->hash == hash && tcp_flow_eq(tcp_node_flow(n), flow)))
+		n = n->next;
+	return n;
+}
+
+void tcp_table_add(struct tcp_env *env, struct tcp_node *node)
+{
+	struct tcp_node **head = &env->table->bucket[node->hash & env->table->mask];
+
+	node->next = *head;
+	node->pprev = head;
+	if (*head)
+		(*head)->pprev = &node->next;
+	*head = node;
+}
+
+void tcp_table_del(struct tcp_node *node)
+{
+	if (!node->pprev)
+		return;
+	*node->pprev = node->next;
+	if (node->next)
+		node->next->pprev = node->pprev;
+	node->next = NULL;
+	node->pprev = NULL;
+}
+
+struct tcp_synq *tcp_table_get_synq(struct tcp_env *env)
+{
+	struct tcp_table *t = env->table;
+	struct tcp_synq *q;
+
+	if (t->synq_free) {
+		q = container_of(t->synq_free, struct tcp_synq, node);
+		t->synq_free = q->node.next;
+	} else if (t->synq_used < env->max_synq) {
+		q = &t->synq[t->synq_used++];
+	} else {
+		return NULL;
+	}
+	*q = (struct tcp_synq){ .node.kind = TCPN_SYN };
+	wheel_timer_init(&q->timer, TCPT_SYN);
+	env->n_synq++;
+	return q;
+}
+
+void tcp_table_put_synq(struct tcp_env *env, struct tcp_synq *q)
+{
+	wheel_disarm(&env->wheel, &q->timer);
+	tcp_table_del(&q->node);
+	q->listener->n_synq--;
+	q->listener = NULL;
+	q->node.next = env->table->synq_free;
+	env->table->synq_free = &q->node;
+	env->n_synq--;
+}
+
+struct tcp_timewait *tcp_table_get_timewait(struct tcp_env *env)
+{
+	struct tcp_table *t = env->table;
+	struct tcp_timewait *tw;
+
+	if (t->timewait_free) {
+		tw = container_of(t->timewait_free, struct tcp_timewait, node);
+		t->timewait_free = tw->node.next;
+	} else if (t->timewait_used < env->max_timewait) {
+		tw = &t->timewait[t->timewait_used++];
+	} else {
+		return NULL;
+	}
+	*tw = (struct tcp_timewait){ .node.kind = TCPN_TIMEWAIT };
+	wheel_timer_init(&tw->timer, TCPT_TIMEWAIT);
+	list_push(&t->timewait_age, &tw->age);
+	env->n_timewait++;
+	return tw;
+}
+
+void tcp_table_put_timewait(struct tcp_env *env, struct tcp_timewait *tw)
+{
+	wheel_disarm(&env->wheel, &tw->timer);
+	tcp_table_del(&tw->node);
+	list_del(&tw->age);
+	tw->node.next = env->table->timewait_free;
+	env->table->timewait_free = &tw->node;
+	env->n_timewait--;
+}
+
+static void table_free(struct tcp_table *t)
+{
+	free(t->timewait);
+	free(t->synq);
+	free(t->bucket);
+	free(t);
+}
+
+int tcp_env_init(struct tcp_env *env, uint64_t now_ns)
+{
+	uint64_t most = (uint64_t)env->max_conns + env->max_synq + env->max_timewait;
+	uint32_t buckets = pow2_ceil((uint32_t)min_u64(max_u64(most, 16), 1u << 26));
+	struct tcp_table *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	/* calloc leaves the pages untouched until a record is used */
+	t->bucket = calloc(buckets, sizeof(struct tcp_node *));
+	t->synq = calloc(max_u32(env->max_synq, 1), sizeof(struct tcp_synq));
+	t->timewait = calloc(max_u32(env->max_timewait, 1), sizeof(struct tcp_timewait));
+	if (!t->bucket || !t->synq || !t->timewait) {
+		table_free(t);
+		return -ENOMEM;
+	}
+	t->mask = buckets - 1;
+	list_init(&t->timewait_age);
+	for (uint32_t i = 0; i < TCP_LISTEN_BUCKETS; i++)
+		list_init(&t->listen[i]);
+	env->table = t;
+	wheel_init(&env->wheel, now_ns);
+	list_init(&env->touched);
+	list_init(&env->pending);
+	env->challenge = (struct tcp_challenge){ 0 };
+	env->n_conns = env->n_synq = env->n_timewait = 0;
+	return 0;
+}
+
+void tcp_env_fini(struct tcp_env *env)
+{
+	struct tcp_table *t = env->table;
+
+	CHECK(env->n_conns == 0);
+	CHECK(t->n_listeners == 0);
+	CHECK(env->n_synq == 0); /* they went with their listeners */
+	CHECK(list_empty(&env->touched) && list_empty(&env->pending));
+	list_for_each_safe(it, tmp, &t->timewait_age)
+		tcp_table_put_timewait(env, container_of(it, struct tcp_timewait, age));
+	CHECK(env->n_timewait == 0);
+	CHECK(env->wheel.armed == 0);
+	table_free(t);
+	env->table = NULL;
+}

@@ -1,0 +1,72 @@
+/* The table of 4-tuples: connections, half-open records, TIME-WAIT records; and the listeners.
+ * Memory is taken once, in tcp_env_init(). */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "stack/tcp/tcp_conn.h"
+
+/* SYN-RECEIVED of a passive open: what the two SYNs said and nothing else. */
+struct tcp_synq {
+	struct tcp_node node;
+	struct tcp_flow flow;
+	struct wheel_timer timer;    /* SYN-ACK again */
+	struct tcp_listener *listener;
+	uint64_t sent_ns;	     /* last SYN-ACK */
+	seq_t iss, irs;
+	uint32_t ts_recent, ts_offset;
+	uint32_t wnd;		     /* window announced in the SYN-ACK */
+	uint16_t peer_mss, our_mss;
+	uint8_t snd_wscale, rcv_wscale;
+	uint8_t retries;
+	bool ts_ok, wscale_ok;
+};
+
+/* TIME-WAIT, or FIN-WAIT-2 of an orphan (fin_wait2). */
+struct tcp_timewait {
+	struct tcp_node node;
+	struct tcp_flow flow;
+	struct wheel_timer timer;    /* end of its life */
+	struct list age;	     /* oldest first: recycled when the pool is empty */
+	uint64_t ts_recent_ns;	     /* when ts_recent was taken, or the record was made */
+	seq_t snd_nxt, rcv_nxt, rcv_adv;
+	uint32_t ts_recent, ts_offset;
+	uint8_t rcv_wscale;
+	bool ts_ok, fin_wait2;
+};
+_Static_assert(offsetof(struct tcp_synq, flow) == sizeof(struct tcp_node), "tcp_node_flow()");
+_Static_assert(offsetof(struct tcp_timewait, flow) == sizeof(struct tcp_node), "tcp_node_flow()");
+
+enum { TCP_LISTEN_BUCKETS = 256 };
+
+struct tcp_table {
+	struct tcp_node **bucket;
+	uint32_t mask;
+	uint32_t synq_used, timewait_used; /* slots ever taken; the free lists hold the returned */
+	struct tcp_node *synq_free, *timewait_free;
+	struct tcp_synq *synq;
+	struct tcp_timewait *timewait;
+	struct list timewait_age;
+	uint32_t n_listeners;
+	struct list listen[TCP_LISTEN_BUCKETS]; /* by port */
+};
+
+/* Keyed, so that a peer cannot choose the bucket. */
+uint32_t tcp_flow_hash(const struct tcp_env *env, const struct tcp_flow *flow);
+/* Compares addresses and ports; zones are not part of the key. */
+static inline bool tcp_flow_eq(const struct tcp_flow *a, const struct tcp_flow *b)
+{
+	return a->local.port == b->local.port && a->remote.port == b->remote.port &&
+	       ipaddr_eq(&a->remote.addr, &b->remote.addr) &&
+	       ipaddr_eq(&a->local.addr, &b->local.addr);
+}
+/* NULL: not there. */
+struct tcp_node *tcp_table_find(const struct tcp_env *env, const struct tcp_flow *flow,
+				uint32_t hash);
+/* node->hash and node->kind are set, its flow is not in the table. */
+void tcp_table_add(struct tcp_env *env, struct tcp_node *node);
+/* Safe on a node that is in no bucket. */
+void tcp_table_del(struct tcp_node *node);
+/* Zeroed records; NULL: pool empty. */
+struct tcp_synq *tcp_table_get_synq(struct tcp_env *env);
+void tcp_table_put_synq(struct tcp_env *env, struct tcp_synq *q);
+struct tcp_timewait *tcp_table_get_timewait(struct tcp_env *env);
+void tcp_table_put_timewait(struct tcp_env *env, struct tcp_timewait *tw);

@@ -1,0 +1,282 @@
+/* All timers of a connection as events: retransmission (RFC 6298 5), persist (RFC 9293 3.8.6.1),
+ * delayed ACK (3.8.6.3), keepalive (3.8.4). Other files say what happened; only this one arms.
+ *
+ * A connection has one wheel_timer. A deadline that moves away is just written down: the timer
+ * then fires too early, finds nothing due, and is armed for what is left. So an ACK that restarts
+ * the retransmission timer costs one store. */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include "stack/tcp/tcp_core.h"
+
+static uint64_t rto_ns(const struct tcp_conn *c)
+{
+	return (uint64_t)tcp_rtt_rto_us(&c->rtt) * NSEC_PER_USEC;
+}
+
+static void set_deadline(struct tcp_env *env, struct tcp_conn *c, enum tcp_deadline d,
+			 uint64_t due_ns)
+{
+	c->deadline_ns[d] = due_ns;
+	if (!c->timer.armed || c->timer.due_ns > due_ns)
+		wheel_arm(&env->wheel, &c->timer, due_ns);
+}
+
+void tcp_timer_sent(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (c->deadline_ns[TCPD_RTX] && !c->persist) /* (5.1) */
+		return;
+	if (c->persist)
+		tcp_timer_window_opened(c);
+	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c));
+}
+
+void tcp_timer_acked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (c->persist)
+		tcp_timer_window_opened(c);
+	if (seq_eq(c->snd_una, c->snd_nxt))
+		c->deadline_ns[TCPD_RTX] = 0; /* (5.2) */
+	else
+		set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c)); /* (5.3) */
+}
+
+void tcp_timer_stalled(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (c->deadline_ns[TCPD_RTX])
+		return;
+	c->persist = true;
+	c->retries = 0;
+	c->rtt.backoff = 0;
+	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c));
+}
+
+void tcp_timer_window_opened(struct tcp_conn *c)
+{
+	c->persist = false;
+	c->deadline_ns[TCPD_RTX] = 0;
+	c->rtt.backoff = 0;
+	c->retries = 0;
+	c->stall_ns = 0;
+}
+
+void tcp_timer_ack_owed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (!c->deadline_ns[TCPD_DELACK])
+		set_deadline(env, c, TCPD_DELACK, now_ns + TCP_DELACK_NS);
+}
+
+void tcp_timer_ack_sent(struct tcp_conn *c)
+{
+	c->deadline_ns[TCPD_DELACK] = 0;
+}
+
+static uint64_t keep_idle_ns(const struct tcp_conn *c)
+{
+	return (c->opts.keepidle_s ? c->opts.keepidle_s : 7200) * NSEC_PER_SEC;
+}
+
+static uint64_t keep_intvl_ns(const struct tcp_conn *c)
+{
+	return (c->opts.keepintvl_s ? c->opts.keepintvl_s : 75) * NSEC_PER_SEC;
+}
+
+void tcp_timer_keepalive_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	c->keep_probes = 0;
+	c->deadline_ns[TCPD_KEEP] = 0;
+	if (c->opts.keepalive && c->syn_acked && !c->orphan)
+		set_deadline(env, c, TCPD_KEEP,
+			     max_u64(c->last_rx_ns + keep_idle_ns(c), now_ns + 1));
+}
+
+void tcp_timer_orphaned(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	c->deadline_ns[TCPD_KEEP] = 0;
+	if (c->stall_ns) /* the orphan's patience starts when it became one */
+		c->stall_ns = now_ns;
+}
+
+void tcp_timer_stop(struct tcp_env *env, struct tcp_conn *c)
+{
+	for (int d = 0; d < TCPD_COUNT; d++)
+		c->deadline_ns[d] = 0;
+	wheel_disarm(&env->wheel, &c->timer);
+}
+
+static void give_up(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	STAT_INC(tcp_timeout);
+	if (c->syn_acked)
+		tcp_emit_rst(env, c, now_ns); /* RFC 9293 3.8.3 leaves it open; the peer may live */
+	tcp_done(env, c, c->soft_error ? c->soft_error : ETIMEDOUT, now_ns);
+}
+
+/* Have the retransmissions or probes of c lasted too long (RFC 9293 3.8.3 R2, RFC 5482)? */
+static bool out_of_patience(const struct tcp_conn *c, uint64_t now_ns)
+{
+	uint64_t waited_ns = now_ns - c->stall_ns;
+
+	if (c->orphan)
+		return waited_ns >= TCP_ORPHAN_NS;
+	if (c->opts.user_timeout_ms)
+		return waited_ns >= c->opts.user_timeout_ms * NSEC_PER_MSEC;
+	return !c->persist && waited_ns >= TCP_R2_NS;
+}
+
+static void syn_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	uint32_t most = c->opts.syncnt ? c->opts.syncnt : TCP_SYN_RETRIES;
+
+	if (c->state == TCPS_SYN_RCVD && !c->opts.syncnt)
+		most = TCP_SYNACK_RETRIES;
+	if (c->retries >= most || (c->orphan && out_of_patience(c, now_ns)) ||
+	    (c->opts.user_timeout_ms && out_of_patience(c, now_ns))) {
+		give_up(env, c, now_ns);
+		return;
+	}
+	c->retries++;
+	c->rtt.backoff++;
+	c->rtx_segs++;
+	STAT_INC(tcp_retrans_segs);
+	c->snd_ptr = c->iss;
+	tcp_output(env, c, now_ns);
+}
+
+static void rto_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	STAT_INC(tcp_rto_fired);
+	TRACE(TCP_RTO, c->id, now_ns, c->rtt.backoff, tcp_rtt_rto_us(&c->rtt), 0);
+	if (c->stall_ns == 0)
+		c->stall_ns = now_ns - rto_ns(c);
+	if (!c->syn_acked) {
+		syn_timeout(env, c, now_ns);
+		return;
+	}
+	if (out_of_patience(c, now_ns)) {
+		give_up(env, c, now_ns);
+		return;
+	}
+	tcp_recovery_timeout(c);
+	if (c->rtt.backoff < UINT8_MAX)
+		c->rtt.backoff++; /* (5.5) */
+	tcp_retransmit_head(env, c, now_ns); /* (5.4), arms: (5.6) */
+}
+
+/* Nothing is in flight and something waits: for the window, or for company (Nagle, cork, SWS). */
+static void persist_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (c->snd_wnd > 0) { /* RFC 9293 3.8.6.2.1 (4): the override timeout */
+		c->push = true;
+		tcp_timer_window_opened(c);
+		tcp_output(env, c, now_ns);
+		return;
+	}
+	if (c->stall_ns == 0)
+		c->stall_ns = now_ns;
+	if (c->retries >= TCP_PROBE_RETRIES || out_of_patience(c, now_ns) ||
+	    (c->orphan && c->rtt.backoff >= TCP_ORPHAN_BACKOFF)) {
+		give_up(env, c, now_ns);
+		return;
+	}
+	c->retries++;
+	if (c->rtt.backoff < UINT8_MAX)
+		c->rtt.backoff++;
+	STAT_INC(tcp_persist_probe);
+	/* A number that is acknowledged already draws an ACK with the window (as Linux probes). */
+	tcp_emit(env, c, TCPF_ACK, seq_sub(c->snd_una, 1), 0, now_ns);
+	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c));
+}
+
+static void delack_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (!c->ack_delayed)
+		return;
+	STAT_INC(tcp_delack);
+	c->pingpong = false; /* the application did not answer in time */
+	tcp_emit_ack(env, c, now_ns);
+}
+
+static void keep_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	uint64_t idle_ns = now_ns - c->last_rx_ns;
+	uint32_t most = c->opts.keepcnt ? c->opts.keepcnt : 9;
+
+	if (!seq_eq(c->snd_una, c->snd_nxt) || seq_lt(c->snd_nxt, c->snd_end)) {
+		/* the retransmission or persist timer watches over the peer */
+		set_deadline(env, c, TCPD_KEEP, now_ns + keep_idle_ns(c));
+		return;
+	}
+	if (idle_ns < keep_idle_ns(c)) { /* something came since: lazily moved */
+		set_deadline(env, c, TCPD_KEEP, c->last_rx_ns + keep_idle_ns(c));
+		return;
+	}
+	bool dead = c->opts.user_timeout_ms ?
+			    idle_ns >= c->opts.user_timeout_ms * NSEC_PER_MSEC && c->keep_probes :
+			    c->keep_probes >= most;
+	if (dead) {
+		give_up(env, c, now_ns);
+		return;
+	}
+	c->keep_probes++;
+	STAT_INC(tcp_keepalive_probe);
+	tcp_emit(env, c, TCPF_ACK, seq_sub(c->snd_una, 1), 0, now_ns);
+	set_deadline(env, c, TCPD_KEEP, now_ns + keep_intvl_ns(c));
+}
+
+static bool take_due(struct tcp_conn *c, enum tcp_deadline d, uint64_t now_ns)
+{
+	if (!c->deadline_ns[d] || c->deadline_ns[d] > now_ns || tcp_is_closed(c))
+		return false;
+	c->deadline_ns[d] = 0;
+	return true;
+}
+
+static void conn_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	uint64_t next_ns = UINT64_MAX;
+
+	if (take_due(c, TCPD_DELACK, now_ns))
+		delack_fired(env, c, now_ns);
+	if (take_due(c, TCPD_RTX, now_ns)) {
+		if (c->persist)
+			persist_fired(env, c, now_ns);
+		else
+			rto_fired(env, c, now_ns);
+	}
+	if (take_due(c, TCPD_KEEP, now_ns))
+		keep_fired(env, c, now_ns);
+	for (int d = 0; d < TCPD_COUNT; d++) {
+		if (c->deadline_ns[d])
+			next_ns = min_u64(next_ns, c->deadline_ns[d]);
+	}
+	if (next_ns != UINT64_MAX && (!c->timer.armed || c->timer.due_ns > next_ns))
+		wheel_arm(&env->wheel, &c->timer, max_u64(next_ns, now_ns + 1));
+	tcp_settle(env, c);
+}
+
+static void timewait_fired(struct tcp_env *env, struct tcp_timewait *tw)
+{
+	tcp_timewait_free(env, tw);
+}
+
+void tcp_advance(struct tcp_env *env, uint64_t now_ns)
+{
+	struct wheel_timer *t;
+
+	/* Whatever is armed in between is due later than now_ns, so this ends. */
+	while ((t = wheel_pop_due(&env->wheel, now_ns))) {
+		switch (t->kind) {
+		case TCPT_CONN:
+			conn_fired(env, container_of(t, struct tcp_conn, timer), now_ns);
+			break;
+		case TCPT_SYN:
+			tcp_synq_timer_fired(env, container_of(t, struct tcp_synq, timer), now_ns);
+			break;
+		case TCPT_TIMEWAIT:
+			timewait_fired(env, container_of(t, struct tcp_timewait, timer));
+			break;
+		default:
+			break;
+		}
+	}
+}
