@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdbool.h>
+#include "stack/base/util.h"
 #include "stack/chan/dirty.h"
 #include "stack/chan/hello.h"
 #include "stack/chan/region.h"

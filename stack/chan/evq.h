@@ -38,7 +38,7 @@ static inline const struct chan_evq_a *chan_evq_a(const struct chan_app *app, ui
 void chan_subscribe(struct chan_app *app, uint32_t id, uint32_t evq);
 void chan_unsubscribe(struct chan_app *app, uint32_t id, uint32_t evq);
 /* Takes up to max ids of sockets that changed (an id may come twice). Read their readiness
- * afterwards, the barrier is in here. 0 also while another thread drains (it delivers).
+ * afterwards, the barrier is in here.
  * *overflow is the caller's copy of the overflow count: when *lost comes back true, look at all sockets
  * that are subscribed. */
 uint32_t chan_evq_drain(struct chan_app *app, uint32_t evq, uint32_t *ids, uint32_t max,

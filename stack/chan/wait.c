@@ -1,0 +1,138 @@
+/* Spinning and sleeping of application threads; the arguments stand in wait.h. */
+// SPDX-License-Identifier: MIT
+#include "stack/chan/wait.h"
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include "stack/base/util.h"
+
+enum { SLICE_MS = 100, SPIN_TRY_EVERY = 16 };
+
+/* How spinning went lately in this thread: 0 (never pays) to SPIN_GOOD. */
+enum { SPIN_GOOD = 8 };
+static __thread struct {
+	uint8_t score, missed;
+	bool started;
+} spin __attribute__((tls_model("initial-exec")));
+
+/* Set when the kernel refuses futex_waitv; one way. */
+static _Atomic bool no_waitv;
+
+uint64_t chan_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+static bool spin_until(const _Atomic uint32_t *word, uint32_t seen, uint64_t ns)
+{
+	uint64_t end = chan_now_ns() + ns;
+
+	do {
+		for (int i = 0; i < 16; i++) {
+			if (atomic_load_explicit(word, memory_order_acquire) != seen)
+				return true;
+			cpu_relax();
+		}
+	} while (chan_now_ns() < end);
+	return false;
+}
+
+/* A wake-up from another core costs some 28 us, so spinning as long as that pays when the answer
+ * comes in time; a thread for which it does not come tries only now and then. */
+bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32_t *word, uint32_t seen)
+{
+	if (atomic_load_explicit(word, memory_order_acquire) != seen)
+		return true;
+	if (worker < app->n_workers &&
+	    atomic_load_explicit(&app->e->worker[worker].cpu, memory_order_relaxed) ==
+		    (uint32_t)sched_getcpu())
+		return false;
+	if (!spin.started) {
+		spin.started = true;
+		spin.score = SPIN_GOOD / 2;
+	}
+	if (spin.score == 0 && ++spin.missed % SPIN_TRY_EVERY != 0)
+		return false;
+	if (spin_until(word, seen, CHAN_SPIN_US * NSEC_PER_USEC)) {
+		if (spin.score < SPIN_GOOD)
+			spin.score++;
+		return true;
+	}
+	if (spin.score > 0)
+		spin.score--;
+	return false;
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+	return (struct timespec){ (time_t)(ns / NSEC_PER_SEC), (long)(ns % NSEC_PER_SEC) };
+}
+
+/* The engine ended: pass it on to those whom the kernel has not woken. */
+static int engine_died(struct chan_app *app)
+{
+	sys_futex_wake(&app->e->alive, INT_MAX);
+	return -EPIPE;
+}
+
+static int wait_slices(struct chan_app *app, const _Atomic uint32_t *word, uint32_t seen,
+		       uint64_t deadline_ns)
+{
+	for (;;) {
+		uint64_t now = chan_now_ns();
+		uint64_t until = min_u64(deadline_ns, now + SLICE_MS * NSEC_PER_MSEC);
+		struct timespec ts = timespec_of(until);
+
+		if (now >= deadline_ns)
+			return -ETIMEDOUT;
+		int err = sys_futex_wait(word, seen, &ts);
+		if (!chan_alive(app))
+			return engine_died(app);
+		if (err == -ETIMEDOUT && until < deadline_ns)
+			continue;
+		return err == -EAGAIN ? 0 : err;
+	}
+}
+
+int chan_word_wait(struct chan_app *app, const _Atomic uint32_t *word, uint32_t seen,
+		   uint64_t deadline_ns)
+{
+	uint32_t alive = atomic_load_explicit(&app->e->alive, memory_order_acquire);
+
+	if (!chan_alive(app))
+		return engine_died(app);
+	if (deadline_ns != CHAN_FOREVER || atomic_load_explicit(&no_waitv, memory_order_relaxed))
+		return wait_slices(app, word, seen, deadline_ns);
+	struct sys_waitv v[2] = {
+		{ .val = seen, .addr = (uintptr_t)word, .flags = SYS_WAITV_U32 },
+		{ .val = alive, .addr = (uintptr_t)&app->e->alive, .flags = SYS_WAITV_U32 },
+	};
+	int err = sys_futex_waitv(v, 2, NULL);
+
+	if (err == -ENOSYS || err == -EPERM) {
+		atomic_store_explicit(&no_waitv, true, memory_order_relaxed);
+		return wait_slices(app, word, seen, deadline_ns);
+	}
+	if (!chan_alive(app))
+		return engine_died(app);
+	return err >= 0 || err == -EAGAIN ? 0 : err;
+}
+
+int chan_sock_wait(struct chan_app *app, uint32_t id, uint32_t seen, uint64_t deadline_ns,
+		   const _Atomic uint32_t *intr, uint32_t intr_seen)
+{
+	const struct chan_sock_a *a = chan_sock_a(app, id);
+	struct chan_sock_b *b = chan_sock_b(app, id);
+
+	if (chan_spin(app, a->worker, &a->evseq, seen))
+		return 0;
+	if (intr && atomic_load_explicit(intr, memory_order_relaxed) != intr_seen)
+		return -EINTR;
+	atomic_fetch_add_explicit(&b->waiters, 1, memory_order_seq_cst);
+	int err = chan_word_wait(app, &a->evseq, seen, deadline_ns);
+	atomic_fetch_sub_explicit(&b->waiters, 1, memory_order_relaxed);
+	return err;
+}
