@@ -42,3 +42,13 @@ static inline uint32_t flow_worker4(uint32_t a, uint32_t b, uint16_t sport, uint
 		return 0;
 	return flow_worker_of(flow_hash_fold(flow_fold4(a, b, sport, dport)), n_workers);
 }
+/* The same for 128-bit addresses: the prefixes of two v4-mapped ones cancel out. */
+static inline uint32_t flow_worker6(const struct ipaddr *a, const struct ipaddr *b, uint16_t sport,
+				    uint16_t dport, uint32_t n_workers)
+{
+	uint32_t x = 0;
+
+	for (int i = 0; i < 4; i++)
+		x ^= a->w[i] ^ b->w[i];
+	return flow_worker4(be32_get((be32){ x }), 0, sport, dport, n_workers);
+}

@@ -11,9 +11,10 @@
 #include "stack/base/util.h"
 #include "stack/net/pkt.h"
 
-enum { MILLION = 1000000, BURST = 64 };
+enum { MILLION = 1000000, BURST = 64, QUEUES = 16 };
 
-/* What one queue has of its own: queues are served by different threads. */
+/* What one queue has of its own: queues are served by different threads. A transmit queue number may
+ * exceed n_queues (workers that share one), so there are as many as there may be workers. */
 struct wrap_queue {
 	struct rng rx_rng, tx_rng;
 	struct rte_mbuf *late; /* received, to be seen after the next one */
@@ -26,14 +27,14 @@ struct wrap {
 	struct pcap pcap;
 	struct netif_fault fault;
 	struct rte_mempool *mbufs;
-	struct wrap_queue queue[];
+	struct wrap_queue queue[QUEUES];
 };
 
 static struct wrap *wrap_of(struct netif *nif) { return container_of(nif, struct wrap, nif); }
 
 static struct wrap *wrap_new(struct netif *inner, const struct netif_ops *ops)
 {
-	struct wrap *w = calloc(1, sizeof(*w) + inner->n_queues * sizeof(w->queue[0]));
+	struct wrap *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return NULL;
@@ -88,7 +89,24 @@ static uint16_t pcap_tx(struct netif *nif, uint16_t queue, struct rte_mbuf **pkt
 	return n;
 }
 
-static const struct netif_ops pcap_ops = { .rx_burst = pcap_rx, .tx_burst = pcap_tx };
+static int wrap_rx_fds(struct netif *nif, uint16_t queue, int *fds, int max)
+{
+	struct netif *inner = wrap_of(nif)->inner;
+
+	return inner->ops->rx_fds ? inner->ops->rx_fds(inner, queue, fds, max) : 0;
+}
+
+static void wrap_rx_arm(struct netif *nif, uint16_t queue, bool on)
+{
+	struct netif *inner = wrap_of(nif)->inner;
+
+	if (inner->ops->rx_arm)
+		inner->ops->rx_arm(inner, queue, on);
+}
+
+static const struct netif_ops pcap_ops = {
+	.rx_burst = pcap_rx, .tx_burst = pcap_tx, .rx_fds = wrap_rx_fds, .rx_arm = wrap_rx_arm,
+};
 
 int netif_wrap_pcap(struct netif *inner, const char *path, struct netif **out)
 {
@@ -200,7 +218,9 @@ static uint16_t fault_tx(struct netif *nif, uint16_t queue, struct rte_mbuf **pk
 	return n;
 }
 
-static const struct netif_ops fault_ops = { .rx_burst = fault_rx, .tx_burst = fault_tx };
+static const struct netif_ops fault_ops = {
+	.rx_burst = fault_rx, .tx_burst = fault_tx, .rx_fds = wrap_rx_fds, .rx_arm = wrap_rx_arm,
+};
 
 int netif_wrap_fault(struct netif *inner, const struct netif_fault *f, struct rte_mempool *mbufs,
 		     struct netif **out)
@@ -211,7 +231,7 @@ int netif_wrap_fault(struct netif *inner, const struct netif_fault *f, struct rt
 		return -ENOMEM;
 	w->fault = *f;
 	w->mbufs = mbufs;
-	for (uint32_t i = 0; i < inner->n_queues; i++) {
+	for (uint32_t i = 0; i < QUEUES; i++) {
 		rng_seed(&w->queue[i].rx_rng, f->seed + 2 * i);
 		rng_seed(&w->queue[i].tx_rng, f->seed + 2 * i + 1);
 	}
@@ -229,7 +249,7 @@ struct netif *netif_unwrap(struct netif *nif)
 	struct wrap *w = wrap_of(nif);
 	struct netif *inner = w->inner;
 
-	for (uint32_t i = 0; i < inner->n_queues; i++)
+	for (uint32_t i = 0; i < QUEUES; i++)
 		pkt_free(w->queue[i].late);
 	pcap_close(&w->pcap);
 	free(w);

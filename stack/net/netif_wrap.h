@@ -1,5 +1,6 @@
 /* Wrappers around a network interface: a pcap file of all its frames, and seeded faults. Each is
- * itself a struct netif, made before the workers start. */
+ * itself a struct netif, made before the workers start and before routes name the port; it takes
+ * over the addresses that the inner one has when it is made. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdint.h>

@@ -3,7 +3,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "stack/base/be.h"
 #include "stack/base/seq.h"
 
@@ -64,5 +66,10 @@ uint32_t tcp_seg_hdr_len(const struct tcp_seg *s);
 /* Writes header and options at p (room for TCP_HDR_MAX bytes), checksum field zero; returns the
  * length. Option layout: MSS, SACK-permitted + timestamps, window scale, SACK blocks, padded by NOP. */
 uint32_t tcp_seg_emit(const struct tcp_seg *s, void *p);
+/* Stores a checksum from csum_fold() in the header at p. */
+static inline void tcp_store_csum(void *p, uint16_t folded)
+{
+	memcpy((uint8_t *)p + offsetof(struct tcp_hdr, csum), &folded, 2);
+}
 /* tcpdump-like text of the segment into buf: "S. 1:1(0) ack 2 win 65535 <mss 1460,...>". */
 int tcp_seg_show(const struct tcp_seg *s, char *buf, int size);

@@ -69,14 +69,13 @@ enum worker_fd {
 	WORKER_FD_PORT,	  /* readable while frames wait (level) */
 	WORKER_FD_CLIENT, /* an eventfd that is written, never read (edge) */
 };
-/* The worker wakes when fd becomes readable. Any thread, also while the worker runs. A port that has no
- * such descriptor must be announced by worker_no_fd(): the worker then never sleeps longer than
- * WORKER_NAP_US. 0 or -errno. */
+/* The worker wakes when fd becomes readable. Any thread, also while the worker runs. 0 or -errno.
+ * worker_init() adds the descriptors of the ports (netif_ops.rx_fds) itself; while a port has none, the
+ * worker never sleeps longer than WORKER_NAP_US. */
 int worker_add_fd(struct worker *w, int fd, enum worker_fd kind);
 /* Must precede close(fd) when another process may hold a duplicate of fd. */
 void worker_del_fd(struct worker *w, int fd);
-enum { WORKER_NAP_US = 100 };
-void worker_no_fd(struct worker *w);
+enum { WORKER_NAP_US = 200 };
 /* Ends the sleep of w, if it sleeps. Any thread. */
 void worker_wake(struct worker *w);
 /* Sets stop and wakes. Any thread. */

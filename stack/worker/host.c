@@ -1,0 +1,196 @@
+/* What sock/ asks of the worker: segments become frames here (or local segments), and questions about
+ * addresses are answered from the route table. */
+// SPDX-License-Identifier: MIT
+#include "stack/base/util.h"
+#include <errno.h>
+#include "stack/base/checksum.h"
+#include "stack/net/flow.h"
+#include "stack/net/pkt.h"
+#include "stack/worker/worker_int.h"
+
+enum { TCP_HDR_MIN = 20 };
+
+/* A piece at an odd offset has its bytes in the other halves of the 16-bit words: its sum is the
+ * byte-swapped one (RFC 1071 2(B)). */
+static uint32_t sum_at(uint32_t sum, uint32_t piece, uint32_t off)
+{
+	if (off & 1)
+		piece = __builtin_bswap16(csum_fold_plain(piece));
+	return csum_join(sum, piece);
+}
+
+/* Copies the pieces behind the header that m already has, into further buffers if need be, and adds
+ * them to *sum unless it is NULL. False: no buffers. */
+static bool copy_pieces(struct worker *w, struct rte_mbuf *m, const struct sock_piece *piece,
+			unsigned n_pieces, uint32_t *sum)
+{
+	struct rte_mbuf *last = m;
+	uint32_t off = 0;
+
+	for (unsigned i = 0; i < n_pieces; i++) {
+		const uint8_t *from = piece[i].p;
+		uint32_t left = piece[i].len;
+
+		while (left) {
+			uint16_t n = (uint16_t)min_u32(left, rte_pktmbuf_tailroom(last));
+			uint8_t *to = rte_pktmbuf_mtod_offset(last, uint8_t *, last->data_len);
+
+			if (unlikely(n == 0)) {
+				struct rte_mbuf *more = rte_pktmbuf_alloc(w->conf.mbufs);
+
+				if (!more || rte_pktmbuf_chain(m, more) < 0) {
+					pkt_free(more);
+					return false;
+				}
+				last = more;
+				continue;
+			}
+			if (sum)
+				*sum = sum_at(*sum, csum_copy(to, from, n, 0), off);
+			else
+				memcpy(to, from, n);
+			last->data_len += n;
+			m->pkt_len += n;
+			off += n;
+			from += n;
+			left -= n;
+		}
+	}
+	return true;
+}
+
+static uint16_t mtu_mss(const struct netif *nif) { return nif->mtu - IP4_HDR_MIN - TCP_HDR_MIN; }
+
+/* One segment as a frame to r. */
+static void output_frame(struct worker *w, const struct route *r, const struct tcp_flow *flow,
+			 const struct tcp_seg *seg, const struct sock_piece *piece,
+			 unsigned n_pieces, struct ip4_out *out)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->conf.mbufs);
+	bool offload = r->nif->tx_csum_l4;
+	uint32_t sum = 0;
+
+	if (unlikely(!m)) {
+		STAT_INC(port_drop_nombuf);
+		return;
+	}
+	uint8_t *hdr = pkt_data(m);
+	uint32_t hdr_len = tcp_seg_emit(seg, hdr);
+	m->data_len = (uint16_t)hdr_len;
+	m->pkt_len = hdr_len;
+	if (unlikely(!copy_pieces(w, m, piece, n_pieces, offload ? NULL : &sum))) {
+		STAT_INC(port_drop_nombuf);
+		pkt_free(m);
+		return;
+	}
+	uint32_t room = mtu_mss(r->nif) - (hdr_len - TCP_HDR_MIN);
+	bool tso = offload && seg->len > room;
+	/* For segmentation the pseudo header goes without the length, which differs per segment. */
+	uint32_t pseudo = csum_pseudo(&flow->local.addr, &flow->remote.addr, IP_PROTO_TCP,
+				      tso ? 0 : hdr_len + seg->len);
+	uint16_t csum;
+	if (offload) {
+		csum = csum_fold_plain(pseudo);
+		pkt_want_tcp(m, (uint8_t)hdr_len, tso ? (uint16_t)min_u32(seg->mss, room) : 0);
+	} else {
+		csum = csum_fold(csum_join(csum_add(pseudo, hdr, hdr_len), sum));
+	}
+	tcp_store_csum(hdr, csum);
+	ip4_output(&w->net, r, out, m);
+}
+
+static void host_tcp_output(void *arg, const struct tcp_flow *flow, const struct tcp_seg *seg,
+			    const struct sock_piece *piece, unsigned n_pieces, uint8_t ttl,
+			    uint8_t tos)
+{
+	struct worker *w = arg;
+	const struct route *r = route_lookup(w->conf.routes, &flow->remote.addr);
+
+	if (r && r->kind == ROUTE_LOCAL) {
+		loop_push(w, flow, seg, piece, n_pieces);
+		return;
+	}
+	if (unlikely(!r || r->kind == ROUTE_BROADCAST || !ipaddr_is_v4(&flow->remote.addr))) {
+		STAT_INC(ip4_drop_noroute);
+		return;
+	}
+	struct ip4_out out = {
+		.src = ipaddr_get_v4(&flow->local.addr),
+		.dst = ipaddr_get_v4(&flow->remote.addr),
+		.proto = IP_PROTO_TCP,
+		.ttl = ttl,
+		.tos = tos,
+		.dont_frag = true, /* RFC 1191: TCP learns the path's MTU */
+	};
+	output_frame(w, r, flow, seg, piece, n_pieces, &out);
+}
+
+static uint16_t host_path_mss(void *arg, const struct ipaddr *remote)
+{
+	struct worker *w = arg;
+	const struct route *r = route_lookup(w->conf.routes, remote);
+
+	if (!r || r->kind == ROUTE_BROADCAST)
+		return 0;
+	if (r->kind == ROUTE_LOCAL)
+		return LOOP_MSS;
+	return ipaddr_is_v4(remote) ? mtu_mss(r->nif) : 0;
+}
+
+static bool host_source_addr(void *arg, const struct ipaddr *remote, struct ipaddr *src)
+{
+	struct worker *w = arg;
+
+	return route_source(w->conf.routes, remote, src);
+}
+
+static bool host_is_local(void *arg, const struct ipaddr *addr)
+{
+	struct worker *w = arg;
+
+	return route_is_local(w->conf.routes, addr);
+}
+
+static uint32_t host_flow_worker(void *arg, const struct tcp_flow *flow)
+{
+	struct worker *w = arg;
+
+	return flow_worker6(&flow->local.addr, &flow->remote.addr, flow->local.port,
+			    flow->remote.port, w->conf.n_workers);
+}
+
+static bool host_mail(void *arg, uint32_t to, const struct sock_mail *msg)
+{
+	if (to == UINT32_MAX)
+		return worker_set.control_mail && worker_set.control_mail(msg);
+	return to < worker_set.n && worker_mail(worker_set.w[to], msg);
+}
+
+const struct sock_host worker_host = {
+	.tcp_output = host_tcp_output,
+	.path_mss = host_path_mss,
+	.source_addr = host_source_addr,
+	.is_local = host_is_local,
+	.flow_worker = host_flow_worker,
+	.mail = host_mail,
+};
+
+/* A frame waited in vain for its neighbour. TCP hears of it as of an ICMP error (Linux does the same
+ * with dst_link_failure): a connection attempt fails with EHOSTUNREACH. */
+void host_neigh_unreachable(struct worker *w, struct rte_mbuf *m)
+{
+	const uint8_t *p = pkt_data(m) + ETH_HDR_LEN;
+	uint32_t n = m->data_len - ETH_HDR_LEN;
+	struct ip4 h;
+	struct tcp_seg seg;
+	int hdr_len = ip4_parse_quoted(&h, p, n);
+
+	if (hdr_len < 0 || h.proto != IP_PROTO_TCP || h.frag_off ||
+	    tcp_seg_parse(&seg, p + hdr_len, n - (uint32_t)hdr_len) < 0)
+		return;
+	struct tcp_flow flow = {
+		.local = { .addr = ipaddr_v4(h.src), .port = seg.sport },
+		.remote = { .addr = ipaddr_v4(h.dst), .port = seg.dport },
+	};
+	tcp_icmp_error(&w->sock.tcp, &flow, seg.seq, EHOSTUNREACH, true, 0, w->now_ns);
+}

@@ -1,0 +1,299 @@
+/* When there is no work: spin a little where that has paid off lately, then sleep until a port, an
+ * application, another thread or a timer wants something.
+ *
+ * A sleeper says so first (S1), then looks at everything once more, then sleeps; who gives it work does
+ * so first, then looks whether it sleeps. With a full fence on both sides one of them always notices.
+ * Ports need no fence: their descriptors are level-triggered. */
+// SPDX-License-Identifier: MIT
+#include "stack/base/util.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <rte_ring.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+#include "stack/base/log.h"
+#include "stack/net/ip4_frag.h"
+#include "stack/net/neigh.h"
+#include "stack/worker/worker_int.h"
+
+enum {
+	EVENTS = 32,
+	PORT_FDS = 4,
+	WAKE_COST_US = 40,	/* a gap that was slept through looks longer by this */
+	CHECK_US = 1000,	/* how often a spinning worker asks whether it is in the way */
+	DELAY_MAX_US = 100,	/* run-queue delay within CHECK_US that means so */
+	YIELD_MIN_MS = 4,	/* then it does not spin for so long, doubled each time */
+	YIELD_MAX_MS = 256,
+};
+
+struct worker_idle {
+	uint64_t since_ns;	/* no work since then, 0: busy */
+	uint64_t spin_ns;	/* how long to spin now, learned */
+	bool slept;		/* since since_ns */
+	bool naps;		/* a port gives no descriptor */
+	uint64_t check_ns;	/* last look at the two below */
+	uint64_t run_delay_ns;
+	long preempted;
+	uint64_t no_spin_until_ns;
+	uint32_t yield_ms;
+	int sched_fd;		/* /proc/thread-self/schedstat, -1: not there */
+};
+
+uint64_t worker_clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+int worker_add_fd(struct worker *w, int fd, enum worker_fd kind)
+{
+	struct epoll_event ev = {
+		.events = EPOLLIN | (kind == WORKER_FD_CLIENT ? EPOLLET : 0),
+		.data.fd = fd,
+	};
+
+	return epoll_ctl(w->epfd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+void worker_del_fd(struct worker *w, int fd) { epoll_ctl(w->epfd, EPOLL_CTL_DEL, fd, NULL); }
+
+static int add_port_fds(struct worker *w)
+{
+	for (uint32_t i = 0; i < w->conf.n_netif; i++) {
+		struct netif *nif = w->conf.netif[i];
+		int fds[PORT_FDS], n = 0;
+
+		if (w->conf.number >= nif->n_queues)
+			continue;
+		if (nif->ops->rx_fds)
+			n = nif->ops->rx_fds(nif, (uint16_t)w->conf.number, fds, PORT_FDS);
+		if (n <= 0) {
+			w->idle->naps = true;
+			LOG(worker, INFO, "port=%s can't be slept on: worker=%u looks every %d us",
+			    nif->name, w->conf.number, WORKER_NAP_US);
+		}
+		for (int j = 0; j < n; j++) {
+			int err = worker_add_fd(w, fds[j], WORKER_FD_PORT);
+
+			if (err < 0 && err != -EEXIST)
+				return err;
+		}
+	}
+	return 0;
+}
+
+int idle_init(struct worker *w)
+{
+	w->idle = calloc(1, sizeof(*w->idle));
+	if (!w->idle)
+		return -ENOMEM;
+	w->idle->sched_fd = -1;
+	w->idle->spin_ns = w->conf.spin_us * NSEC_PER_USEC;
+	w->idle->yield_ms = YIELD_MIN_MS;
+	w->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epfd < 0)
+		return -errno;
+	int err = worker_add_fd(w, w->wake_fd, WORKER_FD_CLIENT);
+	return err < 0 ? err : add_port_fds(w);
+}
+
+void idle_fini(struct worker *w)
+{
+	if (w->epfd >= 0)
+		close(w->epfd);
+	w->epfd = -1;
+	if (w->idle && w->idle->sched_fd >= 0)
+		close(w->idle->sched_fd);
+	free(w->idle);
+	w->idle = NULL;
+}
+
+static void publish_cpu(struct worker *w)
+{
+	int cpu = sched_getcpu();
+
+	if (cpu >= 0 && (uint32_t)cpu != atomic_load_explicit(&w->shared->cpu, memory_order_relaxed))
+		atomic_store_explicit(&w->shared->cpu, (uint32_t)cpu, memory_order_relaxed);
+}
+
+void idle_thread_start(struct worker *w)
+{
+	if (w->conf.cpu >= 0) {
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		CPU_SET(w->conf.cpu, &set);
+		int err = pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+		if (err)
+			LOG(worker, WARN, "worker=%u can't be pinned to cpu=%d: errno=%d",
+			    w->conf.number, w->conf.cpu, err);
+	}
+	/* Timers of 50 us more than asked for would show in every retransmission. */
+	prctl(PR_SET_TIMERSLACK, 1);
+	w->idle->sched_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	publish_cpu(w);
+}
+
+/* Time that this thread has waited for its processor, from "run delay count". */
+static uint64_t read_run_delay(const struct worker_idle *id)
+{
+	char buf[96];
+	ssize_t n = id->sched_fd < 0 ? -1 : pread(id->sched_fd, buf, sizeof(buf) - 1, 0);
+	char *end;
+
+	if (n <= 0)
+		return 0;
+	buf[n] = 0;
+	strtoull(buf, &end, 10);
+	return strtoull(end, NULL, 10);
+}
+
+static bool learns_contention(struct worker_idle *id)
+{
+	struct rusage ru;
+	uint64_t delay = read_run_delay(id);
+
+	getrusage(RUSAGE_THREAD, &ru);
+	bool first = id->check_ns == 0;
+	bool in_the_way = delay > id->run_delay_ns + DELAY_MAX_US * NSEC_PER_USEC ||
+			  ru.ru_nivcsw > id->preempted;
+	id->run_delay_ns = delay;
+	id->preempted = ru.ru_nivcsw;
+	return in_the_way && !first;
+}
+
+/* Others want this processor: give it to them, for longer each time that it happens again. */
+static void check_contention(struct worker *w, uint64_t now_ns)
+{
+	struct worker_idle *id = w->idle;
+
+	if (now_ns - id->check_ns < CHECK_US * NSEC_PER_USEC)
+		return;
+	publish_cpu(w);
+	if (learns_contention(id)) {
+		id->no_spin_until_ns = now_ns + id->yield_ms * NSEC_PER_MSEC;
+		id->yield_ms = min_u32(id->yield_ms * 2, YIELD_MAX_MS);
+	} else {
+		id->yield_ms = max_u32(id->yield_ms / 2, YIELD_MIN_MS);
+	}
+	id->check_ns = now_ns;
+}
+
+/* Work has come after gap_ns without any: was it, or would it have been, right to spin? */
+static void learn_gap(struct worker *w, uint64_t gap_ns)
+{
+	struct worker_idle *id = w->idle;
+	uint64_t most = w->conf.spin_us * NSEC_PER_USEC;
+	uint64_t limit = most + (id->slept ? WAKE_COST_US * NSEC_PER_USEC : 0);
+
+	if (gap_ns <= limit)
+		id->spin_ns = min_u64(most, max_u64(id->spin_ns * 2, gap_ns + NSEC_PER_USEC));
+	else
+		id->spin_ns -= id->spin_ns / 4;
+	if (id->spin_ns < NSEC_PER_USEC)
+		id->spin_ns = 0;
+}
+
+static uint64_t next_timer_ns(const struct worker *w)
+{
+	uint64_t t = tcp_next_ns(&w->sock.tcp);
+
+	t = min_u64(t, neigh_next_ns(w->neigh));
+	return min_u64(t, ip4_reass_next_ns(w->reass));
+}
+
+static void arm_ports(struct worker *w, bool on)
+{
+	for (uint32_t i = 0; i < w->conf.n_netif; i++) {
+		struct netif *nif = w->conf.netif[i];
+
+		if (nif->ops->rx_arm && w->conf.number < nif->n_queues)
+			nif->ops->rx_arm(nif, (uint16_t)w->conf.number, on);
+	}
+}
+
+/* Everything that may have come while we were making up our mind. Frames are received at once: a
+ * driver has no other way to tell. */
+static bool something_came(struct worker *w)
+{
+	return atomic_load(&w->stop) || !rte_ring_empty(w->mailbox) ||
+	       !rte_ring_empty(w->steered) || loop_pending(w) || tx_pending(w) ||
+	       sock_has_work(&w->sock) || rx_ports(w) > 0;
+}
+
+static void wait_events(struct worker *w)
+{
+	struct epoll_event ev[EVENTS];
+	struct timespec ts, *timeout = NULL;
+	uint64_t now = worker_clock_ns(), due = next_timer_ns(w);
+
+	if (w->idle->naps)
+		due = min_u64(due, now + WORKER_NAP_US * NSEC_PER_USEC);
+	if (due <= now)
+		return;
+	if (due != UINT64_MAX) {
+		ts.tv_sec = (time_t)((due - now) / NSEC_PER_SEC);
+		ts.tv_nsec = (long)((due - now) % NSEC_PER_SEC);
+		timeout = &ts;
+	}
+	STAT_INC(worker_sleeps);
+	/* Which descriptor it was does not matter: the loop looks at all sources. Errors neither: EINTR
+	 * is a wake-up like any other. */
+	epoll_pwait2(w->epfd, ev, EVENTS, timeout, NULL);
+}
+
+/* True: there was work instead. */
+static bool worker_sleep(struct worker *w)
+{
+	bool work;
+
+	arm_ports(w, true);
+	/* S1: pairs with W1 in mail.c and with the application's fence after its dirty mark. */
+	atomic_store_explicit(&w->shared->sleeping, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+	w->now_ns = w->sock.now_ns = w->net.now_ns = worker_clock_ns();
+	work = something_came(w);
+	if (!work) {
+		wait_events(w);
+		w->idle->slept = true;
+	}
+	atomic_store_explicit(&w->shared->sleeping, 0, memory_order_relaxed);
+	arm_ports(w, false);
+	publish_cpu(w);
+	return work;
+}
+
+void idle_step(struct worker *w, bool busy)
+{
+	struct worker_idle *id = w->idle;
+
+	if (busy) {
+		if (id->since_ns && w->conf.poll == WORKER_POLL_ADAPTIVE)
+			learn_gap(w, w->now_ns - id->since_ns);
+		id->since_ns = 0;
+		id->slept = false;
+		return;
+	}
+	if (w->conf.poll == WORKER_POLL_BUSY) {
+		cpu_relax();
+		return;
+	}
+	if (!id->since_ns)
+		id->since_ns = w->now_ns;
+	if (w->conf.poll == WORKER_POLL_ADAPTIVE && w->now_ns >= id->no_spin_until_ns &&
+	    !id->slept && w->now_ns - id->since_ns < id->spin_ns) {
+		check_contention(w, w->now_ns);
+		cpu_relax();
+		return;
+	}
+	if (worker_sleep(w))
+		id->since_ns = 0;
+}

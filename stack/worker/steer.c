@@ -1,0 +1,103 @@
+/* Frames that belong to another worker: who owns a flow, and the way there. The frame travels as it
+ * came; the receiver reads it again from the Ethernet header on. */
+// SPDX-License-Identifier: MIT
+#include "stack/base/util.h"
+#include <rte_ring.h>
+#include "stack/net/flow.h"
+#include "stack/net/pkt.h"
+#include "stack/wire/tcp.h"
+#include "stack/wire/udp.h"
+#include "stack/worker/worker_int.h"
+
+uint32_t steer_owner(const struct worker *w, const struct ip4_in *in)
+{
+	uint32_t n = w->conf.n_workers;
+	struct icmp_msg m;
+
+	/* All fragments of a datagram must meet: the ports are in the first one only. */
+	if (ip4_is_fragment(&in->h))
+		return flow_worker4(in->h.src, in->h.dst, 0, 0, n);
+	switch (in->h.proto) {
+	case IP_PROTO_TCP:
+	case IP_PROTO_UDP:
+		/* The ports are the first two fields of both headers. */
+		if (in->len < 4)
+			return w->conf.number;
+		return flow_worker4(in->h.src, in->h.dst, load_be16(in->payload),
+				    load_be16(in->payload + 2), n);
+	case IP_PROTO_ICMP:
+		/* Errors go where the flow lives that they are about. */
+		if (icmp_parse(&m, in->payload, in->len) < 0 || !icmp_is_error(&m) ||
+		    !m.orig.has_ports)
+			return w->conf.number;
+		return flow_worker4(m.orig.ip.src, m.orig.ip.dst, m.orig.sport, m.orig.dport, n);
+	default:
+		return w->conf.number;
+	}
+}
+
+void steer_give(struct worker *w, uint32_t to, struct netif *nif, struct rte_mbuf *m,
+		enum steer_kind kind)
+{
+	struct worker *other = worker_set.w[to];
+
+	m->port = nif->index;
+	m->hash.usr = kind;
+	if (unlikely(rte_ring_mp_enqueue(other->steered, m) != 0)) {
+		STAT_INC(port_drop_tx_full);
+		pkt_free(m);
+		return;
+	}
+	STAT_INC(worker_steered);
+	worker_wake(other);
+}
+
+void steer_copy_all(struct worker *w, struct netif *nif, const struct rte_mbuf *m)
+{
+	for (uint32_t i = 0; i < w->conf.n_workers; i++) {
+		if (i == w->conf.number)
+			continue;
+		struct rte_mbuf *copy = rte_pktmbuf_copy(m, w->conf.mbufs, 0, UINT32_MAX);
+		if (!copy) {
+			STAT_INC(port_drop_nombuf);
+			return;
+		}
+		steer_give(w, i, nif, copy, STEER_ARP_COPY);
+	}
+}
+
+void steer_datagram(struct worker *w, uint32_t to, const struct ip4_in *in)
+{
+	uint8_t hdr[ETH_HDR_LEN + IP4_HDR_MIN];
+	struct eth eth = { .type = ETH_TYPE_IP4 };
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->conf.mbufs), *last = m;
+	uint32_t off = 0;
+
+	memcpy(eth.dst.b, in->nif->mac, sizeof(eth.dst.b));
+	ip4_emit(&in->h, hdr + eth_emit(&eth, hdr), IP4_CSUM_FILL);
+	if (!m)
+		goto nombuf;
+	memcpy(rte_pktmbuf_append(m, sizeof(hdr)), hdr, sizeof(hdr));
+	while (off < in->len) {
+		uint16_t take = (uint16_t)min_u32(in->len - off, rte_pktmbuf_tailroom(last));
+
+		memcpy(rte_pktmbuf_mtod_offset(last, uint8_t *, last->data_len), in->payload + off,
+		       take);
+		last->data_len += take;
+		m->pkt_len += take;
+		off += take;
+		if (off == in->len)
+			break;
+		struct rte_mbuf *more = rte_pktmbuf_alloc(w->conf.mbufs);
+		if (!more || rte_pktmbuf_chain(m, more) < 0) {
+			pkt_free(more);
+			goto nombuf;
+		}
+		last = more;
+	}
+	steer_give(w, to, in->nif, m, STEER_FRAME);
+	return;
+nombuf:
+	STAT_INC(port_drop_nombuf);
+	pkt_free(m);
+}

@@ -1,0 +1,187 @@
+/* The data thread: sets up what belongs to it and runs the loop. */
+// SPDX-License-Identifier: MIT
+#include "stack/base/util.h"
+#include "stack/worker/worker.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "stack/base/log.h"
+#include "stack/net/arp.h"
+#include "stack/net/ip4_frag.h"
+#include "stack/net/neigh.h"
+#include "stack/net/pkt.h"
+#include "stack/worker/worker_int.h"
+
+enum { NEIGH_MAX = 4096, TIMEWAIT_MAX = 65536, SYNQ_MAX = 16384 };
+
+static void on_neigh_request(void *arg, struct netif *nif, const struct ipaddr *target,
+			     const struct eth_addr *mac)
+{
+	struct worker *w = arg;
+
+	if (ipaddr_is_v4(target))
+		arp_request(&w->net, nif, ipaddr_get_v4(target), mac);
+}
+
+/* The frame is complete but for the destination, its first field. */
+static void on_neigh_send(void *arg, struct netif *nif, void *pkt, const struct eth_addr *mac)
+{
+	memcpy(pkt_data(pkt), mac, sizeof(*mac));
+	tx_push(arg, nif, pkt);
+}
+
+static void on_neigh_drop(void *arg, struct netif *nif, void *pkt, bool unreachable)
+{
+	if (unreachable)
+		host_neigh_unreachable(arg, pkt);
+	pkt_free(pkt);
+}
+
+static const struct neigh_ops neigh_ops = {
+	.request = on_neigh_request, .send = on_neigh_send, .drop = on_neigh_drop,
+};
+
+/* Segmentation offload is used only when every port has it: TCP does not ask port by port. */
+static uint32_t common_tso(const struct worker_conf *c)
+{
+	uint32_t tso = c->n_netif ? UINT32_MAX : 0;
+
+	for (uint32_t i = 0; i < c->n_netif; i++)
+		tso = min_u32(tso, c->netif[i]->tx_csum_l4 ? c->netif[i]->tso_bytes : 0);
+	return tso;
+}
+
+static int check_conf(const struct worker_conf *c)
+{
+	if (c->n_netif > NETIF_MAX || c->number >= c->n_workers || c->n_workers > CHAN_MAX_WORKERS)
+		return -EINVAL;
+	for (uint32_t i = 0; i < c->n_netif; i++) {
+		if (c->netif[i]->index != i)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int init_parts(struct worker *w)
+{
+	uint64_t now = worker_clock_ns();
+	struct sock_env *s = &w->sock;
+	int err;
+
+	rng_seed(&w->rng, w->conf.seed + w->conf.number);
+	rng_seed(&w->net.rng, rng_u64(&w->rng));
+	w->net.netif = w->conf.netif;
+	w->net.n_netif = w->conf.n_netif;
+	w->net.routes = w->conf.routes;
+	w->net.mbufs = w->conf.mbufs;
+	w->net.now_ns = now;
+	w->net.ip_id = (uint16_t)rng_u64(&w->rng);
+	w->net.tx = tx_push;
+	w->net.arg = w;
+	w->neigh = w->net.neigh = neigh_new(NEIGH_MAX, rng_u64(&w->rng), &neigh_ops, w, now);
+	/* Fragments of one datagram meet on one worker, whatever its key. */
+	w->reass = ip4_reass_new(rng_u64(&w->rng), now);
+	w->scratch = malloc(PKT_LINEAR_MAX);
+	w->trace = calloc(1, sizeof(*w->trace));
+	w->shared = w->conf.engine ? &w->conf.engine->worker[w->conf.number] :
+				     aligned_alloc(CACHE_LINE, sizeof(*w->shared));
+	if (!w->neigh || !w->reass || !w->scratch || !w->trace || !w->shared)
+		return -ENOMEM;
+	memset(w->shared, 0, sizeof(*w->shared));
+	if ((err = tx_init(w)) < 0 || (err = mail_init(w)) < 0 || (err = idle_init(w)) < 0)
+		return err;
+
+	/* One ISN key for all workers (RFC 6528): a 4-tuple may move between them. */
+	struct rng key_rng;
+	rng_seed(&key_rng, w->conf.seed ^ 0x6b65795f69736e21);
+	s->worker = w->conf.number;
+	s->n_workers = w->conf.n_workers;
+	s->now_ns = now;
+	s->ports = w->conf.ports;
+	s->host = &worker_host;
+	s->host_arg = w;
+	s->tcp.key = (struct siphash_key){ { rng_u64(&key_rng), rng_u64(&key_rng) } };
+	s->tcp.rng = &w->rng;
+	s->tcp.tso_bytes = common_tso(&w->conf);
+	s->tcp.max_conns = w->conf.max_conns;
+	s->tcp.max_timewait = TIMEWAIT_MAX;
+	s->tcp.max_synq = SYNQ_MAX;
+	if ((err = loop_init(w)) < 0)
+		return err;
+	return sock_env_init(s, now);
+}
+
+int worker_init(struct worker *w, const struct worker_conf *conf)
+{
+	*w = (struct worker){ .conf = *conf, .epfd = -1, .wake_fd = -1 };
+	int err = check_conf(conf);
+
+	if (err == 0)
+		err = init_parts(w);
+	if (err < 0) {
+		LOG(worker, ERROR, "worker=%u can't start: %s", conf->number, strerror(-err));
+		/* sock_env_init() is the last step and undoes itself. */
+		w->sock.host = NULL;
+		worker_fini(w);
+	}
+	return err;
+}
+
+void worker_fini(struct worker *w)
+{
+	if (w->sock.host)
+		sock_env_fini(&w->sock);
+	loop_fini(w);
+	idle_fini(w);
+	mail_fini(w);
+	neigh_free(w->neigh);
+	tx_fini(w);
+	ip4_reass_free(w->reass);
+	free(w->scratch);
+	if (!w->conf.engine)
+		free(w->shared);
+	if (trace_this_thread == w->trace)
+		trace_this_thread = NULL;
+	free(w->trace);
+	w->trace = NULL;
+}
+
+bool worker_poll(struct worker *w, uint64_t now_ns)
+{
+	uint32_t work;
+
+	stats_this_thread = &w->stats;
+	trace_this_thread = w->trace;
+	w->now_ns = w->sock.now_ns = w->net.now_ns = now_ns;
+	STAT_INC(worker_loops);
+	work = rx_ports(w);
+	work += rx_steered(w);
+	work += mail_drain(w);
+	work += loop_drain(w);
+	work += sock_poll(&w->sock);
+	tcp_advance(&w->sock.tcp, now_ns);
+	neigh_advance(w->neigh, now_ns);
+	ip4_reass_advance(w->reass, now_ns);
+	tcp_flush(&w->sock.tcp, now_ns);
+	for (int i = 0; i < LOOP_PASSES && loop_pending(w); i++) {
+		work += loop_drain(w);
+		tcp_flush(&w->sock.tcp, now_ns);
+	}
+	sock_publish(&w->sock);
+	return tx_flush(w) || work > 0 || loop_pending(w);
+}
+
+void worker_run(struct worker *w)
+{
+	idle_thread_start(w);
+	w->now_ns = w->net.now_ns = worker_clock_ns();
+	stats_this_thread = &w->stats;
+	trace_this_thread = w->trace;
+	if (w->conf.number == 0) {
+		for (uint32_t i = 0; i < w->conf.n_netif; i++)
+			arp_announce(&w->net, w->conf.netif[i]);
+	}
+	while (!atomic_load_explicit(&w->stop, memory_order_relaxed))
+		idle_step(w, worker_poll(w, worker_clock_ns()));
+	tx_flush(w);
+}
