@@ -223,7 +223,9 @@ fn_up()
 	af_xdp | af_packet) fn_up_veth ;;
 	tap | memif | vhost | local) ;;
 	kernel) fn_up_kernel ;;
-	kernel-local) FN_CLI=$FN_SRV FN_SRV_ADDR=127.0.0.1 ; ip -n "$FN_SRV" link set lo up ;;
+	kernel-local)
+		FN_CLI=$FN_SRV FN_SRV_ADDR=127.0.0.1 FN_CLI_ADDR=127.0.0.1
+		ip -n "$FN_SRV" link set lo up ;;
 	*) fn_die "unknown wire $FN_WIRE: af_xdp, af_packet, tap, memif, vhost, local" ;;
 	esac
 	if [[ $FN_STACK == fastnet ]]; then
@@ -321,7 +323,7 @@ fn_engines_start()
 		fn_engine_start engine2 "$FN_CLI" "$FN_CLI_ADDR" "$(fn_port_of cli)" ||
 			fn_die "the client's engine did not start" ;;
 	local)
-		FN_CLI=$FN_SRV
+		FN_CLI=$FN_SRV FN_CLI_ADDR=$FN_SRV_ADDR
 		FN_CLI_SOCKET=$FN_SRV_SOCKET ;;
 	esac
 }

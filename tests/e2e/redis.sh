@@ -16,7 +16,10 @@ benchmark()
 	fn_client redis-benchmark -h "$FN_SRV_ADDR" -c 50 -n "$requests" \
 		-t set,get,lpush,incr,mset -P "$pipeline" --csv >"$out" 2>&1 ||
 		{ cat "$out" >&2; fn_die "redis-benchmark -P $pipeline failed"; }
-	grep -qi error "$out" && { cat "$out" >&2; fn_die "redis-benchmark -P $pipeline"; }
+	if grep -qi error "$out"; then
+		cat "$out" >&2
+		fn_die "redis-benchmark -P $pipeline saw errors"
+	fi
 	same "redis-benchmark -P $pipeline ran its five tests" \
 		"$(grep -cE '^"(SET|GET|LPUSH|INCR|MSET)' "$out")" 5
 	awk -F'","?|"' '/^"(SET|GET)"/ { printf "#   %s %s/s\n", $2, $3 }' "$out"
@@ -57,7 +60,9 @@ bgsave_under_load()
 	wait "${fn_pid[load]}" || status=$?
 	unset 'fn_pid[load]'
 	same "every connection lived through BGSAVE" "$status" 0
-	grep -qiE 'error|closed|reset' "$FN_TMP/load.log" && fn_die "the load saw errors"
+	if grep -qiE 'error|closed|reset' "$FN_TMP/load.log"; then
+		fn_die "the load saw errors"
+	fi
 }
 
 bgsave_done() { [[ $(redis lastsave) -gt $1 ]]; }
