@@ -1,0 +1,429 @@
+/* Epoll sets: their life, event queue, doorbell, and what a fork does to them. Items are epoll_ctl.c's,
+ * waiting is epoll_wait.c's. */
+// SPDX-License-Identifier: MIT
+#include "shim/epoll.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "shim/fdtab.h"
+#include "shim/libc.h"
+#include "shim/sock.h"
+#include "shim/wait.h"
+#include "stack/chan/evq.h"
+#include "stack/chan/lock.h"
+
+_Atomic uint32_t epoll_lock;
+
+static void set_release(struct object *o);
+static const struct object_ops set_ops = { .type = OBJECT_EPOLL, .release = set_release };
+static struct object_pool set_pool = { .ops = &set_ops, .size = sizeof(struct epoll_set) };
+
+static inline struct epoll_set *set_of(struct object *o)
+{
+	return container_of(o, struct epoll_set, obj);
+}
+
+struct epoll_set *epoll_set_get(int epfd)
+{
+	struct object *o = fdtab_get_type(epfd, OBJECT_EPOLL);
+
+	return o ? set_of(o) : NULL;
+}
+
+int epoll_set_made(int fd)
+{
+	struct object *o;
+	struct epoll_set *set;
+
+	if (fd < 0)
+		return fd;
+	fdtab_fresh(fd);
+	o = object_new(&set_pool);
+	if (!o)
+		return fd; /* it gets one when it must */
+	set = set_of(o);
+	atomic_store(&set->doorbell, -1);
+	atomic_store(&set->kick, -1);
+	atomic_store(&set->hint_fd, fd);
+	fdtab_set(fd, o);
+	object_put(o);
+	return fd;
+}
+
+int epoll_set_fd(struct epoll_set *set)
+{
+	int fd = atomic_load_explicit(&set->hint_fd, memory_order_relaxed);
+
+	if (fd >= 0 && atomic_load(&fdtab[fd]) == &set->obj)
+		return fd;
+	for (fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1))
+		if (atomic_load(&fdtab[fd]) == &set->obj)
+			break;
+	atomic_store_explicit(&set->hint_fd, fd, memory_order_relaxed);
+	return fd;
+}
+
+/* ---- life ---- */
+static void *table(size_t entries)
+{
+	void *p = mmap(NULL, entries * sizeof(void *), PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int add_to_kernel(int epfd, int fd, uint64_t cookie)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u64 = cookie };
+
+	return libc.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+/* The eventfd by which one thread of the program wakes another that sleeps in the same set. */
+static int open_kick(struct epoll_set *set, int epfd)
+{
+	int fd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	fd = fdtab_hide(fd, &set->kick);
+	if (fd < 0)
+		return fd;
+	return add_to_kernel(epfd, fd, set->cookie + 1);
+}
+
+static void new_cookie(struct epoll_set *set)
+{
+	/* Unguessable is not needed, only different from what the program stores: pointers, small
+	 * numbers. */
+	if (getrandom(&set->cookie, sizeof(set->cookie), GRND_NONBLOCK) != sizeof(set->cookie))
+		set->cookie = wait_now_ns() * 0x9e3779b97f4a7c15u ^ (uintptr_t)set << 20;
+	set->cookie &= ~0xffffffffull; /* room for item numbers below */
+}
+
+int epoll_set_enliven(struct epoll_set *set)
+{
+	int epfd = epoll_set_fd(set), r;
+
+	if (atomic_load(&set->live))
+		return 0;
+	if (epfd < 0)
+		return -EBADF;
+	set->by_fd = table(FDTAB_SIZE);
+	set->by_id = table(CHAN_MAX_SOCKS);
+	if (!set->by_fd || !set->by_id) {
+		r = -ENOMEM;
+		goto fail;
+	}
+	new_cookie(set);
+	r = open_kick(set, epfd);
+	if (r < 0)
+		goto fail;
+	atomic_store_explicit(&set->live, 1, memory_order_release);
+	return 0;
+fail:
+	fdtab_hidden_close(&set->kick);
+	if (set->by_fd)
+		munmap(set->by_fd, FDTAB_SIZE * sizeof(void *));
+	if (set->by_id)
+		munmap(set->by_id, CHAN_MAX_SOCKS * sizeof(void *));
+	set->by_fd = set->by_id = NULL;
+	return r;
+}
+
+/* The queue of a set whose engine has ended: its sockets are errors for ever, nothing will ring. */
+static void drop_queue(struct epoll_set *set)
+{
+	if (!set->app)
+		return;
+	if (!atomic_load(&set->stale) && chan_alive(set->app))
+		chan_evq_close(set->app, set->evq);
+	fdtab_hidden_close(&set->doorbell);
+	set->app = NULL;
+	set->evq = set->overflow = 0;
+}
+
+static void forget_ids(struct epoll_set *set)
+{
+	madvise(set->by_id, CHAN_MAX_SOCKS * sizeof(void *), MADV_DONTNEED); /* zeroes it */
+}
+
+int epoll_set_open_queue(struct epoll_set *set, struct chan_app *app)
+{
+	int pipe_fd, r;
+	uint32_t evq;
+
+	if (set->app == app)
+		return 0;
+	if (set->app && chan_alive(set->app))
+		return -ENOSPC; /* two living engines in one process: the second has no queue here */
+	for (uint32_t i = 0; set->app && i < CHAN_MAX_SOCKS; i++)
+		for (struct epoll_item *it = set->by_id[i]; it; it = it->next_id) {
+			it->flags &= ~(uint32_t)ITEM_SUBSCRIBED;
+			epoll_item_queue(it);
+		}
+	forget_ids(set);
+	drop_queue(set);
+	r = chan_evq_open(app, &evq, &pipe_fd);
+	if (r < 0)
+		return r;
+	r = fdtab_hide(pipe_fd, &set->doorbell);
+	if (r >= 0)
+		r = add_to_kernel(epoll_set_fd(set), r, set->cookie);
+	if (r < 0) {
+		fdtab_hidden_close(&set->doorbell);
+		chan_evq_close(app, evq);
+		return r;
+	}
+	set->evq = evq;
+	set->overflow = 0;
+	set->app = app;
+	/* Threads that sleep in the set already are sleepers of this queue from now on. */
+	if (atomic_load(&set->sleeping)) {
+		atomic_fetch_add(&app->evq_b[evq].arm_seq, 1);
+		chan_evq_sleepers(app, evq, (int32_t)atomic_load(&set->sleeping));
+	}
+	return 0;
+}
+
+/* Every item of the set, by the sparse table: only at its end and after a fork. */
+static void each_item(struct epoll_set *set, void (*f)(struct epoll_item *it))
+{
+	for (uint32_t i = 0;; i++) {
+		struct epoll_item *it = epoll_item_nth(i);
+
+		if (!it)
+			break;
+		if (it->set == set)
+			f(it);
+	}
+}
+
+static void set_release(struct object *o)
+{
+	struct epoll_set *set = set_of(o);
+	bool locked;
+
+	if (!atomic_load(&set->live)) {
+		object_free(&set_pool, o);
+		return;
+	}
+	locked = chan_lock(&epoll_lock) == 0;
+	while (set->outer_items) {
+		struct epoll_item *it = set->outer_items;
+		struct epoll_set *outer = it->set;
+		bool got = chan_lock(&outer->lock) == 0;
+
+		epoll_item_remove(it);
+		if (got)
+			chan_unlock(&outer->lock);
+	}
+	/* Now nobody else has the set: its own lock is taken because removing items expects it. */
+	atomic_store(&set->lock, chan_tid());
+	each_item(set, epoll_item_remove);
+	drop_queue(set);
+	fdtab_hidden_close(&set->kick);
+	munmap(set->by_fd, FDTAB_SIZE * sizeof(void *));
+	munmap(set->by_id, CHAN_MAX_SOCKS * sizeof(void *));
+	atomic_store(&set->lock, 0);
+	if (locked)
+		chan_unlock(&epoll_lock);
+	object_free(&set_pool, o);
+}
+
+/* ---- ready list and waking ---- */
+void epoll_item_queue(struct epoll_item *it)
+{
+	struct epoll_set *set = it->set;
+
+	if (it->flags & ITEM_READY)
+		return;
+	it->flags |= ITEM_READY;
+	it->next = NULL;
+	it->prev = set->tail;
+	if (set->tail)
+		set->tail->next = it;
+	else
+		set->head = it;
+	set->tail = it;
+	set->n_ready++;
+	set->edges++;
+}
+
+void epoll_item_unqueue(struct epoll_item *it)
+{
+	struct epoll_set *set = it->set;
+
+	if (!(it->flags & ITEM_READY))
+		return;
+	it->flags &= ~(uint32_t)ITEM_READY;
+	if (it->prev)
+		it->prev->next = it->next;
+	else
+		set->head = it->next;
+	if (it->next)
+		it->next->prev = it->prev;
+	else
+		set->tail = it->prev;
+	set->n_ready--;
+}
+
+void epoll_set_wake(struct epoll_set *set)
+{
+	static const uint64_t one = 1;
+	int saved = errno;
+
+	if (!set->head || !atomic_load(&set->sleeping))
+		return;
+	if (libc.syscall(SYS_write, atomic_load(&set->kick), &one, sizeof(one)) < 0)
+		errno = saved;
+}
+
+void epoll_set_hush(struct epoll_set *set)
+{
+	char junk[64];
+	int saved = errno, bell = atomic_load(&set->doorbell), kick = atomic_load(&set->kick);
+
+	if (bell >= 0) {
+		while (libc.syscall(SYS_read, bell, junk, sizeof(junk)) == (long)sizeof(junk))
+			;
+		if (set->app)
+			chan_evq_heard(set->app, set->evq);
+	}
+	if (kick >= 0)
+		libc.syscall(SYS_read, kick, junk, sizeof(uint64_t));
+	errno = saved;
+}
+
+/* ---- fork ---- */
+static _Atomic uint32_t fork_locked; /* epoll_lock was free for us */
+
+void epoll_fork_prepare(void)
+{
+	atomic_store(&fork_locked, 0);
+	if (chan_lock(&epoll_lock) < 0)
+		return; /* a signal handler forks inside our own code: the child only execs */
+	atomic_store(&fork_locked, 1);
+	for (uint32_t i = 0;; i++) {
+		struct object *o = object_nth(&set_pool, i);
+
+		if (!o)
+			break;
+		/* Free ones, too: their lock is free, and the list can't change under epoll_lock. */
+		chan_lock(&set_of(o)->lock);
+	}
+}
+
+static void unlock_all(void)
+{
+	for (uint32_t i = 0;; i++) {
+		struct object *o = object_nth(&set_pool, i);
+
+		if (!o)
+			break;
+		if ((atomic_load(&set_of(o)->lock) & ~(uint32_t)CHAN_LOCK_WAITERS) == chan_tid())
+			chan_unlock(&set_of(o)->lock);
+	}
+	chan_unlock(&epoll_lock);
+}
+
+void epoll_fork_parent(void)
+{
+	if (atomic_load(&fork_locked))
+		unlock_all();
+}
+
+void epoll_fork_child(void)
+{
+	for (uint32_t i = 0;; i++) {
+		struct object *o = object_nth(&set_pool, i);
+		struct epoll_set *set = o ? set_of(o) : NULL;
+
+		if (!set)
+			break;
+		atomic_store(&set->lock, 0);
+		atomic_store(&set->sleeping, 0);
+		if (atomic_load(&set->live))
+			atomic_store(&set->stale, 1);
+	}
+	atomic_store(&epoll_lock, 0);
+}
+
+/* One line of /proc/self/fdinfo of the inherited set: "tfd: 5 events: 19 data: 5 ...". Registers it in
+ * the new set unless it is one of ours. */
+static void copy_registration(struct epoll_set *set, int from, const char *line, uint64_t old_cookie)
+{
+	struct epoll_event ev;
+	unsigned long long data;
+	unsigned int events;
+	int tfd;
+
+	if (sscanf(line, "tfd: %d events: %x data: %llx", &tfd, &events, &data) != 3)
+		return;
+	if ((data & ~0xffffffffull) == old_cookie)
+		return;
+	ev.events = events;
+	ev.data.u64 = data;
+	if (libc.epoll_ctl(from, EPOLL_CTL_ADD, tfd, &ev) == 0)
+		set->kernel_fds++;
+}
+
+static void copy_registrations(struct epoll_set *set, int epfd, int fresh)
+{
+	char path[64], line[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", epfd);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	while (fgets(line, sizeof(line), f))
+		copy_registration(set, fresh, line, set->cookie);
+	fclose(f);
+}
+
+static void readopt_item(struct epoll_item *it)
+{
+	it->flags &= ~(uint32_t)(ITEM_COOKIE | ITEM_SUBSCRIBED);
+	if (it->inner || sock_has(it->sock, SOCK_TWIN))
+		epoll_item_cookie(it);
+	if (it->sock && sock_is_attached(it->sock))
+		epoll_item_subscribe(it);
+	epoll_item_queue(it);
+}
+
+/* The kernel's set is shared with the parent, and so are its edges: what one process takes the other
+ * never sees. So the child gets a copy of it at the same numbers. What this changes: registrations
+ * made after the fork are not shared. */
+int epoll_adopt(struct epoll_set *set)
+{
+	int epfd = epoll_set_fd(set);
+	int fresh = libc.epoll_create1(EPOLL_CLOEXEC);
+	int r;
+
+	if (fresh < 0)
+		return -errno;
+	atomic_store(&set->stale, 0);
+	set->kernel_fds = 0;
+	copy_registrations(set, epfd, fresh);
+	for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1)) {
+		if (atomic_load(&fdtab[fd]) == &set->obj)
+			libc.dup3(fresh, fd,
+				  libc.fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0);
+	}
+	libc.close(fresh);
+	/* The parent's queue stays the parent's. */
+	fdtab_hidden_close(&set->doorbell);
+	fdtab_hidden_close(&set->kick);
+	set->app = NULL;
+	set->evq = set->overflow = 0;
+	forget_ids(set);
+	new_cookie(set);
+	r = open_kick(set, epfd);
+	each_item(set, readopt_item);
+	return r;
+}

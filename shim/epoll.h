@@ -1,0 +1,135 @@
+/* Epoll sets that hold sockets of ours: what epoll.c, epoll_ctl.c, epoll_wait.c, poll.c and process.c share.
+ *
+ * The program's descriptor is a real kernel epoll descriptor. The kernel's set holds the program's
+ * kernel descriptors and, behind random data words ("cookies"), our own: the doorbell of the set's
+ * event queue, an eventfd by which one thread wakes another (the kick), the kernel twins of listeners
+ * and the sets inside this one; all edge-triggered. Sockets on the stack are items of our own table.
+ * A set gets an object when it is made and becomes live with the first such item; until then every call
+ * goes to the kernel as it is.
+ *
+ * Locks: epoll_lock, then set->lock. Tables and lists change under both, so either is enough to read
+ * them; the ready list, events and edges of a set's items need set->lock only. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include "shim/object.h"
+
+struct chan_app;
+struct sock;
+
+enum { EPOLL_PRIVATE = (int)(EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE) };
+enum epoll_item_flags {
+	ITEM_READY = 1 << 0, /* on the ready list */
+	ITEM_COOKIE = 1 << 1, /* its descriptor is in the kernel's set behind a cookie */
+	ITEM_SUBSCRIBED = 1 << 2,
+};
+/* What the socket looked like when it was last looked at: an edge is a difference. */
+struct epoll_edge {
+	uint32_t rx_tail, tx_una, state, flags, err_seq, shut;
+};
+struct epoll_item {
+	struct epoll_set *set;	 /* NULL: free */
+	struct sock *sock;	 /* not counted: items go before their socket; NULL: see inner */
+	struct epoll_set *inner; /* a set inside this one, not counted either */
+	int fd;			 /* number it was added under: half of its key */
+	uint32_t index;		 /* in the pool, for the cookie */
+	uint32_t events, flags;
+	uint32_t id; /* in the engine while subscribed */
+	uint64_t data;
+	struct epoll_edge edge;
+	uint32_t inner_edges; /* inner->edges when last looked at */
+	struct epoll_item *next_fd;    /* same number, another socket */
+	struct epoll_item *next_id;    /* same socket, another number */
+	struct epoll_item *next_owner; /* of the same socket or inner set, in any set */
+	struct epoll_item *next_inner; /* of the same set: sets inside it; free list */
+	struct epoll_item *prev, *next; /* ready list */
+};
+
+struct epoll_set {
+	struct object obj;
+	_Atomic uint32_t lock;
+	_Atomic uint32_t live;
+	_Atomic uint32_t stale;	   /* inherited over a fork, see epoll_adopt() */
+	_Atomic uint32_t sleeping; /* threads in (or on their way into) the kernel's wait */
+	_Atomic int doorbell, kick; /* hidden descriptors, -1: none */
+	_Atomic int hint_fd;	   /* a number that was seen to be this set's */
+	uint64_t cookie;	   /* + 0 doorbell, + 1 kick, + 2 + item index */
+	struct chan_app *app;	   /* whose queue; NULL: no socket of the engine in it yet */
+	uint32_t evq, overflow;
+	uint32_t kernel_fds; /* registrations in the kernel's set other than doorbell and kick */
+	uint32_t calls;	     /* since the kernel's set was last asked */
+	uint64_t asked_ns;
+	uint32_t edges;	     /* items put on the ready list so far */
+	bool without_queue;  /* no event queue to be had: look at all items, often */
+	uint32_t n_items;
+	struct epoll_item **by_fd, **by_id; /* sparse, FDTAB_SIZE and CHAN_MAX_SOCKS long */
+	struct epoll_item *inner_items;	    /* sets inside this one */
+	struct epoll_item *outer_items;	    /* registrations of this set in others */
+	struct epoll_item *head, *tail;	    /* ready list */
+	uint32_t n_ready;
+};
+
+/* ---- epoll.c: sets ---- */
+extern _Atomic uint32_t epoll_lock;
+/* The set behind epfd with a reference, NULL: none of ours. */
+struct epoll_set *epoll_set_get(int epfd);
+static inline void epoll_set_put(struct epoll_set *set) { object_put(&set->obj); }
+/* Gives a new epoll descriptor its object; fd, or -1 with errno kept when it is an error. */
+int epoll_set_made(int fd);
+/* Makes the set live: tables, cookie. 0 or -errno. Caller holds both locks. */
+int epoll_set_enliven(struct epoll_set *set);
+/* The event queue of app for this set. 0 or -errno. Caller holds both locks. */
+int epoll_set_open_queue(struct epoll_set *set, struct chan_app *app);
+/* A descriptor number of the set, -1: none left. */
+int epoll_set_fd(struct epoll_set *set);
+/* Puts it on the ready list's tail (idempotent); the caller wakes: epoll_set_wake(). */
+void epoll_item_queue(struct epoll_item *it);
+void epoll_item_unqueue(struct epoll_item *it);
+/* Wakes one sleeper of the set, if there is one and something is ready. Caller holds set->lock. */
+void epoll_set_wake(struct epoll_set *set);
+/* Reads doorbell and kick empty, so that they don't make the descriptor readable any more. */
+void epoll_set_hush(struct epoll_set *set);
+
+/* ---- epoll_ctl.c: items ---- */
+/* 0 or -errno; EPOLL_TO_KERNEL: none of our business, same arguments to libc. */
+enum { EPOLL_TO_KERNEL = -4095 };
+int epoll_set_ctl(int epfd, int op, int fd, struct epoll_event *ev);
+struct epoll_item *epoll_item_nth(uint32_t index);
+/* Unlinks and frees it; keeps the kernel's registration when the descriptor is gone anyway. Both locks. */
+void epoll_item_remove(struct epoll_item *it);
+/* Reports it to the set's queue from now on. Both locks. */
+void epoll_item_subscribe(struct epoll_item *it);
+/* Registers fd of it in the kernel's set behind its cookie. 0 or -errno. */
+int epoll_item_cookie(struct epoll_item *it);
+/* Something about s changed by a call of this process. */
+void epoll_sock_changed(struct sock *s);
+
+/* ---- epoll_wait.c ---- */
+struct epoll_wait_args {
+	struct epoll_event *events;
+	int max;
+	uint64_t deadline_ns; /* 0: don't wait; WAIT_FOREVER */
+	bool fine; /* the program's timeout has nanoseconds: epoll_pwait2 */
+	const sigset_t *mask; /* NULL: leave it */
+};
+/* Number of events or -errno. */
+int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args *args);
+/* The mask that holds for an item now, and the edges noted as seen. */
+uint32_t epoll_item_mask(struct epoll_item *it);
+/* Does the set have something to report (POLLIN of its descriptor)? epfd: a number of it. */
+bool epoll_set_is_ready(struct epoll_set *set, int epfd);
+/* A thread is about to sleep on something outside that must wake when the set becomes ready (by the
+ * kernel's own readiness of epfd). False: it is ready already or may be; epoll_set_rest_end() follows
+ * either way. */
+bool epoll_set_rest_begin(struct epoll_set *set);
+void epoll_set_rest_end(struct epoll_set *set);
+
+/* ---- fork (process.c) ---- */
+/* Takes every lock / gives them back, in parent and child. */
+void epoll_fork_prepare(void);
+void epoll_fork_parent(void);
+void epoll_fork_child(void);
+/* The child's first use of a set that it got by fork: a kernel set and a queue of its own. */
+int epoll_adopt(struct epoll_set *set);

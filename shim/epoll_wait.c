@@ -1,0 +1,400 @@
+/* Waiting on epoll sets: takes changes off the event queue, keeps the ready list by Linux's rules, asks
+ * the kernel's set often enough, and sleeps in one place for both worlds. */
+// SPDX-License-Identifier: MIT
+#include "shim/epoll.h"
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "shim/fdtab.h"
+#include "shim/libc.h"
+#include "shim/sock.h"
+#include "shim/wait.h"
+#include "stack/chan/evq.h"
+#include "stack/chan/lock.h"
+#include "stack/chan/wait.h"
+
+/* While sockets of ours keep a set busy the kernel's part is asked every so many calls or so often. */
+enum { ASK_CALLS = 16, ASK_NS = 50000 };
+enum { SLICE_NS = 2000000 }; /* sleeps of a set that has no event queue */
+
+/* ---- edges and masks ---- */
+static void look(const struct sock *s, struct epoll_edge *e)
+{
+	const struct chan_sock_a *a = s->a;
+
+	e->flags = atomic_load_explicit(&a->flags, memory_order_acquire);
+	e->rx_tail = atomic_load_explicit(&a->rx_tail, memory_order_acquire);
+	e->tx_una = atomic_load_explicit(&a->tx_una, memory_order_acquire);
+	e->state = atomic_load_explicit(&a->state, memory_order_acquire);
+	e->err_seq = atomic_load_explicit(&a->err_seq, memory_order_acquire);
+	e->shut = atomic_load_explicit(&s->b->flags, memory_order_acquire) &
+		  (CHAN_B_SHUT_RD | CHAN_B_SHUT_WR);
+}
+
+/* The key that Linux's wake-up would carry: which events are new since the last look. A change of
+ * state wakes for everything. Room to send shows by bytes acknowledged: the engine tells of it only
+ * when it was asked to. */
+static uint32_t new_events(const struct epoll_item *it)
+{
+	const struct epoll_edge *old = &it->edge;
+	struct epoll_edge now;
+	uint32_t m = 0;
+
+	look(it->sock, &now);
+	if (now.state != old->state || now.err_seq != old->err_seq || now.shut != old->shut ||
+	    (now.flags ^ old->flags) & (CHAN_A_RX_FIN | CHAN_A_TX_DONE))
+		return UINT32_MAX;
+	if (now.rx_tail != old->rx_tail)
+		m |= EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND;
+	if (now.tx_una != old->tx_una)
+		m |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+	return m;
+}
+
+uint32_t epoll_item_mask(struct epoll_item *it)
+{
+	const uint32_t out = EPOLLOUT | EPOLLWRNORM;
+	struct sock *s = it->sock;
+	uint32_t m;
+
+	if (it->inner) {
+		int fd = epoll_set_fd(it->inner);
+
+		it->inner_edges = it->inner->edges;
+		m = fd >= 0 && epoll_set_is_ready(it->inner, fd) ? EPOLLIN | EPOLLRDNORM : 0;
+		return m & it->events;
+	}
+	if (unlikely(!s))
+		return 0;
+	/* First the look, then the mask: what happens in between is a new edge. */
+	look(s, &it->edge);
+	m = sock_readiness(s);
+	if (it->events & out && !(m & out) && sock_is_attached(s)) {
+		sock_want_out(s);
+		m = sock_readiness(s);
+	}
+	return m & it->events;
+}
+
+static void notice(struct epoll_item *it)
+{
+	if (!(it->events & ~(uint32_t)EPOLL_PRIVATE))
+		return; /* ONESHOT has fired */
+	if (it->events & EPOLLET && it->sock && !(new_events(it) & it->events))
+		return;
+	epoll_item_queue(it);
+}
+
+static void notice_all(struct epoll_set *set, bool force)
+{
+	struct epoll_item *it;
+
+	for (uint32_t i = 0; (it = epoll_item_nth(i)) != NULL; i++) {
+		if (it->set != set)
+			continue;
+		if (force && it->events & ~(uint32_t)EPOLL_PRIVATE)
+			epoll_item_queue(it);
+		else
+			notice(it);
+	}
+}
+
+/* Event queue -> ready list. */
+static void drain(struct epoll_set *set)
+{
+	enum { BATCH = 64 };
+	uint32_t ids[BATCH], n;
+	bool lost = false;
+
+	if (unlikely(set->without_queue))
+		notice_all(set, false);
+	if (!set->app || !chan_evq_pending(set->app, set->evq, set->overflow))
+		return;
+	do {
+		n = chan_evq_drain(set->app, set->evq, ids, BATCH, &set->overflow, &lost);
+		for (uint32_t i = 0; i < n; i++)
+			for (struct epoll_item *it = set->by_id[ids[i]]; it; it = it->next_id)
+				notice(it);
+	} while (n == BATCH);
+	if (lost)
+		notice_all(set, false);
+}
+
+/* Sets inside this one have no queue that reports here. */
+static void look_inside(struct epoll_set *set)
+{
+	for (struct epoll_item *it = set->inner_items; it; it = it->next_inner) {
+		struct epoll_set *inner = it->inner;
+		bool changed = !(it->events & EPOLLET);
+
+		if (!changed && chan_lock(&inner->lock) == 0) {
+			if (atomic_load(&inner->live)) {
+				drain(inner);
+				look_inside(inner);
+			}
+			changed = inner->edges != it->inner_edges;
+			chan_unlock(&inner->lock);
+		}
+		if (changed)
+			notice(it);
+	}
+}
+
+/* ---- taking events ---- */
+static int collect(struct epoll_set *set, struct epoll_event *ev, int max)
+{
+	int n = 0;
+
+	for (uint32_t left = set->n_ready; left > 0 && n < max && set->head; left--) {
+		struct epoll_item *it = set->head;
+		uint32_t m = epoll_item_mask(it);
+
+		epoll_item_unqueue(it);
+		if (!m)
+			continue;
+		ev[n].events = m;
+		ev[n++].data.u64 = it->data;
+		if (it->events & EPOLLONESHOT) {
+			it->events &= (uint32_t)EPOLL_PRIVATE;
+		} else if (!(it->events & EPOLLET)) {
+			epoll_item_queue(it); /* level: stays until it is found not to be ready */
+			set->edges--;
+		}
+	}
+	return n;
+}
+
+/* One of our own registrations in the kernel's set has fired. */
+static void cookie_fired(struct epoll_set *set, uint64_t which, uint32_t events)
+{
+	struct epoll_item *it;
+
+	if (which == 0) {
+		if (set->app && !chan_alive(set->app))
+			notice_all(set, true);
+		else
+			epoll_set_hush(set);
+		return;
+	}
+	if (which == 1)
+		return;
+	it = epoll_item_nth((uint32_t)which - 2);
+	if (!it || it->set != set || !(it->flags & ITEM_COOKIE))
+		return;
+	if (it->events & ~(uint32_t)EPOLL_PRIVATE)
+		epoll_item_queue(it);
+}
+
+/* Takes our own events out of what the kernel gave; returns how many are the program's. */
+static int sift(struct epoll_set *set, struct epoll_event *ev, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++) {
+		uint64_t data = ev[i].data.u64;
+
+		if ((data & ~0xffffffffull) == set->cookie)
+			cookie_fired(set, data - set->cookie, ev[i].events);
+		else
+			ev[kept++] = ev[i];
+	}
+	return kept;
+}
+
+/* The kernel's set, now. Not libc's function: this is no cancellation point. */
+static int ask(struct epoll_set *set, int epfd, struct epoll_event *ev, int max)
+{
+	int saved = errno;
+	long n = libc.syscall(SYS_epoll_pwait, epfd, ev, max, 0, NULL, (size_t)_NSIG / 8);
+
+	errno = saved;
+	set->calls = 0;
+	return n <= 0 ? 0 : sift(set, ev, (int)n);
+}
+
+static bool is_due(struct epoll_set *set)
+{
+	uint64_t now;
+
+	if (set->kernel_fds == 0)
+		return false;
+	now = wait_now_ns();
+	if (++set->calls < ASK_CALLS && now - set->asked_ns < ASK_NS)
+		return false;
+	set->asked_ns = now;
+	return true;
+}
+
+/* What there is without waiting. Caller holds set->lock. */
+static int gather(struct epoll_set *set, int epfd, const struct epoll_wait_args *args)
+{
+	struct epoll_event *ev = args->events;
+	bool due = is_due(set);
+	int n = 0, max = args->max;
+
+	drain(set);
+	look_inside(set);
+	if (due && set->n_ready >= (uint32_t)max) {
+		n = ask(set, epfd, ev, (max + 1) / 2); /* its share, or it would starve */
+		due = false;
+	}
+	n += collect(set, ev + n, max - n);
+	if (n == max || !(due || (n == 0 && args->deadline_ns == 0)))
+		return n;
+	n += ask(set, epfd, ev + n, max - n);
+	return n > 0 ? n : collect(set, ev, max);
+}
+
+/* ---- sleeping ---- */
+bool epoll_set_rest_begin(struct epoll_set *set)
+{
+	bool empty = true;
+
+	if (chan_lock(&set->lock) < 0)
+		return false;
+	atomic_fetch_add(&set->sleeping, 1);
+	if (atomic_load(&set->live)) {
+		if (set->app && !chan_evq_sleep(set->app, set->evq, set->overflow))
+			empty = false;
+		for (struct epoll_item *it = set->inner_items; it; it = it->next_inner)
+			if (!epoll_set_rest_begin(it->inner))
+				empty = false;
+		if (set->head)
+			empty = false;
+	}
+	chan_unlock(&set->lock);
+	return empty;
+}
+
+void epoll_set_rest_end(struct epoll_set *set)
+{
+	if (chan_lock(&set->lock) < 0)
+		return;
+	atomic_fetch_sub(&set->sleeping, 1);
+	if (atomic_load(&set->live)) {
+		if (set->app)
+			chan_evq_awake(set->app, set->evq);
+		for (struct epoll_item *it = set->inner_items; it; it = it->next_inner)
+			epoll_set_rest_end(it->inner);
+	}
+	chan_unlock(&set->lock);
+}
+
+/* Cancelled in the kernel's wait. */
+static void cancelled(void *arg)
+{
+	struct epoll_set *set = arg;
+
+	epoll_set_rest_end(set);
+	epoll_set_put(set);
+}
+
+static int kernel_wait(const struct epoll_set *set, int epfd, const struct epoll_wait_args *args)
+{
+	uint64_t now = wait_now_ns(), deadline = args->deadline_ns;
+
+	if (unlikely(set->without_queue) && now + SLICE_NS < deadline)
+		deadline = now + SLICE_NS;
+
+	uint64_t left = deadline > now ? deadline - now : 0;
+	struct timespec ts = { .tv_sec = (time_t)(left / 1000000000u),
+			       .tv_nsec = (long)(left % 1000000000u) };
+	bool forever = deadline == WAIT_FOREVER;
+	uint64_t ms = (left + 999999u) / 1000000u;
+	int r;
+
+	if (args->fine)
+		r = libc.epoll_pwait2(epfd, args->events, args->max, forever ? NULL : &ts,
+				      args->mask);
+	else
+		r = libc.epoll_pwait(epfd, args->events, args->max,
+				     forever ? -1 : ms > INT_MAX ? INT_MAX : (int)ms, args->mask);
+	return r < 0 ? -errno : r;
+}
+
+/* Sleeps once. Number of the kernel's events, ours included, 0 or -errno. */
+static int doze(struct epoll_set *set, int epfd, const struct epoll_wait_args *args)
+{
+	int r = 0;
+
+	if (epoll_set_rest_begin(set)) {
+		pthread_cleanup_push(cancelled, set);
+		r = kernel_wait(set, epfd, args);
+		pthread_cleanup_pop(0);
+	}
+	epoll_set_rest_end(set);
+	return r;
+}
+
+/* Looks at the queue for a moment: sleeping and waking cost more than the next event is far. */
+static bool spin(const struct epoll_set *set, uint64_t deadline)
+{
+	const struct chan_app *app = set->app;
+
+	if (!app || app->n_workers != 1 || !chan_alive(app) || set->without_queue)
+		return false;
+	if (deadline != WAIT_FOREVER && wait_now_ns() + CHAN_SPIN_US * 1000ull > deadline)
+		return false;
+	return chan_spin(app, 0, &chan_evq_a(app, set->evq)->tail[0],
+			 atomic_load_explicit(&app->evq_b[set->evq].head[0],
+					      memory_order_relaxed));
+}
+
+int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args *args)
+{
+	bool last = args->deadline_ns == 0;
+	int r = 0, n;
+
+	for (;;) {
+		/* A signal handler on top of our own code can't look, and must not wait. */
+		if (chan_lock(&set->lock) < 0)
+			return -EINTR;
+		if (unlikely(atomic_load(&set->stale)))
+			epoll_adopt(set);
+		n = r > 0 ? sift(set, args->events, r) : 0;
+		if (n > 0)
+			n += collect(set, args->events + n, args->max - n);
+		else
+			n = gather(set, epfd, args);
+		epoll_set_wake(set);
+		chan_unlock(&set->lock);
+		if (n > 0 || r < 0)
+			return n > 0 ? n : r;
+		if (last)
+			return 0;
+		if (spin(set, args->deadline_ns))
+			continue;
+		r = doze(set, epfd, args);
+		last = args->deadline_ns != WAIT_FOREVER && r == 0 &&
+		       wait_now_ns() >= args->deadline_ns;
+	}
+}
+
+bool epoll_set_is_ready(struct epoll_set *set, int epfd)
+{
+	struct pollfd p = { .fd = epfd, .events = POLLIN };
+	int saved = errno;
+	bool ready = false;
+
+	if (chan_lock(&set->lock) < 0)
+		return false;
+	if (unlikely(atomic_load(&set->stale)))
+		epoll_adopt(set);
+	if (atomic_load(&set->live)) {
+		drain(set);
+		look_inside(set);
+		while (set->head && !ready) {
+			ready = epoll_item_mask(set->head) != 0;
+			if (!ready)
+				epoll_item_unqueue(set->head);
+		}
+		epoll_set_hush(set);
+	}
+	chan_unlock(&set->lock);
+	if (!ready)
+		ready = libc.syscall(SYS_poll, &p, 1, 0) > 0;
+	errno = saved;
+	return ready;
+}

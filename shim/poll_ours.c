@@ -1,0 +1,268 @@
+/* Sockets of ours in poll() and select(): see poll_ours.h. A thread borrows an event queue from a list of
+ * the process only while it sleeps. */
+// SPDX-License-Identifier: MIT
+#include "shim/poll_ours.h"
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "shim/epoll.h"
+#include "shim/fdtab.h"
+#include "shim/libc.h"
+#include "shim/poll.h"
+#include "shim/sock.h"
+#include "shim/wait.h"
+#include "stack/chan/evq.h"
+#include "stack/chan/lock.h"
+
+/* ---- event queues to borrow ---- */
+struct poll_queue {
+	struct chan_app *app; /* NULL: this slot is free */
+	uint32_t evq, overflow;
+	_Atomic int doorbell;
+	_Atomic uint32_t taken;
+};
+enum { QUEUES = 1024 };
+static struct poll_queue queues[QUEUES];
+static _Atomic uint32_t n_queues; /* slots ever used */
+
+static bool queue_open(struct poll_queue *q, struct chan_app *app)
+{
+	int pipe_fd;
+
+	if (q->app && !chan_alive(q->app)) {
+		fdtab_hidden_close(&q->doorbell);
+		q->app = NULL;
+	}
+	if (q->app)
+		return q->app == app;
+	if (chan_evq_open(app, &q->evq, &pipe_fd) < 0)
+		return false;
+	if (fdtab_hide(pipe_fd, &q->doorbell) < 0) {
+		chan_evq_close(app, q->evq);
+		return false;
+	}
+	q->overflow = 0;
+	q->app = app;
+	return true;
+}
+
+static struct poll_queue *queue_take(struct chan_app *app)
+{
+	for (uint32_t i = 0; i < QUEUES; i++) {
+		struct poll_queue *q = &queues[i];
+		uint32_t used = atomic_load(&n_queues), free = 0;
+
+		if (!atomic_compare_exchange_strong(&q->taken, &free, 1))
+			continue;
+		if (queue_open(q, app)) {
+			while (i >= used && !atomic_compare_exchange_weak(&n_queues, &used, i + 1))
+				;
+			return q;
+		}
+		atomic_store(&q->taken, 0);
+		if (i >= used)
+			break; /* a new one can't be had */
+	}
+	return NULL;
+}
+
+static void queue_give(struct poll_queue *q)
+{
+	atomic_store_explicit(&q->taken, 0, memory_order_release);
+}
+
+void poll_fork_child(void)
+{
+	for (uint32_t i = 0; i < QUEUES; i++) {
+		if (queues[i].app)
+			fdtab_hidden_close(&queues[i].doorbell);
+		queues[i].app = NULL;
+		atomic_store(&queues[i].taken, 0);
+	}
+	atomic_store(&n_queues, 0);
+}
+
+static void queue_empty(struct poll_queue *q)
+{
+	uint32_t ids[64];
+	char junk[64];
+	bool lost = false;
+	int saved = errno;
+
+	while (libc.syscall(SYS_read, atomic_load(&q->doorbell), junk, sizeof(junk)) ==
+	       (long)sizeof(junk))
+		;
+	errno = saved;
+	chan_evq_heard(q->app, q->evq);
+	while (chan_evq_drain(q->app, q->evq, ids, 64, &q->overflow, &lost) == 64)
+		;
+}
+
+/* ---- the group ---- */
+static struct epoll_set *set_of(const struct poll_ours *p)
+{
+	return p->o && p->o->ops->type == OBJECT_EPOLL ? container_of(p->o, struct epoll_set, obj) :
+							 NULL;
+}
+
+static struct sock *sock_in(const struct poll_ours *p)
+{
+	return p->o && p->o->ops->type == OBJECT_SOCK ? sock_of(p->o) : NULL;
+}
+
+bool poll_ours_add(struct poll_group *g, int fd, uint32_t slot, uint32_t want)
+{
+	struct poll_ours *p = &g->ours[g->n];
+	struct object *o = fdtab_get(fd);
+	struct epoll_set *set;
+	bool ours = true;
+
+	if (!o)
+		return false;
+	*p = (struct poll_ours){ .o = o, .fd = fd, .slot = slot, .want = want };
+	set = set_of(p);
+	if (o->ops->type == OBJECT_HIDDEN) {
+		fdtab_put(o);
+		p->o = NULL;
+	} else if (set) {
+		ours = atomic_load(&set->live);
+	} else {
+		ours = sock_mode(sock_of(o)) != SOCK_KERNEL;
+	}
+	if (ours)
+		g->n++;
+	else
+		fdtab_put(o);
+	return ours;
+}
+
+void poll_ours_drop(struct poll_group *g)
+{
+	while (g->n > 0) {
+		struct poll_ours *p = &g->ours[--g->n];
+
+		if (p->o)
+			fdtab_put(p->o);
+	}
+}
+
+static uint32_t readiness(const struct poll_ours *p)
+{
+	struct epoll_set *set = set_of(p);
+
+	if (!p->o)
+		return POLLNVAL;
+	if (set)
+		return epoll_set_is_ready(set, p->fd) ? EPOLLIN | EPOLLRDNORM : 0;
+	return sock_readiness(sock_in(p));
+}
+
+uint32_t poll_ours_look(struct poll_group *g)
+{
+	uint32_t ready = 0;
+
+	for (uint32_t i = 0; i < g->n; i++) {
+		struct poll_ours *p = &g->ours[i];
+
+		p->got = readiness(p) & (p->want | POLLNVAL);
+		ready += p->got != 0;
+	}
+	return ready;
+}
+
+bool poll_ours_has_kernel_half(const struct poll_ours *p)
+{
+	struct sock *s = sock_in(p);
+
+	return set_of(p) || (s && sock_has(s, SOCK_TWIN));
+}
+
+static struct chan_app *first_app(const struct poll_group *g)
+{
+	for (uint32_t i = 0; i < g->n; i++) {
+		struct sock *s = sock_in(&g->ours[i]);
+
+		if (s && sock_is_attached(s) && !sock_is_dead(s))
+			return s->app;
+	}
+	return NULL;
+}
+
+static bool is_subscribable(const struct poll_group *g, const struct sock *s)
+{
+	return g->queue && s && sock_is_attached(s) && s->app == g->queue->app;
+}
+
+static void want_out(struct sock *s, uint32_t want)
+{
+	if (want & (EPOLLOUT | EPOLLWRNORM) && sock_is_attached(s))
+		sock_want_out(s);
+}
+
+bool poll_ours_arm(struct poll_group *g)
+{
+	struct chan_app *app = first_app(g);
+	bool quiet = true;
+
+	g->queue = app ? queue_take(app) : NULL;
+	for (g->armed = 0; g->armed < g->n; g->armed++) {
+		struct poll_ours *p = &g->ours[g->armed];
+		struct epoll_set *set = set_of(p);
+		struct sock *s = sock_in(p);
+
+		if (set && !epoll_set_rest_begin(set))
+			quiet = false;
+		if (is_subscribable(g, s))
+			chan_subscribe(app, s->id, g->queue->evq);
+		if (s)
+			want_out(s, p->want);
+	}
+	if (g->queue && !chan_evq_sleep(app, g->queue->evq, g->queue->overflow))
+		quiet = false;
+	return quiet && poll_ours_look(g) == 0;
+}
+
+void poll_ours_disarm(struct poll_group *g)
+{
+	if (g->queue)
+		chan_evq_awake(g->queue->app, g->queue->evq);
+	while (g->armed > 0) {
+		struct poll_ours *p = &g->ours[--g->armed];
+		struct epoll_set *set = set_of(p);
+		struct sock *s = sock_in(p);
+
+		if (set)
+			epoll_set_rest_end(set);
+		if (is_subscribable(g, s))
+			chan_unsubscribe(s->app, s->id, g->queue->evq);
+	}
+	if (g->queue) {
+		queue_empty(g->queue);
+		queue_give(g->queue);
+		g->queue = NULL;
+	}
+}
+
+int poll_ours_doorbell(const struct poll_group *g)
+{
+	return g->queue ? atomic_load(&g->queue->doorbell) : -1;
+}
+
+bool poll_ours_is_one(const struct poll_group *g)
+{
+	struct sock *s = g->n == 1 ? sock_in(&g->ours[0]) : NULL;
+
+	return s && sock_is_attached(s) && !sock_has(s, SOCK_TWIN);
+}
+
+int poll_ours_wait_one(struct poll_group *g, uint64_t deadline_ns)
+{
+	struct sock *s = sock_in(&g->ours[0]);
+	uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+
+	want_out(s, g->ours[0].want);
+	if (poll_ours_look(g))
+		return 0;
+	return wait_sock(s, seen, deadline_ns);
+}

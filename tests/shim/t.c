@@ -1,0 +1,245 @@
+/* The shared half of the differential programs: see t.h. */
+// SPDX-License-Identifier: MIT
+#include "tests/shim/t.h"
+
+#include <stdarg.h>
+
+static const char *current = "?";
+
+int t_run(const struct t_case *cases, size_t n, int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 4096);
+	for (size_t i = 0; i < n; i++) {
+		if (argc > 1 && strcmp(argv[1], cases[i].name) != 0)
+			continue;
+		current = cases[i].name;
+		cases[i].run();
+	}
+	return 0;
+}
+
+void t_out(const char *fmt, ...)
+{
+	char line[1024];
+	int err = errno;
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	printf("%s: %s\n", current, line);
+	errno = err;
+}
+
+const char *t_errname(int err)
+{
+	const char *name = strerrorname_np(err);
+	return name ? name : "?";
+}
+
+long t_res(const char *what, long value)
+{
+	if (value < 0)
+		t_out("%s = %ld %s", what, value, t_errname(errno));
+	else
+		t_out("%s = %ld", what, value);
+	return value;
+}
+
+long t_ok(const char *what, long value)
+{
+	if (value < 0)
+		t_out("%s = %ld %s", what, value, t_errname(errno));
+	else
+		t_out("%s ok", what);
+	return value;
+}
+
+struct sockaddr_in t_addr(int port)
+{
+	const char *s = getenv("FN_TEST_ADDR");
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	inet_pton(AF_INET, s ? s : "127.0.0.1", &a.sin_addr);
+	return a;
+}
+
+const char *t_addr_name(const struct sockaddr_in *a)
+{
+	static _Thread_local char text[4][64];
+	static _Thread_local unsigned int next;
+	char *s = text[next++ & 3];
+	struct sockaddr_in me = t_addr(0);
+	char host[INET_ADDRSTRLEN];
+	inet_ntop(AF_INET, &a->sin_addr, host, sizeof(host));
+	snprintf(s, 64, "family %d %s:%s", a->sin_family,
+		 a->sin_addr.s_addr == me.sin_addr.s_addr ? "server"
+		 : a->sin_addr.s_addr == INADDR_ANY	  ? "any"
+							  : host,
+		 a->sin_port ? "port" : "0");
+	return s;
+}
+
+int t_port(int fd)
+{
+	struct sockaddr_in a = { 0 };
+	socklen_t len = sizeof(a);
+	return getsockname(fd, (struct sockaddr *)&a, &len) < 0 ? -1 : ntohs(a.sin_port);
+}
+
+int t_listen(int backlog, struct sockaddr_in *addr)
+{
+	struct sockaddr_in a = t_addr(0);
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, backlog) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+		t_out("listen failed: %s", t_errname(errno));
+	if (addr)
+		*addr = a;
+	return fd;
+}
+
+void t_pair(int *a, int *b)
+{
+	struct sockaddr_in addr;
+	int l = t_listen(8, &addr);
+	*a = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(*a, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		t_out("connect failed: %s", t_errname(errno));
+	*b = accept(l, NULL, NULL);
+	if (*b < 0)
+		t_out("accept failed: %s", t_errname(errno));
+	close(l);
+}
+
+void t_reset(int fd)
+{
+	struct linger lg = { .l_onoff = 1, .l_linger = 0 };
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
+	close(fd);
+}
+
+uint64_t t_now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+int t_poll(int fd, int events)
+{
+	struct pollfd p = { .fd = fd, .events = (short)events };
+	poll(&p, 1, 0);
+	return p.revents;
+}
+
+int t_until(int fd, int want)
+{
+	uint64_t end = t_now_ms() + 1000;
+	int got;
+	do {
+		got = t_poll(fd, POLLIN | POLLOUT | POLLPRI | POLLRDHUP);
+		if ((got & want) == want)
+			break;
+		t_sleep_ms(1);
+	} while (t_now_ms() < end);
+	return got;
+}
+
+int t_epoll_wait(int ep, struct epoll_event *ev, int max, int ms)
+{
+	memset(ev, 0, (size_t)max * sizeof(*ev));
+	return epoll_wait(ep, ev, max, ms);
+}
+
+uint32_t t_epoll_until(int ep, int data, uint32_t want)
+{
+	uint64_t end = t_now_ms() + 1000;
+	uint32_t got = 0;
+	struct epoll_event ev[16];
+	do {
+		int n = t_epoll_wait(ep, ev, 16, 20);
+		for (int i = 0; i < n; i++)
+			if (ev[i].data.fd == data)
+				got = ev[i].events;
+		if ((got & want) == want && got)
+			break;
+	} while (t_now_ms() < end);
+	return got;
+}
+
+int t_epoll_add(int ep, int fd, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.fd = fd };
+	return epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+}
+
+int t_epoll_mod(int ep, int fd, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.fd = fd };
+	return epoll_ctl(ep, EPOLL_CTL_MOD, fd, &ev);
+}
+
+const char *t_mask(uint32_t m)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} bits[] = {
+		{ EPOLLIN, "IN" },	     { EPOLLPRI, "PRI" },	{ EPOLLOUT, "OUT" },
+		{ EPOLLERR, "ERR" },	     { EPOLLHUP, "HUP" },	{ POLLNVAL, "NVAL" },
+		{ EPOLLRDNORM, "RDNORM" },   { EPOLLRDBAND, "RDBAND" }, { EPOLLWRNORM, "WRNORM" },
+		{ EPOLLWRBAND, "WRBAND" },   { EPOLLRDHUP, "RDHUP" },
+	};
+	static _Thread_local char text[8][96];
+	static _Thread_local unsigned int next;
+	char *s = text[next++ & 7];
+	size_t len = 0;
+	s[0] = '\0';
+	for (size_t i = 0; i < T_COUNT(bits); i++)
+		if (m & bits[i].bit)
+			len += (size_t)snprintf(s + len, 96 - len, "%s%s", len ? "|" : "",
+						bits[i].name);
+	return len ? s : "none";
+}
+
+ssize_t t_read_all(int fd, void *buf, size_t n)
+{
+	size_t have = 0;
+	while (have < n) {
+		ssize_t r = read(fd, (char *)buf + have, n - have);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return have ? (ssize_t)have : -1;
+		if (r == 0)
+			break;
+		have += (size_t)r;
+	}
+	return (ssize_t)have;
+}
+
+size_t t_fill(int fd)
+{
+	static char junk[65536];
+	size_t total = 0;
+	uint64_t quiet = t_now_ms();
+	while (t_now_ms() < quiet + 60) {
+		ssize_t r = send(fd, junk, sizeof(junk), MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (r > 0) {
+			total += (size_t)r;
+			quiet = t_now_ms();
+		} else if (errno == EAGAIN) {
+			t_sleep_ms(2);
+		} else {
+			break;
+		}
+	}
+	return total;
+}
+
+void t_sleep_ms(int ms)
+{
+	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+	while (nanosleep(&t, &t) < 0 && errno == EINTR)
+		;
+}
