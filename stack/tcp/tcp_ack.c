@@ -15,10 +15,11 @@ static void sample_rtt(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t n
 		c->rtt.backoff = 0;
 		return;
 	}
-	/* After a retransmission only the echo tells which copy was acknowledged (RFC 7323 4.1);
-	 * a millisecond clock is too coarse to prefer it otherwise. */
-	if (!c->ts_ok || !seg->has_ts || seg->tsecr == 0 ||
-	    (c->rtt.backoff == 0 && c->rtt.srtt_us != 0))
+	/* After a retransmission only the echo tells which copy was acknowledged (RFC 7323 4.1).
+	 * Its millisecond clock is too coarse for a LAN; where the timeout is above its floor it
+	 * is good enough, and every ACK helps to get there. */
+	bool wanted = c->rtt.backoff || c->rtt.srtt_us == 0 || c->rtt.base_us > TCP_RTO_MIN_US;
+	if (!c->ts_ok || !seg->has_ts || seg->tsecr == 0 || !wanted)
 		return;
 	uint32_t ms = tcp_ts_now(c->ts_offset, now_ns) - seg->tsecr;
 	if (ms <= TCP_RTO_MAX_US / 1000) {

@@ -109,6 +109,7 @@ static void learn_from_syn(struct tcp_conn *c, const struct tcp_seg *seg, uint64
 	c->rcv_nxt = seq_add(seg->seq, 1);
 	c->rcv_acked = c->rcv_nxt;
 	c->rcv_adv = seq_add(c->rcv_nxt, min_u32(c->opts.rcvbuf, UINT16_MAX));
+	c->last_rx_ns = now_ns;
 	c->syn_rcvd = true;
 	c->syn_wscale = seg->has_wscale;
 	c->ts_recent_ns = now_ns;

@@ -238,6 +238,8 @@ struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const s
 	bool old_ts = q->ts_ok && seg->has_ts && (int32_t)(seg->tsval - q->ts_recent) < 0;
 
 	if (flags == TCPF_SYN && seq_eq(seg->seq, q->irs)) { /* the same SYN again */
+		if (q->ts_ok && seg->has_ts && !old_ts)
+			q->ts_recent = seg->tsval;
 		if (now_ns - q->sent_ns >= TCP_OOW_NS)
 			tcp_emit_synack(env, q, now_ns);
 		return NULL;

@@ -161,11 +161,9 @@ void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	if (tcp_is_closed(c))
 		return;
-	if (!c->syn_acked) {
+	if (!c->syn_acked)
 		output_syn(env, c, now_ns);
-		return;
-	}
-	if (seq_lt(c->snd_ptr, c->snd_end) || (c->fin_queued && !c->fin_acked))
+	else if (seq_lt(c->snd_ptr, c->snd_end) || (c->fin_queued && !c->fin_acked))
 		output_data(env, c, now_ns);
 	if (c->ack_now)
 		tcp_emit_ack(env, c, now_ns);

@@ -1,0 +1,52 @@
+/* The invariants of struct tcp_conn. */
+// SPDX-License-Identifier: MIT
+#include "tests/pkt/invariant.h"
+
+#define MUST(cond) \
+	do { \
+		if (!(cond)) \
+			return #cond; \
+	} while (0)
+
+static const char *space_wrong(const struct tcp_conn *c)
+{
+	MUST(c->node.pprev != NULL);
+	MUST(seq_le(c->iss, c->snd_una) && seq_le(c->snd_una, c->snd_ptr));
+	MUST(seq_le(c->snd_ptr, c->snd_nxt));
+	MUST(seq_diff(c->snd_nxt, c->iss) <= seq_diff(c->snd_end, c->iss) + c->fin_queued);
+	MUST(c->recovery == TCPR_LOSS || seq_eq(c->snd_ptr, c->snd_nxt) || !c->syn_acked);
+	MUST(!(c->fin_acked && !c->fin_sent) && !(c->fin_sent && !c->fin_queued));
+	if (!c->syn_rcvd)
+		return NULL;
+	MUST(seq_le(c->rcv_nxt, seq_add(c->rcv_adv, 1)));
+	MUST(seq_le(c->rcv_acked, c->rcv_nxt));
+	MUST((int32_t)(tcp_rx_max(c) - tcp_rx_tail(c)) >= 0);
+	MUST(tcp_rx_tail(c) - c->rx_head <= max_u32(c->opts.rcvbuf, UINT16_MAX));
+	MUST(c->cwnd >= c->mss || !c->syn_acked);
+	return NULL;
+}
+
+const char *conn_wrong(struct tcp_conn *c)
+{
+	if (c->events)
+		MUST(!list_empty(&c->touch_link));
+	if (tcp_is_closed(c)) {
+		MUST(!c->timer.armed && !c->node.pprev && list_empty(&c->pend_link));
+		return NULL;
+	}
+	for (int d = 0; d < TCPD_COUNT; d++) {
+		if (c->deadline_ns[d])
+			MUST(c->timer.armed && c->timer.due_ns <= c->deadline_ns[d]);
+	}
+	if (list_empty(&c->pend_link)) {
+		bool waits = !seq_eq(c->snd_una, c->snd_nxt) || seq_lt(c->snd_nxt, c->snd_end) ||
+			     (c->fin_queued && !c->fin_sent);
+		/* whatever is owed to the peer has a timer behind it */
+		if (waits)
+			MUST(c->deadline_ns[TCPD_RTX] != 0);
+		MUST(!c->ack_now);
+		if (c->ack_delayed)
+			MUST(c->deadline_ns[TCPD_DELACK] != 0);
+	}
+	return space_wrong(c);
+}

@@ -1,0 +1,141 @@
+/* Segments of packet tests: literals in, captured ones compared and shown as tcpdump would. */
+// SPDX-License-Identifier: MIT
+#include <stdio.h>
+#include "tests/pkt/rig.h"
+
+enum { PEER_SALT = 77, SHOW = 256 };
+
+static struct tcp_flow flow_of(const struct rig *r, const struct tseg *t)
+{
+	struct tcp_flow f = r->flow;
+
+	if (t->rport)
+		f.remote.port = t->rport;
+	return f;
+}
+
+static uint16_t field_of(int v, uint16_t dflt)
+{
+	return v == ZERO ? 0 : v ? (uint16_t)v : dflt;
+}
+
+void rig_in(struct rig *r, const struct tseg *t, bool flush)
+{
+	struct tcp_flow f = flow_of(r, t);
+	bool syn = t->flags & TCPF_SYN;
+	bool ts = !t->no_ts && (syn ? t->ts : r->opt.ts);
+	struct tcp_seg seg = {
+		.sport = f.remote.port,
+		.dport = f.local.port,
+		.seq = seq_of(r->irs + t->seq),
+		.flags = t->flags,
+		.wnd = field_of(t->wnd, r->wnd),
+		.has_mss = t->mss != 0,
+		.mss = t->mss,
+		.has_wscale = t->ws != 0,
+		.wscale = (uint8_t)(t->ws ? t->ws - 1 : 0),
+		.has_ts = ts,
+		.len = t->len,
+	};
+	uint8_t *p = malloc(t->len + 1);
+
+	if (t->flags & TCPF_ACK)
+		seg.ack = seq_of(r->iss + t->ack);
+	if (ts) {
+		uint32_t clock = (uint32_t)(r->now_ns / NSEC_PER_MSEC) + 7777;
+		seg.tsval = t->tsval ? t->tsval : r->peer_tsval ? r->peer_tsval : clock;
+		seg.tsecr = t->tsecr ? t->tsecr : t->flags & TCPF_ACK ? r->last_tsval : 0;
+	}
+	for (uint32_t i = 0; i < t->len; i++)
+		p[i] = rig_byte(t->seq - 1 + i, PEER_SALT);
+	tcp_input(&r->env, &f, &seg, p, r->now_ns);
+	free(p);
+	if (flush)
+		rig_after_us(r, 0);
+}
+
+/* The literal as a segment on the wire; fields that are not compared come from got. */
+static struct tcp_seg wanted(const struct rig *r, const struct tseg *t, const struct tcp_seg *got)
+{
+	struct tcp_seg w = *got;
+	bool lone_rst = t->flags == (TCPF_RST | TCPF_ACK) && t->seq == 0;
+
+	/* a RST that answers a segment without ACK has the sequence number 0 itself */
+	w.seq = lone_rst ? seq_of(0) : seq_of(r->iss + t->seq);
+	w.ack = t->flags & TCPF_ACK ? seq_of(r->irs + t->ack) : got->ack;
+	w.flags = (uint8_t)(t->flags | (got->flags & TCPF_PSH)); /* PSH is compared only if wanted */
+	w.len = t->len;
+	w.wnd = field_of(t->wnd, got->wnd);
+	if (t->mss) {
+		w.has_mss = true;
+		w.mss = t->mss;
+	}
+	if (t->ws) {
+		w.has_wscale = t->ws != ZERO;
+		w.wscale = (uint8_t)(t->ws == ZERO ? 0 : t->ws - 1);
+	}
+	if (t->ts || t->no_ts)
+		w.has_ts = t->ts;
+	if (t->tsval)
+		w.tsval = t->tsval;
+	if (t->tsecr)
+		w.tsecr = t->tsecr;
+	return w;
+}
+
+/* In relative numbers, as the test has them. */
+static const char *show(const struct rig *r, const struct tcp_seg *seg, char *buf)
+{
+	struct tcp_seg s = *seg;
+
+	s.seq = seq_sub(s.seq, r->iss);
+	s.ack = seq_sub(s.ack, r->irs);
+	tcp_seg_show(&s, buf, SHOW);
+	return buf;
+}
+
+static bool same(const struct tcp_seg *a, const struct tcp_seg *b)
+{
+	return a->seq.v == b->seq.v && a->ack.v == b->ack.v && a->flags == b->flags &&
+	       a->len == b->len && a->wnd == b->wnd && a->has_mss == b->has_mss &&
+	       a->mss == b->mss && a->has_wscale == b->has_wscale && a->wscale == b->wscale &&
+	       a->has_ts == b->has_ts && a->tsval == b->tsval && a->tsecr == b->tsecr;
+}
+
+void rig_expect(struct rig *r, const struct tseg *t, const char *file, int line)
+{
+	struct tcp_seg none = { 0 };
+	char a[SHOW], b[SHOW];
+
+	if (r->next_out == r->n_out) {
+		struct tcp_seg w = wanted(r, t, &none);
+		ck_abort_msg("%s:%d: nothing was sent, expected\n   %s", file, line,
+			     show(r, &w, a));
+	}
+	const struct rig_out *o = &r->out[r->next_out++];
+	struct tcp_flow f = flow_of(r, t);
+	struct tcp_seg w = wanted(r, t, &o->seg);
+	if (!same(&o->seg, &w) || !tcp_flow_eq(&o->flow, &f))
+		ck_abort_msg("%s:%d: sent to port %u\n   %s\nexpected to port %u\n   %s", file, line,
+			     o->flow.remote.port, show(r, &o->seg, a), f.remote.port,
+			     show(r, &w, b));
+	if (r->next_out == r->n_out)
+		r->next_out = r->n_out = 0;
+}
+
+void rig_quiet(struct rig *r, const char *file, int line)
+{
+	char a[SHOW];
+
+	if (r->next_out != r->n_out)
+		ck_abort_msg("%s:%d: expected silence, but sent (%u in all)\n   %s", file, line,
+			     r->n_out - r->next_out, show(r, &r->out[r->next_out].seg, a));
+}
+
+uint32_t rig_drain(struct rig *r)
+{
+	uint32_t n = r->n_out - r->next_out;
+
+	r->next_out = r->n_out = 0;
+	return n;
+}
