@@ -145,6 +145,11 @@ bool fdtab_set(int fd, struct object *o)
 	return true;
 }
 
+int fdtab_end(void)
+{
+	return atomic_load_explicit(&fdtab_top, memory_order_relaxed);
+}
+
 int fdtab_next(int from)
 {
 	int top = atomic_load(&fdtab_top);
@@ -213,28 +218,34 @@ static int dup_high(int fd)
 	return n < 0 ? -errno : n;
 }
 
-int fdtab_hide(int fd, _Atomic int *where)
+int fdtab_hide_here(int fd, _Atomic int *where)
 {
 	struct object *o = object_new(&hidden_pool);
-	int n = o ? dup_high(fd) : -ENOMEM;
+	bool ok;
+
+	if (!o)
+		return -ENOMEM;
+	((struct hidden *)o)->where = where;
+	atomic_store(where, fd);
+	ok = fdtab_set(fd, o);
+	object_put(o); /* the entry's reference is left */
+	if (ok)
+		return fd;
+	atomic_store(where, -1);
+	return -EMFILE;
+}
+
+int fdtab_hide(int fd, _Atomic int *where)
+{
+	int n = dup_high(fd);
+	int r = n;
 
 	libc.close(fd);
-	if (n < 0)
-		goto fail;
-	((struct hidden *)o)->where = where;
-	atomic_store(where, n);
-	if (!fdtab_set(n, o)) {
+	if (n >= 0)
+		r = fdtab_hide_here(n, where);
+	if (r < 0 && n >= 0)
 		libc.close(n);
-		atomic_store(where, -1);
-		n = -EMFILE;
-		goto fail;
-	}
-	object_put(o); /* the entry's reference is left */
-	return n;
-fail:
-	if (o)
-		object_put(o);
-	return n;
+	return r;
 }
 
 bool fdtab_is_hidden(int fd)

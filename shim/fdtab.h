@@ -56,6 +56,8 @@ static inline int fdtab_fresh(int fd)
 }
 /* The first fd >= from that has an entry, -1: none. */
 int fdtab_next(int from);
+/* No entry is at or above this number. */
+int fdtab_end(void);
 /* Child of a fork, only thread: references of the parent's other threads are dropped, each object
  * that has a descriptor has one per descriptor. (sock_after_fork() calls it.) */
 void fdtab_after_fork(void);
@@ -64,6 +66,8 @@ void fdtab_after_fork(void);
 /* Moves fd to a high number with CLOEXEC and makes it invisible to the program; *where follows it
  * when the program's dup2 wants its number. Returns the number or -errno (fd is then closed). */
 int fdtab_hide(int fd, _Atomic int *where);
+/* The same, but fd keeps its number and flags (inherited descriptors). */
+int fdtab_hide_here(int fd, _Atomic int *where);
 /* Closes a hidden descriptor and sets *where = -1. */
 void fdtab_hidden_close(_Atomic int *where);
 /* Frees the number fd, which the program wants: the hidden descriptor moves. False: fd is not hidden,

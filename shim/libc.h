@@ -36,7 +36,7 @@ void libc_resolve(void);
 #define EXPORT __attribute__((visibility("default")))
 /* A second exported name of a function defined above in the same file. */
 #define EXPORT_ALIAS(other, name) \
-	extern __typeof(name) other __attribute__((alias(#name), visibility("default")))
+	extern __typeof(name) other __attribute__((copy(name), alias(#name), visibility("default")))
 
 /* The edge: 0 or a count, or -errno, becomes what libc returns. */
 static inline ssize_t to_errno(ssize_t r)

@@ -23,33 +23,41 @@ enum sock_flags {
 	SOCK_BOUND = 1 << 0,	 /* bind() has succeeded */
 	SOCK_TWIN = 1 << 1,	 /* a kernel socket sits at our numbers, not a dup of the anchor */
 	SOCK_LISTENING = 1 << 2,
-	SOCK_CONNECT_TAKEN = 1 << 3, /* the outcome of connect() has been told to the program */
+	SOCK_CONNECT_TOLD = 1 << 3, /* the outcome of connect() has been told to the program */
 	SOCK_DEAD_TOLD = 1 << 4, /* the engine ended and the program has had its ECONNRESET */
+	SOCK_MORE = 1 << 5,	 /* the last send had MSG_MORE */
+	SOCK_STRAY = 1 << 6,	 /* sock_after_fork(): no descriptor of it seen yet */
+	SOCK_WAS_CONNECTED = 1 << 8, /* connect() has succeeded: another one is EISCONN for ever */
+	SOCK_CLOSED_RX = 1 << 7, /* shutdown(SHUT_RD) of a listener: accept() fails */
 };
 
+/* What only a socket that was made by socket() needs: its state before the engine knows it, and the
+ * options as the program gave them, so that a kernel socket can be given the same. */
+enum { SOCK_OPTS = 64 };
+struct sock_draft {
+	struct object obj;	/* only for the pool */
+	uint64_t opt_set;	/* bit i: the program has set option i of sock_opt.c */
+	int32_t opt_val[SOCK_OPTS][4];
+	struct chan_sock_a a;
+	struct chan_sock_b b;
+};
 struct sock {
 	struct object obj;
-	_Atomic uint32_t mode;	/* enum sock_mode; leaves SOCK_UNDECIDED once */
+	_Atomic uint32_t mode;	/* enum sock_mode; SOCK_KERNEL is final */
 	_Atomic uint32_t flags; /* enum sock_flags */
 	/* In the engine; app == NULL and id == CHAN_SOCK_NEW: it has none yet, then a and b point into
-	 * this struct, so that options and flags always live in b. */
+	 * the draft, so that options and flags always live in b. */
 	struct chan_app *app;
 	uint32_t id, gen;
 	const struct chan_sock_a *a;
 	struct chan_sock_b *b;
-	_Atomic uint32_t lock;	/* bind, listen, connect: owner's tid */
+	struct sock_draft *draft; /* NULL: came from accept() */
+	_Atomic uint32_t lock;	/* bind, listen, connect, decisions: owner's tid */
 	uint16_t family;	/* AF_INET or AF_INET6, as the program asked */
 	uint16_t protocol;
-	int first_fd;		/* a number of it, for messages and twin look-ups: sock_fd() */
 	struct endpoint bound;	/* what bind() got; port 0: not bound */
-	struct endpoint peer;	/* destination of connect() */
-	uint64_t opt_set[2];	/* recorded options that the program has set: bits of sock_opt.c */
-	int32_t opt_val[96];
-	uint32_t dev_ino;	/* of the placeholder, unused by a twin */
 	/* epoll.c's: registrations of this socket in epoll sets of this process, under epoll.c's lock */
 	struct epoll_item *epoll_items;
-	struct chan_sock_a own_a;
-	struct chan_sock_b own_b;
 };
 extern struct object_pool sock_pool;
 
@@ -137,5 +145,7 @@ void epoll_sock_attached(struct sock *s);
 void epoll_sock_to_kernel(struct sock *s);
 /* A kernel twin now sits at the numbers of s (bind to any address). */
 void epoll_sock_twin(struct sock *s);
+/* Readiness of s has changed by a call of this process (shutdown). */
+void epoll_sock_changed(struct sock *s);
 /* s is being released: registrations go. */
 void epoll_sock_released(struct sock *s);

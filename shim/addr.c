@@ -1,0 +1,105 @@
+/* struct sockaddr <-> struct endpoint. */
+// SPDX-License-Identifier: MIT
+#include "shim/addr.h"
+#include <errno.h>
+#include <string.h>
+#include "stack/base/util.h"
+
+bool addr_is_v6(const struct ipaddr *a)
+{
+	return !ipaddr_is_v4(a) && !ipaddr_is_any(a);
+}
+
+bool addr_is_unspec(const struct sockaddr *addr, socklen_t len)
+{
+	return addr && len >= sizeof(addr->sa_family) && addr->sa_family == AF_UNSPEC;
+}
+
+static int parse_v4(struct endpoint *ep, const struct sockaddr_in *in, socklen_t len)
+{
+	if (len < sizeof(*in))
+		return -EINVAL;
+	*ep = (struct endpoint){
+		.addr = ipaddr_v4(be32_get((be32){ in->sin_addr.s_addr })),
+		.port = be16_get((be16){ in->sin_port }),
+	};
+	return 0;
+}
+
+static int parse_v6(struct endpoint *ep, const struct sockaddr_in6 *in, socklen_t len)
+{
+	if (len < offsetof(struct sockaddr_in6, sin6_scope_id)) /* RFC 2133 form, 24 bytes */
+		return -EINVAL;
+	*ep = (struct endpoint){ .port = be16_get((be16){ in->sin6_port }) };
+	memcpy(ep->addr.b, in->sin6_addr.s6_addr, 16);
+	if (len >= sizeof(*in))
+		ep->scope = in->sin6_scope_id;
+	return 0;
+}
+
+int addr_parse(struct endpoint *ep, uint16_t family, const struct sockaddr *addr, socklen_t len,
+	       enum addr_use use)
+{
+	if (len > sizeof(struct sockaddr_storage))
+		return -EINVAL;
+	if ((uintptr_t)addr < 4096)
+		return len ? -EFAULT : -EINVAL;
+	if (len < sizeof(addr->sa_family))
+		return -EINVAL;
+	if (family == AF_INET) {
+		if (len < sizeof(struct sockaddr_in))
+			return -EINVAL;
+		/* Linux lets bind() pass AF_UNSPEC with INADDR_ANY: old programs forget the family. */
+		if (addr->sa_family != AF_INET &&
+		    (use != ADDR_BIND || addr->sa_family != AF_UNSPEC ||
+		     ((const struct sockaddr_in *)addr)->sin_addr.s_addr != 0))
+			return -EAFNOSUPPORT;
+		return parse_v4(ep, (const struct sockaddr_in *)addr, len);
+	}
+	if (addr->sa_family == AF_INET && use == ADDR_CONNECT)
+		return parse_v4(ep, (const struct sockaddr_in *)addr, len);
+	if (use == ADDR_BIND && len < offsetof(struct sockaddr_in6, sin6_scope_id))
+		return -EINVAL;
+	if (addr->sa_family != AF_INET6)
+		return use == ADDR_BIND ? -EINVAL : -EAFNOSUPPORT;
+	return parse_v6(ep, (const struct sockaddr_in6 *)addr, len);
+}
+
+socklen_t addr_emit(struct sockaddr_storage *ss, uint16_t family, const struct endpoint *ep)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	if (family == AF_INET) {
+		in->sin_family = AF_INET;
+		in->sin_port = be16_of(ep->port).raw;
+		if (ipaddr_is_v4(&ep->addr))
+			in->sin_addr.s_addr = be32_of(ipaddr_get_v4(&ep->addr)).raw;
+		return sizeof(*in);
+	}
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = be16_of(ep->port).raw;
+	in6->sin6_scope_id = ep->scope;
+	/* v4-mapped any is how the channel writes "any": an IPv6 socket shows ::. */
+	if (!ipaddr_is_any(&ep->addr))
+		memcpy(in6->sin6_addr.s6_addr, ep->addr.b, 16);
+	return sizeof(*in6);
+}
+
+int addr_give(struct sockaddr *addr, socklen_t *len, uint16_t family, const struct endpoint *ep)
+{
+	struct sockaddr_storage ss;
+	socklen_t full;
+
+	if ((uintptr_t)len < 4096)
+		return -EFAULT;
+	if ((int)*len < 0)
+		return -EINVAL;
+	full = addr_emit(&ss, family, ep);
+	if (*len && (uintptr_t)addr < 4096)
+		return -EFAULT;
+	memcpy(addr, &ss, min_u32(full, *len));
+	*len = full;
+	return 0;
+}

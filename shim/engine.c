@@ -1,0 +1,318 @@
+/* Finding, starting and attaching to an engine. */
+// SPDX-License-Identifier: MIT
+#include "shim/engine.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "shim/explain.h"
+#include "shim/fdtab.h"
+#include "shim/wait.h"
+#include "stack/chan/lock.h"
+#include "stack/chan/start.h"
+
+enum {
+	MAX_ATTACHED = 16, /* engines whose sockets are still open, the living one included */
+	START_TIMEOUT_MS = 10000,
+};
+/* After a failure: how long new sockets go to the kernel without another try. Connecting in vain is
+ * cheap; starting is not, and what stopped it (no privilege, no program) does not pass quickly. */
+static const uint64_t RETRY_CONNECT_NS = 200 * NSEC_PER_MSEC;
+static const uint64_t RETRY_START_NS = 30 * NSEC_PER_SEC;
+
+struct attachment {
+	struct chan_app app;
+	_Atomic uint32_t refs; /* sockets and event queues in use + 1 while it is the current one */
+	_Atomic uint32_t in_use;
+};
+static struct attachment attached[MAX_ATTACHED];
+static _Atomic(struct attachment *) current;
+static _Atomic uint32_t lock;
+static _Atomic uint64_t retry_at_ns, restart_at_ns;
+static _Atomic uint32_t last_why;
+
+static bool env_is(const char *name, const char *word, bool otherwise)
+{
+	const char *v = getenv(name);
+
+	return v && *v ? !strcmp(v, word) : otherwise;
+}
+
+const struct engine_config *engine_config(void)
+{
+	static struct engine_config config;
+	static _Atomic bool ready;
+
+	if (likely(atomic_load_explicit(&ready, memory_order_acquire)))
+		return &config;
+	config = (struct engine_config){
+		.disabled = env_is("FASTNET_DISABLE", "1", false),
+		.autostart = !env_is("FASTNET_AUTOSTART", "0", false),
+		.fail = env_is("FASTNET_FALLBACK", "fail", false),
+		.loopback = env_is("FASTNET_LOOPBACK", "stack", false),
+		.dns = env_is("FASTNET_DNS", "stack", false),
+		.deephook = !env_is("FASTNET_DEEPHOOK", "0", false),
+		.socket = getenv("FASTNET_SOCKET"),
+	};
+	atomic_store_explicit(&ready, true, memory_order_release);
+	return &config;
+}
+
+/* ---- references ---- */
+void engine_ref(struct chan_app *app)
+{
+	atomic_fetch_add(&container_of(app, struct attachment, app)->refs, 1);
+}
+
+/* Descriptors first: they are in the table, and detach closes by number. */
+static void unhide(struct attachment *t)
+{
+	struct chan_app *app = &t->app;
+
+	for (uint32_t w = 0; w < app->n_workers; w++)
+		fdtab_hidden_close(&app->event_fd[w]);
+	fdtab_hidden_close(&app->fd);
+}
+
+void engine_put(struct chan_app *app)
+{
+	struct attachment *t = container_of(app, struct attachment, app);
+
+	if (atomic_fetch_sub(&t->refs, 1) != 1)
+		return;
+	explain_detached(app);
+	unhide(t);
+	chan_app_detach(app);
+	memset(app, 0, sizeof(*app));
+	atomic_store(&t->in_use, 0);
+}
+
+static bool try_ref(struct attachment *t)
+{
+	uint32_t n = atomic_load(&t->refs);
+
+	do {
+		if (n == 0)
+			return false;
+	} while (!atomic_compare_exchange_weak(&t->refs, &n, n + 1));
+	return true;
+}
+
+struct chan_app *engine_nth(unsigned *i)
+{
+	for (; *i < MAX_ATTACHED; (*i)++)
+		if (atomic_load(&attached[*i].refs))
+			return &attached[*i].app;
+	return NULL;
+}
+
+struct chan_app *engine_current(void)
+{
+	struct attachment *t = atomic_load_explicit(&current, memory_order_acquire);
+
+	return t && chan_alive(&t->app) ? &t->app : NULL;
+}
+
+void engine_after_fork(void)
+{
+	atomic_store(&lock, 0);
+	atomic_store(&retry_at_ns, 0);
+}
+
+/* ---- attaching ---- */
+static enum chan_reason reason_of(int err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return CHAN_REASON_no_engine;
+	case -EXDEV:
+		return CHAN_REASON_other_netns;
+	case -EPERM:
+	case -ENOSYS:
+		return CHAN_REASON_sandbox;
+	case -EMFILE:
+	case -ENFILE:
+		return CHAN_REASON_fd_limit;
+	default:
+		return CHAN_REASON_engine_refused;
+	}
+}
+
+static int attach_any(struct chan_app *app, const struct chan_paths *paths)
+{
+	int err = -ENOENT;
+
+	for (uint32_t i = 0; i < paths->n; i++) {
+		int r = chan_app_attach(app, paths->path[i], NULL, 0);
+
+		if (r == 0)
+			return 0;
+		/* A refusal says more than "nobody there". */
+		if (err == -ENOENT || err == -ECONNREFUSED)
+			err = r;
+	}
+	return err;
+}
+
+static int start(void)
+{
+	const struct engine_config *c = engine_config();
+	char err[CHAN_START_ERR_MAX];
+	Dl_info self;
+	struct chan_start s = {
+		.socket = c->socket,
+		.envp = environ,
+		.engine = getenv("FASTNET_ENGINE"),
+		.timeout_ms = START_TIMEOUT_MS,
+	};
+
+	if (dladdr(&attached, &self) && self.dli_fname)
+		s.beside = self.dli_fname;
+	return chan_engine_start(&s, err);
+}
+
+static int hide(struct chan_app *app)
+{
+	int r = fdtab_hide_here(app->fd, &app->fd);
+
+	for (uint32_t w = 0; r >= 0 && w < app->n_workers; w++)
+		r = fdtab_hide_here(app->event_fd[w], &app->event_fd[w]);
+	return r;
+}
+
+static struct attachment *free_slot(void)
+{
+	for (unsigned i = 0; i < MAX_ATTACHED; i++) {
+		uint32_t free = 0;
+
+		if (atomic_compare_exchange_strong(&attached[i].in_use, &free, 1))
+			return &attached[i];
+	}
+	return NULL;
+}
+
+/* Under the lock; the result has a reference for the caller and one for being the current one. */
+static struct attachment *attach(int *err)
+{
+	struct attachment *t = free_slot();
+	struct chan_paths paths;
+	uint64_t now = wait_now_ns();
+
+	*err = -ENFILE;
+	if (!t)
+		return NULL;
+	chan_engine_paths(&paths, engine_config()->socket);
+	*err = attach_any(&t->app, &paths);
+	if ((*err == -ENOENT || *err == -ECONNREFUSED) && engine_config()->autostart &&
+	    now >= atomic_load(&restart_at_ns)) {
+		int r = start();
+
+		if (r == 0)
+			*err = attach_any(&t->app, &paths);
+		if (r != 0 || *err != 0)
+			atomic_store(&restart_at_ns, wait_now_ns() + RETRY_START_NS);
+	}
+	if (*err) {
+		memset(&t->app, 0, sizeof(t->app));
+		atomic_store(&t->in_use, 0);
+		return NULL;
+	}
+	hide(&t->app);
+	atomic_store(&t->refs, 2);
+	explain_attached(&t->app);
+	return t;
+}
+
+static struct chan_app *get_slow(enum chan_reason *why)
+{
+	struct attachment *t, *old;
+	int err = 0;
+
+	/* A signal handler that makes a socket while this thread is attaching gets a kernel one. */
+	*why = CHAN_REASON_no_engine;
+	if (chan_lock(&lock) < 0)
+		return NULL;
+	old = atomic_load(&current);
+	if (old && chan_alive(&old->app)) {
+		engine_ref(&old->app);
+		chan_unlock(&lock);
+		return &old->app;
+	}
+	t = attach(&err);
+	if (t || old)
+		atomic_store(&current, t);
+	if (!t) {
+		*why = reason_of(err);
+		if (old && *why == CHAN_REASON_no_engine)
+			*why = CHAN_REASON_engine_gone;
+		atomic_store(&last_why, *why);
+		atomic_store(&retry_at_ns, wait_now_ns() + RETRY_CONNECT_NS);
+	}
+	chan_unlock(&lock);
+	if (old)
+		engine_put(&old->app);
+	return t ? &t->app : NULL;
+}
+
+struct chan_app *engine_get(enum chan_reason *why)
+{
+	struct attachment *t = atomic_load_explicit(&current, memory_order_acquire);
+	int saved = errno;
+	struct chan_app *app;
+
+	if (likely(t && chan_alive(&t->app) && try_ref(t))) {
+		if (likely(t == atomic_load_explicit(&current, memory_order_acquire)))
+			return &t->app;
+		engine_put(&t->app);
+	}
+	if (atomic_load(&retry_at_ns) > wait_now_ns()) {
+		*why = (enum chan_reason)atomic_load(&last_why);
+		return NULL;
+	}
+	app = get_slow(why);
+	errno = saved;
+	return app;
+}
+
+/* ---- routes ---- */
+static bool covers(const struct chan_route *r, const struct ipaddr *addr)
+{
+	unsigned whole = r->plen / 8, rest = r->plen % 8;
+
+	if (r->plen > 128 || memcmp(r->prefix.b, addr->b, whole))
+		return false;
+	return !rest || ((r->prefix.b[whole] ^ addr->b[whole]) & (0xff00 >> rest) & 0xff) == 0;
+}
+
+static uint32_t longest(const struct chan_engine *e, const struct ipaddr *addr)
+{
+	uint32_t n = min_u32(e->n_routes, CHAN_MAX_ROUTES), kind = 0;
+	int best = -1;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (e->route[i].plen > best && covers(&e->route[i], addr)) {
+			best = e->route[i].plen;
+			kind = e->route[i].kind;
+		}
+	return kind;
+}
+
+uint32_t engine_route(const struct chan_app *app, const struct ipaddr *addr)
+{
+	const struct chan_engine *e = app->e;
+	uint32_t seq, kind = 0;
+
+	/* Bounded: an engine that died while it wrote must not hang us. */
+	for (int tries = 0; tries < 1000; tries++) {
+		seq = atomic_load_explicit(&e->route_seq, memory_order_acquire);
+		if (seq & 1)
+			continue;
+		kind = longest(e, addr);
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&e->route_seq, memory_order_relaxed) == seq)
+			return kind;
+	}
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* Finding, starting and attaching to an engine without the program noticing; and what the shim's
+ * environment variables say. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdbool.h>
+#include "stack/chan/app.h"
+#include "stack/chan/reasons.h"
+
+struct engine_config {
+	bool disabled;	/* FASTNET_DISABLE=1: everything stays with the kernel */
+	bool autostart; /* FASTNET_AUTOSTART */
+	bool fail;	/* FASTNET_FALLBACK=fail: new sockets fail without an engine */
+	bool loopback;	/* FASTNET_LOOPBACK=stack */
+	bool dns;	/* FASTNET_DNS=stack */
+	bool deephook;	/* FASTNET_DEEPHOOK */
+	const char *socket; /* FASTNET_SOCKET, NULL: the default path */
+};
+/* Read once, on first use or at start-up. */
+const struct engine_config *engine_config(void);
+
+/* The engine for a new socket, attached (and started) now if need be, with a reference for the caller;
+ * NULL: none, *why says so. A failure is remembered for a moment, so that not every socket() tries
+ * again. */
+struct chan_app *engine_get(enum chan_reason *why);
+/* One more reference to an engine that the caller knows to be referenced. */
+void engine_ref(struct chan_app *app);
+/* The last one of a dead engine frees its maps. */
+void engine_put(struct chan_app *app);
+/* The i-th attachment, living or dead, NULL: past the last. Detached slots are skipped. For fork. */
+struct chan_app *engine_nth(unsigned *i);
+/* The living one if this process is attached, without trying to. No reference. */
+struct chan_app *engine_current(void);
+
+/* Child of a fork: locks that other threads of the parent held are free. */
+void engine_after_fork(void);
+
+/* The route of an address in the engine's table: enum CHAN_ROUTE_*, 0: none. */
+uint32_t engine_route(const struct chan_app *app, const struct ipaddr *addr);

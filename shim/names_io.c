@@ -1,0 +1,285 @@
+/* Exported: the calls that move bytes. Argument plumbing only; the bytes are sock_io.c's. */
+// SPDX-License-Identifier: MIT
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+#include "shim/libc.h"
+#include "shim/sock.h"
+#include "shim/sock_io.h"
+
+#define SOCK_IO(ours, real) \
+	struct sock *s = sock_enter(&fd); \
+	ssize_t r; \
+\
+	if (likely(!s)) \
+		return real; \
+	r = ours; \
+	sock_put(s); \
+	return r == SOCK_TO_KERNEL ? real : to_errno(r)
+
+/* ---- in ---- */
+static ssize_t recv_one(struct sock *s, void *buf, size_t n, int flags)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = n };
+
+	return sock_recv(s, &iov, 1, flags);
+}
+
+/* read() of nothing is 0 whatever the state, as in System V; recv() of nothing waits for data. */
+static ssize_t read_one(struct sock *s, void *buf, size_t n)
+{
+	return n ? recv_one(s, buf, n, 0) : 0;
+}
+
+EXPORT ssize_t read(int fd, void *buf, size_t n)
+{
+	SOCK_IO(read_one(s, buf, n), libc.read(fd, buf, n));
+}
+EXPORT_ALIAS(__read, read);
+
+ssize_t __read_chk(int fd, void *buf, size_t n, size_t room);
+EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
+{
+	if (unlikely(n > room))
+		return libc.__read_chk(fd, buf, n, room);
+	return read(fd, buf, n);
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
+{
+	SOCK_IO(sock_readv(s, iov, n, 0), libc.readv(fd, iov, n));
+}
+
+EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+	SOCK_IO(recv_one(s, buf, n, flags), libc.recv(fd, buf, n, flags));
+}
+EXPORT_ALIAS(__recv, recv);
+
+ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags);
+EXPORT ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
+{
+	if (unlikely(n > room))
+		return libc.__recv_chk(fd, buf, n, room, flags);
+	return recv(fd, buf, n, flags);
+}
+
+/* A connected stream has no source address: the length given back is 0. */
+static ssize_t recvfrom_ours(struct sock *s, void *buf, size_t n, int flags, struct sockaddr *addr,
+			     socklen_t *len)
+{
+	ssize_t r = recv_one(s, buf, n, flags);
+
+	if (r >= 0 && addr && len)
+		*len = 0;
+	return r;
+}
+
+EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+			socklen_t *len)
+{
+	SOCK_IO(recvfrom_ours(s, buf, n, flags, addr, len),
+		libc.recvfrom(fd, buf, n, flags, addr, len));
+}
+
+ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags, struct sockaddr *addr,
+		       socklen_t *len);
+EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flags,
+			      struct sockaddr *addr, socklen_t *len)
+{
+	if (unlikely(n > room))
+		return libc.__recvfrom_chk(fd, buf, n, room, flags, addr, len);
+	return recvfrom(fd, buf, n, flags, addr, len);
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	SOCK_IO(sock_recvmsg(s, msg, flags), libc.recvmsg(fd, msg, flags));
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags,
+		    struct timespec *timeout)
+{
+	SOCK_IO(sock_recvmmsg(s, msgs, n, flags, timeout),
+		libc.recvmmsg(fd, msgs, n, flags, timeout));
+}
+
+/* ---- out ---- */
+static ssize_t send_one(struct sock *s, const void *buf, size_t n, int flags)
+{
+	struct iovec iov = { .iov_base = (void *)buf, .iov_len = n };
+
+	return sock_send(s, &iov, 1, flags);
+}
+
+EXPORT ssize_t write(int fd, const void *buf, size_t n)
+{
+	SOCK_IO(send_one(s, buf, n, 0), libc.write(fd, buf, n));
+}
+EXPORT_ALIAS(__write, write);
+
+EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	SOCK_IO(sock_writev(s, iov, n, 0), libc.writev(fd, iov, n));
+}
+
+EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+	SOCK_IO(send_one(s, buf, n, flags), libc.send(fd, buf, n, flags));
+}
+EXPORT_ALIAS(__send, send);
+
+EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr,
+		      socklen_t len)
+{
+	SOCK_IO(sock_sendto(s, buf, n, flags, addr, len),
+		libc.sendto(fd, buf, n, flags, addr, len));
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	SOCK_IO(sock_sendmsg(s, msg, flags), libc.sendmsg(fd, msg, flags));
+}
+
+EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags)
+{
+	SOCK_IO(sock_sendmmsg(s, msgs, n, flags), libc.sendmmsg(fd, msgs, n, flags));
+}
+EXPORT_ALIAS(__sendmmsg, sendmmsg);
+
+/* ---- with an offset: the kernel says ESPIPE of a socket, also of our placeholder ---- */
+static int visible(int fd)
+{
+	return unlikely(fdtab_has(fd)) && fdtab_is_hidden(fd) ? -1 : fd;
+}
+
+ssize_t __pread_chk(int fd, void *buf, size_t n, off_t off, size_t room);
+ssize_t __pread64_chk(int fd, void *buf, size_t n, off64_t off, size_t room);
+#define AT_OFFSET(name, params, args) \
+	EXPORT ssize_t name params { fd = visible(fd); return libc.name args; }
+AT_OFFSET(pread, (int fd, void *buf, size_t n, off_t off), (fd, buf, n, off))
+AT_OFFSET(pread64, (int fd, void *buf, size_t n, off64_t off), (fd, buf, n, off))
+AT_OFFSET(__pread_chk, (int fd, void *buf, size_t n, off_t off, size_t room),
+	  (fd, buf, n, off, room))
+AT_OFFSET(__pread64_chk, (int fd, void *buf, size_t n, off64_t off, size_t room),
+	  (fd, buf, n, off, room))
+AT_OFFSET(pwrite, (int fd, const void *buf, size_t n, off_t off), (fd, buf, n, off))
+AT_OFFSET(pwrite64, (int fd, const void *buf, size_t n, off64_t off), (fd, buf, n, off))
+AT_OFFSET(preadv, (int fd, const struct iovec *iov, int n, off_t off), (fd, iov, n, off))
+AT_OFFSET(preadv64, (int fd, const struct iovec *iov, int n, off64_t off), (fd, iov, n, off))
+AT_OFFSET(pwritev, (int fd, const struct iovec *iov, int n, off_t off), (fd, iov, n, off))
+AT_OFFSET(pwritev64, (int fd, const struct iovec *iov, int n, off64_t off), (fd, iov, n, off))
+EXPORT_ALIAS(__pread64, pread64);
+EXPORT_ALIAS(__pwrite64, pwrite64);
+
+/* ... except the second versions, where offset -1 means the file position: a plain readv/writev. */
+EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+	SOCK_IO(off == -1 ? sock_readv(s, iov, n, flags) : SOCK_TO_KERNEL,
+		libc.preadv2(fd, iov, n, off, flags));
+}
+
+EXPORT ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags)
+{
+	return preadv2(fd, iov, n, off, flags);
+}
+
+EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+	SOCK_IO(off == -1 ? sock_writev(s, iov, n, flags) : SOCK_TO_KERNEL,
+		libc.pwritev2(fd, iov, n, off, flags));
+}
+
+EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t off, int flags)
+{
+	return pwritev2(fd, iov, n, off, flags);
+}
+
+/* ---- file to socket, pipe to and from socket ---- */
+EXPORT ssize_t sendfile(int fd, int in, off_t *offset, size_t count)
+{
+	in = visible(in);
+	SOCK_IO(sock_sendfile(s, in, offset, count), libc.sendfile(fd, in, offset, count));
+}
+
+EXPORT ssize_t sendfile64(int fd, int in, off64_t *offset, size_t count)
+{
+	return sendfile(fd, in, offset, count);
+}
+
+EXPORT ssize_t splice(int in, off64_t *in_off, int out, off64_t *out_off, size_t n,
+		      unsigned int flags)
+{
+	struct sock *from = sock_enter(&in), *to = sock_enter(&out);
+	ssize_t r = SOCK_TO_KERNEL;
+
+	if (from && !to && !in_off && !out_off)
+		r = sock_splice_out(from, out, n, flags);
+	else if (to && !from && !in_off && !out_off)
+		r = sock_splice_in(to, in, n, flags);
+	if (from)
+		sock_put(from);
+	if (to)
+		sock_put(to);
+	return r == SOCK_TO_KERNEL ? libc.splice(in, in_off, out, out_off, n, flags) : to_errno(r);
+}
+
+/* ---- stdio ---- */
+EXPORT int vdprintf(int fd, const char *fmt, va_list ap)
+{
+	char buf[1024], *text = buf;
+	va_list again;
+	ssize_t r = 0;
+	int n;
+
+	if (likely(!fdtab_has(fd)))
+		return libc.vdprintf(fd, fmt, ap);
+	va_copy(again, ap);
+	n = vsnprintf(buf, sizeof(buf), fmt, ap);
+	if (n >= (int)sizeof(buf)) {
+		text = malloc((size_t)n + 1);
+		if (text)
+			vsnprintf(text, (size_t)n + 1, fmt, again);
+	}
+	va_end(again);
+	if (!text)
+		return -1;
+	for (int done = 0; done < n; done += (int)r) {
+		r = write(fd, text + done, (size_t)(n - done));
+		if (r < 0)
+			break;
+	}
+	if (text != buf)
+		free(text);
+	return r < 0 ? -1 : n;
+}
+
+EXPORT int dprintf(int fd, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = vdprintf(fd, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap);
+EXPORT int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap)
+{
+	return fdtab_has(fd) ? vdprintf(fd, fmt, ap) : libc.__vdprintf_chk(fd, flag, fmt, ap);
+}
+
+int __dprintf_chk(int fd, int flag, const char *fmt, ...);
+EXPORT int __dprintf_chk(int fd, int flag, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = __vdprintf_chk(fd, flag, fmt, ap);
+	va_end(ap);
+	return r;
+}

@@ -1,0 +1,119 @@
+/* Exported: the socket calls that do not move bytes. Argument plumbing only. */
+// SPDX-License-Identifier: MIT
+#include <sys/stat.h>
+#include "shim/libc.h"
+#include "shim/sock.h"
+
+/* A socket of ours does OURS and answers; a foreign one, or one that has meanwhile gone to the kernel,
+ * does REAL. */
+#define SOCK_CALL(ours, real) \
+	struct sock *s = sock_enter(&fd); \
+	int r; \
+\
+	if (likely(!s)) \
+		return real; \
+	r = ours; \
+	sock_put(s); \
+	return r == SOCK_TO_KERNEL ? real : (int)to_errno(r)
+
+EXPORT int socket(int domain, int type, int protocol)
+{
+	int r = sock_open(domain, type, protocol);
+
+	if (r != SOCK_TO_KERNEL)
+		return (int)to_errno(r);
+	r = libc.socket(domain, type, protocol);
+	return r < 0 ? r : fdtab_fresh(r);
+}
+EXPORT_ALIAS(__socket, socket);
+
+EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	SOCK_CALL(sock_bind(s, addr, len), libc.bind(fd, addr, len));
+}
+
+EXPORT int listen(int fd, int backlog)
+{
+	SOCK_CALL(sock_listen(s, backlog), libc.listen(fd, backlog));
+}
+
+EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	struct sock *s = sock_enter(&fd);
+	int r = SOCK_TO_KERNEL;
+
+	if (s) {
+		r = sock_accept(s, fd, addr, len, 0);
+		sock_put(s);
+	}
+	if (r == SOCK_TO_KERNEL) {
+		r = libc.accept(fd, addr, len);
+		return r < 0 ? r : fdtab_fresh(r);
+	}
+	return (int)to_errno(r);
+}
+
+EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	struct sock *s = sock_enter(&fd);
+	int r = SOCK_TO_KERNEL;
+
+	if (s) {
+		r = sock_accept(s, fd, addr, len, flags);
+		sock_put(s);
+	}
+	if (r == SOCK_TO_KERNEL) {
+		r = libc.accept4(fd, addr, len, flags);
+		return r < 0 ? r : fdtab_fresh(r);
+	}
+	return (int)to_errno(r);
+}
+
+EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	SOCK_CALL(sock_connect(s, addr, len), libc.connect(fd, addr, len));
+}
+EXPORT_ALIAS(__connect, connect);
+
+EXPORT int shutdown(int fd, int how)
+{
+	SOCK_CALL(sock_shutdown(s, how), libc.shutdown(fd, how));
+}
+
+EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	SOCK_CALL(sock_getname(s, addr, len), libc.getsockname(fd, addr, len));
+}
+
+EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	SOCK_CALL(sock_getpeer(s, addr, len), libc.getpeername(fd, addr, len));
+}
+
+EXPORT int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
+{
+	SOCK_CALL(sock_getopt(s, level, name, val, len), libc.getsockopt(fd, level, name, val, len));
+}
+
+EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
+{
+	SOCK_CALL(sock_setopt(s, level, name, val, len), libc.setsockopt(fd, level, name, val, len));
+}
+
+/* No urgent data on the stack: never at the mark. */
+EXPORT int sockatmark(int fd)
+{
+	SOCK_CALL(0, libc.sockatmark(fd));
+}
+
+EXPORT int isfdtype(int fd, int type)
+{
+	SOCK_CALL((type & S_IFMT) == S_IFSOCK, libc.isfdtype(fd, type));
+}
+
+/* The engine's port is a kernel interface of its own where the kernel sees it at all; its addresses
+ * are not listed, so that programs bind to any and are served by both. */
+EXPORT int getifaddrs(struct ifaddrs **list)
+{
+	return libc.getifaddrs(list);
+}

@@ -1,0 +1,497 @@
+/* A stream socket's life in this process: made, decided, shared, released; its state, errors and
+ * file flags. Connections are made in sock_conn.c, bytes moved in sock_io.c, options kept in
+ * sock_opt.c. */
+// SPDX-License-Identifier: MIT
+#include "shim/sock.h"
+#include <asm/ioctls.h>
+#include <linux/sockios.h>
+#include <string.h>
+#include <unistd.h>
+#include "shim/addr.h"
+#include "shim/engine.h"
+#include "shim/explain.h"
+#include "shim/libc.h"
+#include "shim/sock_conn.h"
+#include "shim/sock_opt.h"
+#include "shim/wait.h"
+#include "stack/chan/lock.h"
+#include "stack/chan/stream.h"
+
+static void sock_release(struct object *o);
+static const struct object_ops sock_ops = { .type = OBJECT_SOCK, .release = sock_release };
+static const struct object_ops draft_ops = { .type = OBJECT_SOCK };
+struct object_pool sock_pool = { .ops = &sock_ops, .size = sizeof(struct sock) };
+static struct object_pool draft_pool = { .ops = &draft_ops, .size = sizeof(struct sock_draft) };
+
+/* ---- the anchor: what every placeholder is a copy of ---- */
+static _Atomic int anchor_fd = -1;
+
+static _Atomic uint32_t anchor_lock;
+
+/* The number of the anchor, made now if need be; or -errno. */
+static int anchor(void)
+{
+	int fd = atomic_load_explicit(&anchor_fd, memory_order_acquire);
+
+	if (likely(fd >= 0))
+		return fd;
+	if (chan_lock(&anchor_lock) < 0)
+		return -ENFILE;
+	fd = atomic_load(&anchor_fd);
+	if (fd < 0) {
+		fd = libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		fd = fd < 0 ? -errno : fdtab_hide(fd, &anchor_fd);
+	}
+	chan_unlock(&anchor_lock);
+	return fd;
+}
+
+int sock_placeholder(int flags)
+{
+	int from = anchor();
+	int fd = from < 0 ? -1 : libc.fcntl(from, flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+
+	return from < 0 ? from : fd < 0 ? -errno : fd;
+}
+
+/* ---- numbers ---- */
+struct sock *sock_enter_slow(struct object *o, int *fd)
+{
+	if (likely(o->ops->type == OBJECT_SOCK))
+		return sock_of(o);
+	if (o->ops->type == OBJECT_HIDDEN)
+		*fd = -1;
+	fdtab_put(o);
+	return NULL;
+}
+
+struct sock *sock_get(int fd)
+{
+	struct object *o = fdtab_get_type(fd, OBJECT_SOCK);
+
+	return o ? sock_of(o) : NULL;
+}
+
+/* The next number >= from of s. */
+static int next_fd(const struct sock *s, int from)
+{
+	int fd = fdtab_next(from);
+
+	while (fd >= 0 && atomic_load_explicit(&fdtab[fd], memory_order_relaxed) != &s->obj)
+		fd = fdtab_next(fd + 1);
+	return fd;
+}
+
+int sock_fd(const struct sock *s)
+{
+	return next_fd(s, 0);
+}
+
+int sock_put_under(struct sock *s, int k)
+{
+	int r = 0;
+
+	for (int fd = next_fd(s, 0); fd >= 0; fd = next_fd(s, fd + 1)) {
+		int cloexec = libc.fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
+
+		if (libc.dup3(k, fd, cloexec) < 0)
+			r = -errno;
+	}
+	return r;
+}
+
+/* ---- made and released ---- */
+struct sock *sock_new(uint16_t family, uint16_t protocol, enum sock_mode mode)
+{
+	struct object *o = object_new(&sock_pool);
+	struct sock *s;
+
+	if (!o)
+		return NULL;
+	s = sock_of(o);
+	s->family = family;
+	s->protocol = protocol;
+	s->id = CHAN_SOCK_NEW;
+	atomic_store_explicit(&s->mode, mode, memory_order_release);
+	return s;
+}
+
+bool sock_draft_add(struct sock *s)
+{
+	struct object *o = object_new(&draft_pool);
+
+	s->draft = (struct sock_draft *)o;
+	return o != NULL;
+}
+
+static struct sock *new_undecided(uint16_t family, uint16_t protocol)
+{
+	struct sock *s = sock_new(family, protocol, SOCK_UNDECIDED);
+
+	if (!s)
+		return NULL;
+	if (!sock_draft_add(s)) {
+		sock_put(s);
+		return NULL;
+	}
+	atomic_store(&s->draft->a.state, CHAN_ST_OPEN);
+	s->draft->a.sndbuf = sock_opt_default_sndbuf();
+	s->a = &s->draft->a;
+	s->b = &s->draft->b;
+	return s;
+}
+
+/* What the kernel must do, and why; negative: it may be ours. */
+static int kernel_reason(int domain, int type, int protocol)
+{
+	int base = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (engine_config()->disabled)
+		return CHAN_REASON_disabled;
+	if (domain != AF_INET && domain != AF_INET6)
+		return CHAN_REASON_family;
+	if (base == SOCK_DGRAM)
+		return CHAN_REASON_datagram;
+	if (base != SOCK_STREAM)
+		return CHAN_REASON_type;
+	if (protocol != 0 && protocol != IPPROTO_TCP)
+		return CHAN_REASON_protocol;
+	return -1;
+}
+
+int sock_open(int domain, int type, int protocol)
+{
+	int why = kernel_reason(domain, type, protocol), fd;
+	enum chan_reason no = CHAN_REASON_no_engine;
+	struct chan_app *app;
+	struct sock *s;
+
+	if (fdtab_bypass)
+		return SOCK_TO_KERNEL;
+	if (why >= 0) {
+		explain_kernel((enum chan_reason)why);
+		return SOCK_TO_KERNEL;
+	}
+	app = engine_get(&no);
+	if (!app) {
+		explain_kernel(no);
+		return engine_config()->fail ? -ENETDOWN : SOCK_TO_KERNEL;
+	}
+	engine_put(app);
+	fd = sock_placeholder(type);
+	if (fd < 0)
+		return fd;
+	s = new_undecided((uint16_t)domain, (uint16_t)protocol);
+	if (!s || fd >= FDTAB_SIZE) {
+		libc.close(fd);
+		if (s)
+			sock_put(s);
+		explain_kernel(CHAN_REASON_pool_exhausted);
+		return SOCK_TO_KERNEL;
+	}
+	atomic_store(&s->b->file_flags, type & SOCK_NONBLOCK ? O_NONBLOCK : 0);
+	fdtab_set(fd, &s->obj);
+	sock_put(s);
+	return fd;
+}
+
+/* SO_LINGER with a time: the last close waits until all is acknowledged, or the time is over. */
+static void linger(struct sock *s, uint32_t seconds)
+{
+	uint64_t deadline = wait_now_ns() + seconds * NSEC_PER_SEC;
+
+	while (!sock_is_dead(s)) {
+		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		uint32_t state = atomic_load_explicit(&s->a->state, memory_order_acquire);
+
+		if (atomic_load(&s->a->gen) != s->gen || state == CHAN_ST_FREE ||
+		    state == CHAN_ST_CLOSED ||
+		    atomic_load_explicit(&s->a->flags, memory_order_acquire) & CHAN_A_LINGERED)
+			return;
+		if (wait_sock(s, seen, deadline) < 0)
+			return;
+	}
+}
+
+void sock_detach(struct sock *s)
+{
+	struct chan_app *app = s->app;
+	uint32_t wait_s = 0;
+
+	if (!sock_is_attached(s))
+		return;
+	if (s->b->opts.flags & CHAN_O_LINGER && atomic_load(&s->a->state) == CHAN_ST_CONNECTED)
+		wait_s = s->b->opts.linger_s;
+	chan_unhold(app, s->id);
+	if (wait_s)
+		linger(s, wait_s);
+	if (s->draft) {
+		s->draft->b.opts = s->b->opts;
+		atomic_store(&s->draft->b.file_flags, atomic_load(&s->b->file_flags));
+		s->a = &s->draft->a;
+		s->b = &s->draft->b;
+	}
+	s->id = CHAN_SOCK_NEW;
+	s->app = NULL;
+	engine_put(app);
+}
+
+static void sock_release(struct object *o)
+{
+	struct sock *s = sock_of(o);
+	struct sock_draft *d = s->draft;
+	int saved = errno;
+
+	if (s->epoll_items)
+		epoll_sock_released(s);
+	sock_detach(s);
+	if (d)
+		object_free(&draft_pool, &d->obj);
+	object_free(&sock_pool, o);
+	errno = saved;
+}
+
+void sock_attach(struct sock *s, struct chan_app *app, uint32_t id, uint32_t gen)
+{
+	struct chan_sock_b *b = chan_sock_b(app, id);
+
+	chan_hold(app, id);
+	b->opts = s->b->opts;
+	atomic_store(&b->file_flags, atomic_load(&s->b->file_flags));
+	atomic_store(&b->rcvtimeo_ms, atomic_load(&s->b->rcvtimeo_ms));
+	atomic_store(&b->sndtimeo_ms, atomic_load(&s->b->sndtimeo_ms));
+	atomic_store(&b->rcvlowat, atomic_load(&s->b->rcvlowat));
+	engine_ref(app);
+	s->app = app;
+	s->gen = gen;
+	s->a = chan_sock_a(app, id);
+	s->b = b;
+	s->id = id;
+	if (s->epoll_items)
+		epoll_sock_attached(s);
+}
+
+/* ---- to the kernel ---- */
+/* A kernel socket like s: options, file flags and local address. Number or -errno. */
+static int kernel_like(struct sock *s)
+{
+	int fl = (int)atomic_load(&s->b->file_flags);
+	int k = libc.socket(s->family, SOCK_STREAM | SOCK_CLOEXEC, s->protocol);
+	struct sockaddr_storage ss;
+	int r;
+
+	if (k < 0)
+		return -errno;
+	sock_opt_replay(s, k);
+	if (fl)
+		libc.fcntl(k, F_SETFL, fl);
+	if (sock_has(s, SOCK_BOUND)) {
+		socklen_t len = addr_emit(&ss, s->family, &s->bound);
+
+		if (libc.bind(k, (struct sockaddr *)&ss, len) < 0) {
+			r = -errno;
+			libc.close(k);
+			return r;
+		}
+	}
+	return k;
+}
+
+int sock_to_kernel_locked(struct sock *s, enum chan_reason why)
+{
+	struct chan_app *app = s->app;
+	int r;
+
+	if (sock_mode(s) != SOCK_UNDECIDED)
+		return sock_mode(s) == SOCK_KERNEL ? SOCK_TO_KERNEL : -EINVAL;
+	if (sock_has(s, SOCK_TWIN)) {
+		/* The twin has been in place all along, but non-blocking. */
+		libc.fcntl(sock_fd(s), F_SETFL, (int)atomic_load(&s->b->file_flags));
+	} else {
+		int k = kernel_like(s);
+
+		if (k < 0)
+			return k;
+		r = sock_put_under(s, k);
+		libc.close(k);
+		if (r < 0)
+			return r;
+	}
+	if (sock_is_attached(s)) {
+		struct chan_req req = { .op = CHAN_OP_UNBIND, .sock = s->id, .gen = s->gen };
+
+		chan_call(app, s->a->worker, &req, NULL);
+		sock_detach(s);
+	}
+	explain_kernel(why);
+	atomic_store_explicit(&s->mode, SOCK_KERNEL, memory_order_release);
+	if (s->epoll_items)
+		epoll_sock_to_kernel(s);
+	for (int fd = next_fd(s, 0); fd >= 0; fd = next_fd(s, fd + 1))
+		fdtab_clear(fd);
+	return SOCK_TO_KERNEL;
+}
+
+int sock_to_kernel(struct sock *s, enum chan_reason why)
+{
+	int r = sock_lock(s);
+
+	if (r < 0)
+		return r;
+	r = sock_to_kernel_locked(s, why);
+	sock_unlock(s);
+	return r;
+}
+
+void sock_settle_all(enum chan_reason why)
+{
+	struct object *o;
+
+	for (uint32_t i = 0; (o = object_nth(&sock_pool, i)); i++) {
+		if (!object_try_get(o))
+			continue;
+		if (sock_mode(sock_of(o)) == SOCK_UNDECIDED)
+			sock_to_kernel(sock_of(o), why);
+		object_put(o);
+	}
+}
+
+void sock_after_fork(void)
+{
+	struct object *o;
+
+	chan_tid_reset();
+	atomic_store(&anchor_lock, 0);
+	for (uint32_t i = 0; (o = object_nth(&sock_pool, i)); i++)
+		if (atomic_load(&o->refs)) {
+			atomic_fetch_or(&sock_of(o)->flags, SOCK_STRAY);
+			atomic_store(&sock_of(o)->lock, 0);
+		}
+	for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1)) {
+		o = atomic_load(&fdtab[fd]);
+		if (o->ops->type == OBJECT_SOCK)
+			atomic_fetch_and(&sock_of(o)->flags, ~(uint32_t)SOCK_STRAY);
+	}
+	fdtab_after_fork();
+	for (uint32_t i = 0; (o = object_nth(&sock_pool, i)); i++)
+		if (atomic_load(&o->refs) && sock_has(sock_of(o), SOCK_STRAY)) {
+			atomic_store(&o->refs, 1);
+			object_put(o);
+		}
+}
+
+/* ---- state ---- */
+bool sock_is_dead(const struct sock *s)
+{
+	return sock_is_attached(s) && unlikely(!chan_alive(s->app));
+}
+
+/* Only what was connected (or about to be) breaks when the engine ends. */
+bool sock_is_broken(const struct sock *s)
+{
+	return sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING) && sock_is_dead(s);
+}
+
+uint32_t sock_readiness(const struct sock *s)
+{
+	uint32_t mask;
+
+	/* tcp_poll() of a socket in state CLOSE that was never connected. */
+	if (!sock_is_attached(s) || sock_mode(s) == SOCK_UNDECIDED)
+		return EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
+	if (sock_has(s, SOCK_CLOSED_RX))
+		return EPOLLOUT | EPOLLWRNORM | EPOLLHUP | EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+	mask = chan_readiness(s->a, s->b);
+	if (unlikely(sock_is_broken(s))) {
+		mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP | EPOLLOUT | EPOLLWRNORM;
+		if (!sock_has(s, SOCK_DEAD_TOLD))
+			mask |= EPOLLERR;
+	}
+	return mask;
+}
+
+void sock_want_out(struct sock *s)
+{
+	if (sock_is_attached(s))
+		chan_tx_want(s->a, s->b);
+}
+
+int sock_take_error(struct sock *s)
+{
+	int err = sock_is_attached(s) ? chan_take_error(s->a, s->b) : 0;
+
+	if (!err && unlikely(sock_is_broken(s)) &&
+	    !(atomic_fetch_or(&s->flags, SOCK_DEAD_TOLD) & SOCK_DEAD_TOLD))
+		err = ECONNRESET;
+	return err;
+}
+
+void sock_kick(struct sock *s)
+{
+	if (atomic_load(&s->b->waiters))
+		sys_futex_wake(&s->a->evseq, INT32_MAX);
+}
+
+/* ---- file flags and ioctl ---- */
+int sock_get_fl(struct sock *s)
+{
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	return O_RDWR | (int)atomic_load(&s->b->file_flags);
+}
+
+static void change_fl(struct sock *s, uint32_t mask, uint32_t fl)
+{
+	uint32_t old = atomic_load(&s->b->file_flags);
+
+	while (!atomic_compare_exchange_weak(&s->b->file_flags, &old, (old & ~mask) | (fl & mask)))
+		;
+}
+
+int sock_set_fl(struct sock *s, int fd, int fl)
+{
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (fl & O_DIRECT)
+		return -EINVAL;
+	change_fl(s, O_NONBLOCK | O_ASYNC | O_APPEND | O_NOATIME, (uint32_t)fl);
+	return 0;
+}
+
+static int give_int(void *arg, uint32_t v)
+{
+	if ((uintptr_t)arg < 4096)
+		return -EFAULT;
+	*(int *)arg = (int)v;
+	return 0;
+}
+
+int sock_ioctl(struct sock *s, int fd, unsigned long req, void *arg)
+{
+	bool idle = !sock_is_attached(s) || sock_mode(s) == SOCK_UNDECIDED;
+	uint32_t bit = req == FIONBIO ? O_NONBLOCK : O_ASYNC;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	switch (req) {
+	case FIONBIO:
+	case FIOASYNC:
+		if ((uintptr_t)arg < 4096)
+			return -EFAULT;
+		change_fl(s, bit, *(int *)arg ? bit : 0);
+		return 0;
+	case SIOCINQ: /* FIONREAD */
+		if (sock_has(s, SOCK_LISTENING))
+			return -EINVAL;
+		return give_int(arg, idle ? 0 : chan_rx_avail(s->a, s->b));
+	case SIOCOUTQ: /* TIOCOUTQ */
+	case SIOCOUTQNSD:
+		if (sock_has(s, SOCK_LISTENING))
+			return -EINVAL;
+		return give_int(arg, idle ? 0 : atomic_load(&s->b->tx_tail) - atomic_load(&s->a->tx_una));
+	case SIOCATMARK:
+		return give_int(arg, 0);
+	default:
+		return SOCK_TO_KERNEL;
+	}
+}

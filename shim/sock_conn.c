@@ -1,0 +1,563 @@
+/* bind, listen, accept, connect, shutdown and the names of a stream socket. */
+// SPDX-License-Identifier: MIT
+#include "shim/sock_conn.h"
+#include <unistd.h>
+#include "shim/addr.h"
+#include "shim/engine.h"
+#include "shim/explain.h"
+#include "shim/libc.h"
+#include "shim/sock_opt.h"
+#include "shim/wait.h"
+#include "stack/chan/stream.h"
+
+enum { PORT_TRIES = 16, CONNECT_DONE = 1 };
+
+/* ---- bind ---- */
+static bool claims_loopback(const struct chan_app *app)
+{
+	return app->e->flags & CHAN_ENGINE_LOOPBACK;
+}
+
+/* Why an address can only be the kernel's, or -1. */
+static int bind_reason(const struct sock *s, const struct chan_app *app, const struct endpoint *ep)
+{
+	if (ipaddr_is_any(&ep->addr))
+		return s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY ?
+			       (int)CHAN_REASON_bind_v6 : -1;
+	if (ipaddr_is_loopback(&ep->addr))
+		return claims_loopback(app) ? -1 : (int)CHAN_REASON_bind_loopback;
+	if (engine_route(app, &ep->addr) == CHAN_ROUTE_LOCAL)
+		return -1;
+	return ipaddr_is_v4(&ep->addr) ? CHAN_REASON_bind_foreign_addr : CHAN_REASON_bind_v6;
+}
+
+/* A bound kernel socket for ep; *port is what it got. Number or -errno. */
+static int twin_open(struct sock *s, const struct endpoint *ep, uint16_t *port)
+{
+	int k = libc.socket(s->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, s->protocol);
+	struct sockaddr_storage ss;
+	socklen_t len = addr_emit(&ss, s->family, ep);
+	struct endpoint got;
+	int r;
+
+	if (k < 0)
+		return -errno;
+	sock_opt_replay(s, k);
+	if (libc.bind(k, (struct sockaddr *)&ss, len) < 0)
+		goto fail;
+	len = sizeof(ss);
+	if (libc.getsockname(k, (struct sockaddr *)&ss, &len) < 0)
+		goto fail;
+	addr_parse(&got, s->family, (struct sockaddr *)&ss, len, ADDR_BIND);
+	*port = got.port;
+	return k;
+fail:
+	r = -errno;
+	libc.close(k);
+	return r;
+}
+
+/* Reserves ep in the engine; s is attached afterwards. */
+static int bind_stack(struct sock *s, struct chan_app *app, const struct endpoint *ep)
+{
+	struct chan_req req = {
+		.op = CHAN_OP_BIND,
+		.type = SOCK_STREAM,
+		.v6 = s->family == AF_INET6,
+		.local = *ep,
+		.opts = s->b->opts,
+	};
+	struct chan_rep rep;
+	int r = chan_call(app, chan_pick_worker(app), &req, &rep);
+
+	if (r < 0)
+		return r;
+	sock_attach(s, app, rep.sock, rep.gen);
+	s->bound = rep.local;
+	return 0;
+}
+
+/* Any address: the kernel and the stack, on the same port. For port 0 the kernel chooses, and chooses again
+ * while the stack has that one in use; the sockets tried so far stay open, so that it moves on. */
+static int bind_both(struct sock *s, struct chan_app *app, const struct endpoint *ep)
+{
+	int tried[PORT_TRIES], n = 0, r = -EADDRINUSE;
+	struct endpoint at = *ep;
+
+	while (r == -EADDRINUSE && n < (ep->port ? 1 : PORT_TRIES)) {
+		int k = twin_open(s, ep, &at.port);
+
+		if (k < 0) {
+			r = k;
+			break;
+		}
+		tried[n++] = k;
+		r = bind_stack(s, app, &at);
+		if (r == 0)
+			r = sock_put_under(s, k);
+	}
+	while (n)
+		libc.close(tried[--n]);
+	if (r < 0)
+		return r;
+	atomic_fetch_or(&s->flags, SOCK_TWIN);
+	if (s->epoll_items)
+		epoll_sock_twin(s);
+	return 0;
+}
+
+/* The engine would not, though it is no matter of the address: the kernel may. -1: tell the program. */
+static int refusal(int err)
+{
+	switch (err) {
+	case -ENOTCONN:
+		return CHAN_REASON_engine_gone;
+	case -EACCES:
+		return CHAN_REASON_unlisted_port;
+	case -EDQUOT:
+		return CHAN_REASON_quota;
+	case -ENOBUFS:
+	case -ENOMEM:
+	case -ENFILE:
+		return CHAN_REASON_pool_exhausted;
+	case -EOPNOTSUPP:
+		return CHAN_REASON_call_unsupported;
+	default:
+		return -1;
+	}
+}
+
+static int bind_locked(struct sock *s, const struct endpoint *ep)
+{
+	enum chan_reason no = CHAN_REASON_no_engine;
+	struct chan_app *app;
+	int r, why;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (sock_has(s, SOCK_BOUND) || sock_mode(s) != SOCK_UNDECIDED)
+		return -EINVAL;
+	app = engine_get(&no);
+	if (!app)
+		return sock_to_kernel_locked(s, no);
+	why = bind_reason(s, app, ep);
+	if (why < 0) {
+		r = ipaddr_is_any(&ep->addr) ? bind_both(s, app, ep) : bind_stack(s, app, ep);
+		why = r < 0 ? refusal(r) : -1;
+	}
+	engine_put(app);
+	if (why >= 0)
+		return sock_to_kernel_locked(s, (enum chan_reason)why);
+	if (r == 0)
+		atomic_fetch_or(&s->flags, SOCK_BOUND);
+	return r;
+}
+
+int sock_bind(struct sock *s, const struct sockaddr *addr, socklen_t len)
+{
+	struct endpoint ep;
+	int r = addr_parse(&ep, s->family, addr, len, ADDR_BIND);
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (r < 0)
+		return r;
+	r = sock_lock(s);
+	if (r < 0)
+		return r;
+	r = bind_locked(s, &ep);
+	sock_unlock(s);
+	return r;
+}
+
+/* ---- listen ---- */
+static int listen_locked(struct sock *s, int backlog)
+{
+	struct endpoint any = { .addr = ipaddr_v4(0) };
+	struct chan_req req = { .op = CHAN_OP_LISTEN };
+	int r = 0;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING))
+		return -EINVAL;
+	if (!sock_has(s, SOCK_BOUND))
+		r = bind_locked(s, &any);
+	if (r < 0)
+		return r;
+	/* As the kernel: the number is unsigned, and net.core.somaxconn is the limit it knows. */
+	req.arg[0] = (unsigned)backlog > 65535 ? 65535 : (unsigned)backlog;
+	req.sock = s->id;
+	req.gen = s->gen;
+	req.opts = s->b->opts;
+	r = sock_is_dead(s) ? -ENOTCONN : chan_call(s->app, s->a->worker, &req, NULL);
+	if (r < 0 && sock_mode(s) == SOCK_UNDECIDED && refusal(r) >= 0)
+		return sock_to_kernel_locked(s, (enum chan_reason)refusal(r));
+	if (r < 0 && !sock_has(s, SOCK_TWIN))
+		return r == -ENOTCONN ? -ENETDOWN : r;
+	if (sock_has(s, SOCK_TWIN) && libc.listen(sock_fd(s), backlog) < 0)
+		return -errno;
+	if (sock_has(s, SOCK_LISTENING))
+		return 0;
+	explain_stack();
+	if (sock_has(s, SOCK_TWIN))
+		explain_kernel(CHAN_REASON_listen_twin);
+	atomic_fetch_and(&s->flags, ~(uint32_t)SOCK_CLOSED_RX);
+	atomic_fetch_or(&s->flags, SOCK_LISTENING);
+	atomic_store_explicit(&s->mode, SOCK_STACK, memory_order_release);
+	if (s->epoll_items)
+		epoll_sock_attached(s);
+	return 0;
+}
+
+int sock_listen(struct sock *s, int backlog)
+{
+	int r = sock_lock(s);
+
+	if (r < 0)
+		return r;
+	r = listen_locked(s, backlog);
+	sock_unlock(s);
+	return r;
+}
+
+/* ---- accept ---- */
+/* The connection at the head of the stack's queue as a new descriptor; -EAGAIN: none. The number is
+ * made first: without one the connection stays in the queue, as in the kernel. */
+static int accept_stack(struct sock *s, int flags)
+{
+	struct sock *n;
+	uint32_t id, gen;
+	int fd, r;
+
+	if (chan_rx_avail(s->a, s->b) == 0)
+		return -EAGAIN;
+	fd = sock_placeholder(flags);
+	if (fd < 0)
+		return fd;
+	n = sock_new(s->family, s->protocol, SOCK_STACK);
+	r = n && fd < FDTAB_SIZE ? chan_accept_pop(s->app, s->id, &id, &gen) : -ENFILE;
+	if (r < 0) {
+		libc.close(fd);
+		if (n)
+			sock_put(n);
+		return r == -EDEADLK ? -EAGAIN : r;
+	}
+	engine_ref(s->app);
+	n->app = s->app;
+	n->gen = gen;
+	n->a = chan_sock_a(s->app, id);
+	n->b = chan_sock_b(s->app, id);
+	n->id = id;
+	n->b->opts = s->b->opts;
+	atomic_store(&n->b->rcvtimeo_ms, atomic_load(&s->b->rcvtimeo_ms));
+	atomic_store(&n->b->sndtimeo_ms, atomic_load(&s->b->sndtimeo_ms));
+	atomic_store(&n->b->rcvlowat, atomic_load(&s->b->rcvlowat));
+	atomic_store(&n->b->file_flags, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
+	atomic_store(&n->flags, SOCK_CONNECT_TOLD);
+	explain_stack();
+	fdtab_set(fd, &n->obj);
+	sock_put(n);
+	return fd;
+}
+
+/* Either queue; *addr is filled from the right one. */
+static int accept_any(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	int n = accept_stack(s, flags);
+
+	if (n >= 0 && addr) {
+		struct sock *got = sock_get(n);
+		struct endpoint remote = got->a->remote;
+		int r = addr_give(addr, len, s->family, &remote);
+
+		sock_put(got);
+		if (r < 0) {
+			fdtab_clear(n);
+			libc.close(n);
+			return r;
+		}
+	}
+	if (n != -EAGAIN || !sock_has(s, SOCK_TWIN))
+		return n;
+	n = libc.accept4(fd, addr, len, flags);
+	return n < 0 ? -errno : fdtab_fresh(n);
+}
+
+int sock_accept(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	uint64_t deadline = 0;
+	int r;
+
+	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
+		return -EINVAL;
+	for (;;) {
+		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+
+		if (sock_mode(s) == SOCK_KERNEL)
+			return SOCK_TO_KERNEL;
+		if (!sock_has(s, SOCK_LISTENING) || sock_has(s, SOCK_CLOSED_RX))
+			return -EINVAL;
+		r = accept_any(s, fd, addr, len, flags);
+		if (r != -EAGAIN)
+			return r;
+		if (sock_is_dead(s) && !sock_has(s, SOCK_TWIN))
+			return -ENETDOWN;
+		if (sock_is_nonblocking(s))
+			return -EAGAIN;
+		if (!deadline)
+			deadline = wait_deadline_ms(atomic_load(&s->b->rcvtimeo_ms));
+		r = sock_has(s, SOCK_TWIN) ? wait_mixed(&s->obj, fd, POLLIN, deadline) :
+					     wait_sock(s, seen, deadline);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* ---- connect ---- */
+/* Waits for the outcome; 0 or -errno. */
+static int connect_wait(struct sock *s)
+{
+	uint64_t deadline = wait_deadline_ms(atomic_load(&s->b->sndtimeo_ms));
+
+	for (;;) {
+		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		uint32_t state = atomic_load_explicit(&s->a->state, memory_order_acquire);
+		int r;
+
+		if (sock_is_broken(s) || state != CHAN_ST_CONNECTING) {
+			atomic_fetch_or(&s->flags, SOCK_CONNECT_TOLD);
+			r = -sock_take_error(s);
+			if (!r && state == CHAN_ST_CONNECTED)
+				atomic_fetch_or(&s->flags, SOCK_WAS_CONNECTED);
+			return r || state == CHAN_ST_CONNECTED ? r : -ECONNABORTED;
+		}
+		r = wait_sock(s, seen, deadline);
+		if (r == -EAGAIN)
+			return -EINPROGRESS;
+		if (r < 0)
+			return r;
+	}
+}
+
+/* A failed attempt leaves a socket as good as new. */
+static void connect_reset(struct sock *s)
+{
+	sock_detach(s);
+	atomic_store(&s->flags, 0);
+	s->bound = (struct endpoint){ 0 };
+	atomic_store_explicit(&s->mode, SOCK_UNDECIDED, memory_order_release);
+}
+
+/* The second and later calls on a socket of the stack. 0: try anew, it is undecided again. */
+static int connect_again(struct sock *s)
+{
+	uint32_t state = atomic_load_explicit(&s->a->state, memory_order_acquire);
+	bool told = sock_has(s, SOCK_CONNECT_TOLD);
+	int r;
+
+	if (sock_has(s, SOCK_LISTENING | SOCK_WAS_CONNECTED) || !s->draft)
+		return -EISCONN;
+	if (sock_is_broken(s) || state == CHAN_ST_CLOSED || state == CHAN_ST_FREE) {
+		/* Linux: the first connect() after it takes the error. */
+		r = -sock_take_error(s);
+		connect_reset(s);
+		return r ? r : told ? 0 : -ECONNABORTED;
+	}
+	if (state == CHAN_ST_CONNECTED) {
+		atomic_fetch_or(&s->flags, SOCK_CONNECT_TOLD | SOCK_WAS_CONNECTED);
+		return told ? -EISCONN : CONNECT_DONE;
+	}
+	return sock_is_nonblocking(s) ? -EALREADY : -EINPROGRESS;
+}
+
+static int connect_reason(const struct chan_app *app, const struct endpoint *to)
+{
+	if (addr_is_v6(&to->addr))
+		return ipaddr_is_loopback(&to->addr) ? CHAN_REASON_connect_loopback :
+						       CHAN_REASON_connect_v6;
+	if (ipaddr_is_any(&to->addr) || ipaddr_is_loopback(&to->addr))
+		return claims_loopback(app) ? -1 : (int)CHAN_REASON_connect_loopback;
+	if (ipaddr_is_multicast(&to->addr) || !engine_route(app, &to->addr))
+		return CHAN_REASON_connect_no_route;
+	return -1;
+}
+
+/* Starts it in the engine: -EINPROGRESS or an error. */
+static int connect_stack(struct sock *s, struct chan_app *app, const struct endpoint *to)
+{
+	struct chan_req req = {
+		.op = CHAN_OP_CONNECT,
+		.sock = s->id,
+		.gen = s->gen,
+		.type = SOCK_STREAM,
+		.v6 = s->family == AF_INET6,
+		.local = { .addr = ipaddr_v4(0) },
+		.remote = *to,
+		.opts = s->b->opts,
+	};
+	uint32_t worker = sock_is_attached(s) ? s->a->worker : chan_pick_worker(app);
+	struct chan_rep rep;
+	int r, k;
+
+	if (ipaddr_is_any(&to->addr)) /* as Linux: this host */
+		req.remote.addr = ipaddr_v4(0x7f000001);
+	r = chan_call(app, worker, &req, &rep);
+	if (r != -EINPROGRESS && r != 0)
+		return r;
+	if (!sock_is_attached(s))
+		sock_attach(s, app, rep.sock, rep.gen);
+	if (sock_has(s, SOCK_TWIN)) {
+		/* Bound to any address on both sides: the kernel's port is not needed any more. */
+		k = sock_placeholder(SOCK_CLOEXEC);
+		if (k >= 0) {
+			sock_put_under(s, k);
+			libc.close(k);
+			atomic_fetch_and(&s->flags, ~(uint32_t)SOCK_TWIN);
+		}
+	}
+	explain_stack();
+	atomic_store_explicit(&s->mode, SOCK_STACK, memory_order_release);
+	if (s->epoll_items)
+		epoll_sock_attached(s);
+	return -EINPROGRESS;
+}
+
+static int connect_new(struct sock *s, const struct endpoint *to)
+{
+	enum chan_reason no = CHAN_REASON_no_engine;
+	bool fresh = !sock_is_attached(s);
+	struct chan_app *app = fresh ? engine_get(&no) : s->app;
+	int why, r = 0;
+
+	if (!app)
+		return sock_to_kernel_locked(s, no);
+	why = connect_reason(app, to);
+	if (why < 0) {
+		r = connect_stack(s, app, to);
+		why = refusal(r);
+	}
+	if (fresh)
+		engine_put(app);
+	return why >= 0 ? sock_to_kernel_locked(s, (enum chan_reason)why) : r;
+}
+
+static int connect_locked(struct sock *s, const struct endpoint *to)
+{
+	int r;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	/* The second call on a connection that is there has news once. */
+	if (sock_mode(s) == SOCK_STACK && (r = connect_again(s)) != 0)
+		return r == CONNECT_DONE ? 0 : r;
+	return connect_new(s, to);
+}
+
+/* connect(AF_UNSPEC) ends the connection at once and leaves a socket as good as new. */
+static int disconnect_locked(struct sock *s)
+{
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (sock_mode(s) == SOCK_UNDECIDED || !s->draft)
+		return s->draft ? 0 : -EOPNOTSUPP;
+	s->b->opts.flags |= CHAN_O_LINGER; /* with time 0: reset */
+	s->b->opts.linger_s = 0;
+	atomic_fetch_add(&s->b->opt_seq, 1);
+	connect_reset(s);
+	s->draft->b.opts.flags &= ~(uint32_t)CHAN_O_LINGER;
+	return 0;
+}
+
+int sock_connect(struct sock *s, const struct sockaddr *addr, socklen_t len)
+{
+	bool unspec = (uintptr_t)addr >= 4096 && addr_is_unspec(addr, len);
+	struct endpoint to;
+	int r = unspec ? 0 : addr_parse(&to, s->family, addr, len, ADDR_CONNECT);
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (r < 0)
+		return r;
+	r = sock_lock(s);
+	if (r < 0)
+		return r;
+	r = unspec ? disconnect_locked(s) : connect_locked(s, &to);
+	sock_unlock(s);
+	if (r == -EINPROGRESS && !sock_is_nonblocking(s))
+		r = connect_wait(s);
+	return r;
+}
+
+/* ---- shutdown ---- */
+/* 0, 1: readiness has changed here and now, or -errno. */
+static int shutdown_locked(struct sock *s, int how)
+{
+	uint32_t bits = (how != SHUT_WR ? CHAN_B_SHUT_RD : 0) | (how != SHUT_RD ? CHAN_B_SHUT_WR : 0);
+	uint32_t state = atomic_load_explicit(&s->a->state, memory_order_acquire);
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (sock_mode(s) == SOCK_UNDECIDED)
+		return -ENOTCONN;
+	if (sock_has(s, SOCK_LISTENING)) {
+		if (sock_has(s, SOCK_TWIN))
+			libc.shutdown(sock_fd(s), how);
+		if (bits & CHAN_B_SHUT_RD) {
+			atomic_fetch_or(&s->flags, SOCK_CLOSED_RX);
+			atomic_fetch_or(&s->b->flags, CHAN_B_SHUT_RD);
+			chan_mark(s->app, s->id);
+			sock_kick(s);
+		}
+		return 1;
+	}
+	if (sock_is_broken(s) || state == CHAN_ST_CLOSED || state == CHAN_ST_FREE)
+		return -ENOTCONN;
+	if (state == CHAN_ST_CONNECTING)
+		return disconnect_locked(s);
+	atomic_fetch_or(&s->b->flags, bits);
+	chan_mark(s->app, s->id);
+	sock_kick(s);
+	return 1;
+}
+
+int sock_shutdown(struct sock *s, int how)
+{
+	int r;
+
+	if (how < SHUT_RD || how > SHUT_RDWR)
+		return -EINVAL;
+	r = sock_lock(s);
+	if (r < 0)
+		return r;
+	r = shutdown_locked(s, how);
+	sock_unlock(s);
+	if (r == 1 && s->epoll_items)
+		epoll_sock_changed(s);
+	return r == 1 ? 0 : r;
+}
+
+/* ---- names ---- */
+int sock_getname(struct sock *s, struct sockaddr *addr, socklen_t *len)
+{
+	struct endpoint local = { .addr = ipaddr_v4(0) };
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (sock_is_attached(s))
+		local = s->a->local;
+	return addr_give(addr, len, s->family, &local);
+}
+
+int sock_getpeer(struct sock *s, struct sockaddr *addr, socklen_t *len)
+{
+	struct endpoint remote;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (sock_mode(s) != SOCK_STACK || sock_is_broken(s) ||
+	    atomic_load_explicit(&s->a->state, memory_order_acquire) != CHAN_ST_CONNECTED)
+		return -ENOTCONN;
+	remote = s->a->remote;
+	return addr_give(addr, len, s->family, &remote);
+}

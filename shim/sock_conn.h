@@ -1,0 +1,29 @@
+/* Shared by sock.c and sock_conn.c: locks, attaching, deciding. Not for other files. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "shim/sock.h"
+#include "stack/chan/lock.h"
+
+/* bind, listen, connect and decisions of one socket exclude each other. A signal handler that does one
+ * to the socket it interrupted gets -EALREADY. */
+static inline int sock_lock(struct sock *s)
+{
+	return chan_lock(&s->lock) < 0 ? -EALREADY : 0;
+}
+static inline void sock_unlock(struct sock *s) { chan_unlock(&s->lock); }
+
+/* A new number that is a copy of the anchor, or -errno. flags: SOCK_CLOEXEC. */
+int sock_placeholder(int flags);
+struct sock *sock_new(uint16_t family, uint16_t protocol, enum sock_mode mode);
+/* Gives an accepted socket a draft, to record options in; false: no memory. */
+bool sock_draft_add(struct sock *s);
+/* s is socket id of app from now on: takes its own reference on app. What the draft has recorded moves over. */
+void sock_attach(struct sock *s, struct chan_app *app, uint32_t id, uint32_t gen);
+/* The opposite: this process lets go of the engine's socket; lingers if so asked. */
+void sock_detach(struct sock *s);
+/* Puts descriptor k under all numbers of s, each keeps its CLOEXEC. 0 or -errno; k stays. */
+int sock_put_under(struct sock *s, int k);
+/* sock_to_kernel() for who holds the lock: SOCK_TO_KERNEL or -errno. */
+int sock_to_kernel_locked(struct sock *s, enum chan_reason why);
+/* On the stack, was connected or connecting, and its engine has ended. */
+bool sock_is_broken(const struct sock *s);

@@ -1,0 +1,20 @@
+/* The further shapes of sending and receiving, for names_io.c; sock.h has the plain ones. All return
+ * a count, -errno or SOCK_TO_KERNEL. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include "shim/sock.h"
+
+/* rwf: RWF_* of preadv2 and pwritev2. */
+ssize_t sock_readv(struct sock *s, const struct iovec *iov, int n, int rwf);
+ssize_t sock_writev(struct sock *s, const struct iovec *iov, int n, int rwf);
+ssize_t sock_sendto(struct sock *s, const void *buf, size_t n, int flags,
+		    const struct sockaddr *addr, socklen_t len);
+ssize_t sock_sendmsg(struct sock *s, const struct msghdr *msg, int flags);
+int sock_sendmmsg(struct sock *s, struct mmsghdr *msgs, unsigned int n, int flags);
+int sock_recvmmsg(struct sock *s, struct mmsghdr *msgs, unsigned int n, int flags,
+		  struct timespec *timeout);
+/* splice() between the stream and a pipe; flags: SPLICE_F_*. */
+ssize_t sock_splice_out(struct sock *s, int pipe, size_t n, unsigned int flags);
+ssize_t sock_splice_in(struct sock *s, int pipe, size_t n, unsigned int flags);
