@@ -139,7 +139,7 @@ static bool find_engine(const struct chan_start *s, char *buf, size_t size)
 {
 	static const char *const places[] = {
 		"fastnetd", "../fastnetd", "../sbin/fastnetd", "../../sbin/fastnetd",
-		"../stack/host/fastnetd",
+		"../stack/host/fastnetd", "../host/fastnetd",
 	};
 	char self[512];
 	const char *beside = s->beside;

@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
@@ -230,6 +231,15 @@ void eal_stop(void)
 	dpdk_log.serving = false;
 	rte_eal_cleanup();
 }
+
+void eal_thread_enter(void)
+{
+	/* Without a slot it works too, only slower. */
+	if (rte_thread_register() < 0)
+		LOG(dpdk, WARN, "a data thread has no lcore number: %s", rte_strerror(rte_errno));
+}
+
+void eal_thread_leave(void) { rte_thread_unregister(); }
 
 struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 			      char err[EAL_ERR_MAX])

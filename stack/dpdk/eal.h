@@ -28,6 +28,9 @@ void eal_serving(void);
 /* DPDK's first complaint since the last call, cleaned of its prefix, or "". */
 void eal_last_error(char *buf, int size);
 void eal_stop(void);
+/* At the start and end of each data thread: gives it caches of packet buffers. */
+void eal_thread_enter(void);
+void eal_thread_leave(void);
 /* "0000:01:00.0", "01:00.0", with or without ",key=value". */
 bool eal_is_pci(const char *devargs);
 /* Packet buffers, each for an IP packet of mtu bytes, enough for n_queues queues (all ports together)

@@ -1,0 +1,265 @@
+/* What programs say on their unix sockets: attach, more memory, event queues, tokens for children. */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+#include "stack/base/log.h"
+#include "stack/base/strbuf.h"
+#include "stack/base/util.h"
+#include "stack/chan/hello.h"
+#include "stack/host/control_int.h"
+
+enum { TOKEN_WAIT_S = 10 };
+
+static bool answer(struct conn *conn, struct chan_msg *m, const int *fds, unsigned n_fds)
+{
+	m->version = CHAN_VERSION;
+	/* A program that does not read its answers is not waited for. */
+	return chan_msg_send(conn->fd, m, fds, n_fds) == 0;
+}
+
+void attach_refuse(struct conn *conn, int err, const char *text)
+{
+	struct chan_msg m = { .type = CHAN_MSG_REFUSED, .err = err };
+	struct strbuf s = strbuf_of(m.text, sizeof(m.text));
+
+	strbuf_put(&s, "%s", text);
+	m.len = (uint32_t)s.len;
+	answer(conn, &m, NULL, 0);
+}
+
+/* ---- HELLO ---- */
+static bool uid_allowed(const struct conn *conn)
+{
+	const struct config *c = &conn->ctl->h->config;
+	const char *ids = config_str(c, CONFIG_allow_uids);
+
+	if (conn->uid == 0 || conn->uid == geteuid())
+		return true;
+	return *ids ? config_id_listed(ids, conn->uid) : geteuid() == 0;
+}
+
+/* By what the kernel says where we may look, else by what the program says. */
+static bool same_netns(const struct conn *conn, uint64_t told)
+{
+	char path[64];
+	struct stat st;
+	uint64_t ours = conn->ctl->h->netns;
+
+	snprintf(path, sizeof(path), "/proc/%u/ns/net", conn->pid);
+	if (conn->pid && stat(path, &st) == 0)
+		return st.st_ino == ours;
+	return told == ours;
+}
+
+static bool worker_mail_to(void *arg, uint32_t worker, const struct sock_mail *msg)
+{
+	struct control *ctl = arg;
+
+	return worker_mail(ctl->h->worker[worker], msg);
+}
+
+static struct attached *new_client(struct conn *conn, int *err)
+{
+	struct control *ctl = conn->ctl;
+	const struct config *c = &ctl->h->config;
+	struct client_conf cc = {
+		.number = ++ctl->next_number, .n_workers = ctl->h->n_workers,
+		.pid = conn->pid, .uid = conn->uid,
+		.low_ports = config_id_listed(config_str(c, CONFIG_low_ports), conn->uid),
+		.max_socks = (uint32_t)config_num(c, CONFIG_quota_sockets),
+		.max_bytes = config_num(c, CONFIG_quota_bytes),
+		.engine = &ctl->h->engine, .mail = worker_mail_to, .mail_arg = ctl,
+	};
+	struct attached *a = calloc(1, sizeof(*a));
+
+	*err = -ENOMEM;
+	if (!a)
+		return NULL;
+	a->c = client_new(&cc, err);
+	if (!a->c) {
+		free(a);
+		return NULL;
+	}
+	a->c->host = a;
+	return a;
+}
+
+/* The client's eventfds wake the data threads. 0 or -errno and nothing is left. */
+static int watch_events(struct control *ctl, struct client *c)
+{
+	for (uint32_t i = 0; i < ctl->h->n_workers; i++) {
+		int err = worker_add_fd(ctl->h->worker[i], c->event_fd[i], WORKER_FD_CLIENT);
+
+		if (!err)
+			continue;
+		while (i-- > 0)
+			worker_del_fd(ctl->h->worker[i], c->event_fd[i]);
+		return err;
+	}
+	return 0;
+}
+
+static bool attach(struct conn *conn)
+{
+	struct chan_msg m = { .type = CHAN_MSG_WELCOME };
+	int fds[CHAN_MSG_FDS], err, proc = -ENOBUFS;
+	struct attached *a = new_client(conn, &err);
+
+	if (a)
+		err = proc = client_add_proc(a->c);
+	if (a && proc >= 0)
+		err = watch_events(conn->ctl, a->c);
+	if (!a || err < 0) {
+		if (a) {
+			client_free(a->c);
+			free(a);
+		}
+		attach_refuse(conn, -err, strerror(-err));
+		return false;
+	}
+	control_client_added(conn->ctl, a);
+	client_start(a->c);
+	conn->kind = CONN_PROC;
+	conn->client = a;
+	conn->proc = (uint32_t)proc;
+	m.number = (uint32_t)proc;
+	unsigned n = client_welcome_fds(a->c, fds);
+	LOG(host, INFO, "client=%u pid=%u uid=%u attached", a->c->conf.number, conn->pid, conn->uid);
+	return answer(conn, &m, fds, n);
+}
+
+static bool on_hello(struct conn *conn, const struct chan_msg *m)
+{
+	if (conn->kind != CONN_NEW)
+		return false;
+	if (m->version != CHAN_VERSION) {
+		attach_refuse(conn, EPROTO, "the engine and libfastnet.so are of different versions; "
+			      "restart the one that is older");
+		return false;
+	}
+	if (conn->ctl->stopping) {
+		attach_refuse(conn, ECONNREFUSED, "the engine is about to end");
+		return false;
+	}
+	if (!same_netns(conn, m->netns)) {
+		attach_refuse(conn, EXDEV, "the engine serves another network namespace");
+		return false;
+	}
+	if (!uid_allowed(conn)) {
+		attach_refuse(conn, EACCES, "this user may not attach; see option allow-uids of the "
+			      "engine");
+		return false;
+	}
+	return attach(conn);
+}
+
+/* ---- requests of attached processes ---- */
+static bool on_extent(struct conn *conn, const struct chan_msg *m)
+{
+	struct chan_msg r = { .type = CHAN_MSG_EXTENT, .number = m->number };
+	int fd = client_extent(conn->client->c, m->number, &r.size, &r.kind);
+
+	r.err = fd < 0 ? -fd : 0;
+	return answer(conn, &r, &fd, fd >= 0);
+}
+
+static bool on_evq_open(struct conn *conn)
+{
+	struct chan_msg r = { .type = CHAN_MSG_EVQ_OPEN };
+	int fd = -1, number = client_evq_open(conn->client->c, &fd);
+
+	r.err = number < 0 ? -number : 0;
+	r.number = number < 0 ? 0 : (uint32_t)number;
+	bool sent = answer(conn, &r, &fd, number >= 0);
+	if (number >= 0)
+		close(fd);
+	return sent;
+}
+
+/* A connected socket and a process number for a child that is about to be born. */
+static int make_token(struct conn *conn, int *fd, uint32_t *number)
+{
+	const struct timeval wait = { .tv_sec = TOKEN_WAIT_S };
+	int s[2], one = 1, proc = client_add_proc(conn->client->c);
+
+	if (proc < 0)
+		return proc;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) < 0) {
+		int err = -errno;
+
+		client_proc_gone(conn->client->c, (uint32_t)proc);
+		return err;
+	}
+	struct conn *t = conn_new(conn->ctl, s[0], CONN_TOKEN);
+	/* The child is known by the credentials of its first message; it waits for answers as long as
+	 * a program does that connected itself. */
+	if (!t || fcntl(s[0], F_SETFL, O_NONBLOCK) < 0 ||
+	    setsockopt(s[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0 ||
+	    setsockopt(s[1], SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0) {
+		close(s[1]);
+		if (t)
+			conn_gone(t);
+		else
+			close(s[0]);
+		client_proc_gone(conn->client->c, (uint32_t)proc);
+		return -ENOMEM;
+	}
+	t->client = conn->client;
+	t->proc = (uint32_t)proc;
+	t->uid = conn->uid;
+	*fd = s[1];
+	*number = (uint32_t)proc;
+	return 0;
+}
+
+static bool on_token(struct conn *conn)
+{
+	struct chan_msg r = { .type = CHAN_MSG_TOKEN };
+	int fd = -1, err = make_token(conn, &fd, &r.number);
+
+	r.err = -err;
+	bool sent = answer(conn, &r, &fd, !err);
+	if (!err)
+		close(fd);
+	return sent;
+}
+
+static bool on_child(struct conn *conn, uint32_t pid)
+{
+	if (conn->kind != CONN_TOKEN)
+		return false;
+	conn->kind = CONN_PROC;
+	conn->pid = pid;
+	conn_watch_pid(conn, -1);
+	return true;
+}
+
+bool attach_message(struct conn *conn, const struct chan_msg *m, uint32_t sender_pid)
+{
+	if (m->type == CHAN_MSG_HELLO)
+		return on_hello(conn, m);
+	if (m->type == CHAN_MSG_CHILD)
+		return on_child(conn, sender_pid);
+	if (!conn->client || conn->client->gone)
+		return false;
+	switch (m->type) {
+	case CHAN_MSG_EXTENT:
+		return on_extent(conn, m);
+	case CHAN_MSG_EVQ_OPEN:
+		return on_evq_open(conn);
+	case CHAN_MSG_EVQ_CLOSE:
+		client_evq_close(conn->client->c, m->number);
+		return true;
+	case CHAN_MSG_TOKEN:
+		return on_token(conn);
+	default:
+		return false;
+	}
+}

@@ -1,0 +1,73 @@
+/* Inside the control thread: its records, shared by control.c, attach.c and admin.c. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <ev.h>
+#include <stdint.h>
+#include <time.h>
+#include "stack/base/list.h"
+#include "stack/chan/layout.h"
+#include "stack/host/host.h"
+#include "stack/sock/client.h"
+
+struct control {
+	struct host *h;
+	struct ev_loop *loop;
+	ev_io listen_io, mail_io;
+	ev_signal term, intr;
+	ev_timer linger;     /* runs while an auto-started engine has no client */
+	ev_timer retry;	     /* accept() again after descriptors ran out */
+	ev_timer drain;	     /* the longest that stopping takes */
+	struct list conns;   /* struct conn */
+	struct list clients; /* struct attached */
+	uint32_t n_clients, next_number;
+	int mail_fd;
+	bool stopping;
+	time_t started;
+	void *admin_out;     /* of the command being run */
+};
+
+/* A client in the control thread's books: from HELLO until its last connection has drained. */
+struct attached {
+	struct list link;
+	struct client *c;
+	bool gone; /* client_del() was called */
+};
+
+enum conn_kind {
+	CONN_NEW,   /* nothing said yet */
+	CONN_PROC,  /* a process of a client */
+	CONN_TOKEN, /* for a process that is not born yet, or has not spoken */
+	CONN_ADMIN, /* the tool */
+};
+/* One unix socket. */
+struct conn {
+	struct list link;
+	struct control *ctl;
+	ev_io io, pid_io;
+	int fd, pidfd;
+	enum conn_kind kind;
+	uint32_t pid, uid;	  /* of the process at the other end, 0: not known */
+	struct attached *client; /* PROC, TOKEN */
+	uint32_t proc;
+	char *out;		  /* ADMIN: what is left to send */
+	size_t out_len, out_at;
+};
+
+/* control.c */
+struct conn *conn_new(struct control *ctl, int fd, enum conn_kind kind);
+/* The process behind it ended, or hung up: its sockets are closed. Frees conn. */
+void conn_gone(struct conn *conn);
+/* Watches for the death of conn->pid. pidfd: taken over, or -1 to open one. */
+void conn_watch_pid(struct conn *conn, int pidfd);
+void control_client_added(struct control *ctl, struct attached *a);
+/* Throws a client out: all its sockets end, its processes are told. */
+void control_detach(struct control *ctl, struct attached *a);
+void control_stop(struct control *ctl);
+
+/* attach.c: messages of programs. False: hang up. */
+bool attach_message(struct conn *conn, const struct chan_msg *m, uint32_t sender_pid);
+void attach_refuse(struct conn *conn, int err, const char *text);
+
+/* admin.c: runs a command line of the tool; its output, malloc'd, with its length. 0 or a positive
+ * errno (the text is then the complaint). */
+int admin_run(struct conn *conn, const char *line, char **out, size_t *len);

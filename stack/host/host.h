@@ -1,0 +1,72 @@
+/* The engine process: everything that the control thread owns. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "stack/base/list.h"
+#include "stack/chan/region.h"
+#include "stack/dpdk/eal.h"
+#include "stack/dpdk/port.h"
+#include "stack/host/autoport.h"
+#include "stack/host/config.h"
+#include "stack/net/route.h"
+#include "stack/worker/worker.h"
+
+struct ev_loop;
+struct control;
+struct ports;
+struct rte_mempool;
+
+enum { HOST_ERR_MAX = 640 };
+
+struct host {			/* [k] constant once the workers run  [c] control thread only */
+	struct config config;	/* [k] */
+	bool autostarted;	/* [k] ends by itself */
+	int ready_fd;		/* [c] -1: nobody asked, or told already */
+	char err[HOST_ERR_MAX]; /* [c] one line, when a step failed */
+
+	char socket_path[108], lock_path[116]; /* [k] */
+	int lock_fd;		/* [k] */
+	bool is_second;		/* [k] another engine has the lock */
+	int listen_fd;		/* [k] */
+
+	struct eal_info eal;	/* [k] */
+	bool eal_up;
+	struct rte_mempool *mbufs; /* [k] */
+	struct autoport autoport; /* [k] */
+	bool has_autoport;
+	uint32_t n_ports;	/* [k] */
+	struct port *port[NETIF_MAX];
+	struct netif *netif[NETIF_MAX]; /* [k] what the workers see: the port, or a wrapper of it */
+	struct route_table routes; /* [k] */
+	struct ports *ports;	/* [k] the table of local ports */
+	struct region engine;	/* [k] extent E */
+
+	uint32_t n_workers;	/* [k] */
+	struct worker *worker[CHAN_MAX_WORKERS];
+	pthread_t thread[CHAN_MAX_WORKERS];
+	uint32_t n_threads;	/* [c] running */
+
+	uint64_t netns;		/* [k] inode of our network namespace */
+	struct control *control; /* [c] */
+};
+
+/* Sets h->err from a format and returns err. */
+int host_fail(struct host *h, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* listen.c: the lock that makes this engine the only one of its socket; -EBUSY: there is another. */
+int host_lock(struct host *h);
+/* Listens. The last step of the start: whoever connects is served. */
+int host_listen(struct host *h);
+void host_unlisten(struct host *h);
+void host_unlock(struct host *h);
+
+/* netif.c: DPDK, ports, routes, by the configuration. 0 or -errno, h->err set. */
+int host_ports_open(struct host *h);
+void host_ports_close(struct host *h);
+
+/* launch.c: extent E, data threads. */
+int host_launch(struct host *h);
+/* Ends the threads; connections that are left are forgotten. */
+void host_halt(struct host *h);
