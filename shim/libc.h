@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <unistd.h>
 #include "shim/calls.h"
 
 struct libc {
@@ -37,6 +38,12 @@ void libc_resolve(void);
 /* A second exported name of a function defined above in the same file. */
 #define EXPORT_ALIAS(other, name) \
 	extern __typeof(name) other __attribute__((copy(name), alias(#name), visibility("default")))
+
+/* The exported function itself, for the few places of the shim that want the program's view. */
+#define LIBC_OURS(name) __real_##name
+extern __typeof(read) LIBC_OURS(read);
+extern __typeof(write) LIBC_OURS(write);
+extern __typeof(close) LIBC_OURS(close);
 
 /* The edge: 0 or a count, or -errno, becomes what libc returns. */
 static inline ssize_t to_errno(ssize_t r)

@@ -1,7 +1,5 @@
 /* Exported: the calls that move bytes. Argument plumbing only; the bytes are sock_io.c's. */
 // SPDX-License-Identifier: MIT
-#include <limits.h>
-#include <stdlib.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
 #include "shim/libc.h"
@@ -223,63 +221,4 @@ EXPORT ssize_t splice(int in, off64_t *in_off, int out, off64_t *out_off, size_t
 	if (to)
 		sock_put(to);
 	return r == SOCK_TO_KERNEL ? libc.splice(in, in_off, out, out_off, n, flags) : to_errno(r);
-}
-
-/* ---- stdio ---- */
-EXPORT int vdprintf(int fd, const char *fmt, va_list ap)
-{
-	char buf[1024], *text = buf;
-	va_list again;
-	ssize_t r = 0;
-	int n;
-
-	if (likely(!fdtab_has(fd)))
-		return libc.vdprintf(fd, fmt, ap);
-	va_copy(again, ap);
-	n = vsnprintf(buf, sizeof(buf), fmt, ap);
-	if (n >= (int)sizeof(buf)) {
-		text = malloc((size_t)n + 1);
-		if (text)
-			vsnprintf(text, (size_t)n + 1, fmt, again);
-	}
-	va_end(again);
-	if (!text)
-		return -1;
-	for (int done = 0; done < n; done += (int)r) {
-		r = write(fd, text + done, (size_t)(n - done));
-		if (r < 0)
-			break;
-	}
-	if (text != buf)
-		free(text);
-	return r < 0 ? -1 : n;
-}
-
-EXPORT int dprintf(int fd, const char *fmt, ...)
-{
-	va_list ap;
-	int r;
-
-	va_start(ap, fmt);
-	r = vdprintf(fd, fmt, ap);
-	va_end(ap);
-	return r;
-}
-
-int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap);
-EXPORT int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap)
-{
-	return fdtab_has(fd) ? vdprintf(fd, fmt, ap) : libc.__vdprintf_chk(fd, flag, fmt, ap);
-}
-
-int __dprintf_chk(int fd, int flag, const char *fmt, ...);
-EXPORT int __dprintf_chk(int fd, int flag, const char *fmt, ...)
-{
-	va_list ap;
-	int r;
-
-	va_start(ap, fmt);
-	r = __vdprintf_chk(fd, flag, fmt, ap);
-	va_end(ap);
-	return r;
 }
