@@ -139,16 +139,18 @@ void chan_evq_heard(struct chan_app *app, uint32_t evq)
 }
 
 /* ---- engine ---- */
-void chan_evq_push(struct chan_evq_a *a, const struct chan_evq_b *b, uint32_t w,
-		   struct chan_evq_out *out, uint32_t id)
+bool chan_evq_has_room(const struct chan_evq_b *b, uint32_t w, const struct chan_evq_out *out)
 {
-	uint32_t head = atomic_load_explicit(&b->head[w], memory_order_acquire);
+	return out->tail - atomic_load_explicit(&b->head[w], memory_order_acquire) < CHAN_EVQ_RING;
+}
 
-	/* A head that makes no sense looks full: the application looks at everything. */
-	if (out->tail - head >= CHAN_EVQ_RING) {
-		atomic_fetch_add_explicit(&a->overflow, 1, memory_order_release);
-		return;
-	}
+void chan_evq_overflow(struct chan_evq_a *a)
+{
+	atomic_fetch_add_explicit(&a->overflow, 1, memory_order_release);
+}
+
+void chan_evq_push(struct chan_evq_a *a, uint32_t w, struct chan_evq_out *out, uint32_t id)
+{
 	atomic_store_explicit(&a->ring[w * CHAN_EVQ_RING + out->tail % CHAN_EVQ_RING], id,
 			      memory_order_relaxed);
 	atomic_store_explicit(&a->tail[w], ++out->tail, memory_order_release);

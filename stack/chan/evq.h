@@ -2,8 +2,8 @@
  * application that wait for many sources. The ring says only which sockets; the receiver reads the state.
  *
  * Engine, once per burst: publishes the state of all touched sockets; fence (E1); for each of them and
- * each subscription i: when seen[i] == notified[i] nothing is in the ring, so notified[i]++ and push
- * (slot, then tail: release); when they differ an entry is there and says enough. After all pushes: fence
+ * each subscription i: when seen[i] == notified[i] nothing is in the ring, so notified[i]++, then push
+ * (slot, then tail: release; a receiver of the entry therefore sees the new count); when they differ an entry is there and says enough. After all pushes: fence
  * (E2), then rings the doorbell of each queue pushed to, if sleepers > 0 and it has not been rung for this
  * arm_seq already (one byte in the pipe wakes; several sleepers are each woken).
  *
@@ -62,9 +62,12 @@ struct chan_evq_out {
 	uint32_t tail; /* private copy of a->tail[worker] */
 	uint32_t rung; /* arm_seq that the doorbell was last rung for */
 };
-/* Enters id into worker w's ring, or bumps overflow. */
-void chan_evq_push(struct chan_evq_a *a, const struct chan_evq_b *b, uint32_t w,
-		   struct chan_evq_out *out, uint32_t id);
+/* Is there room for an entry? It stays: only we push. A head that makes no sense looks full. */
+bool chan_evq_has_room(const struct chan_evq_b *b, uint32_t w, const struct chan_evq_out *out);
+/* Instead of a push without room. notified[] is not counted up then, so that nothing goes silent. */
+void chan_evq_overflow(struct chan_evq_a *a);
+/* Enters id into worker w's ring. notified[i] has been counted up before. */
+void chan_evq_push(struct chan_evq_a *a, uint32_t w, struct chan_evq_out *out, uint32_t id);
 /* After the fence that follows the last push: must the doorbell be rung? */
 static inline bool chan_evq_must_ring(const struct chan_evq_b *b, struct chan_evq_out *out)
 {

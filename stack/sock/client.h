@@ -73,7 +73,7 @@ struct client {			/* [k] constant after client_new [c] control only [a] atomic *
 	_Atomic uint32_t proc_acks[CHAN_MAX_PROCS]; /* [a] workers that have seen it end */
 	uint32_t n_procs;		/* [c] live ones */
 	_Atomic int evq_fd[CHAN_MAX_EVQS]; /* [a] write end + 1 of the doorbell, 0: not open */
-	uint32_t n_evqs;		/* [c] numbers below may be open */
+	_Atomic uint32_t n_evqs;	/* [a] numbers below may be open */
 	uint32_t n_gone;		/* [c] answers to CLIENT_DEL */
 	bool deleting;			/* [c] */
 };

@@ -20,6 +20,7 @@ struct sock_env {
 	const struct sock_host *host;
 	void *host_arg;
 	uint32_t n_socks;
+	struct sock_priv *priv;
 };
 
 struct sock_piece {
@@ -40,6 +41,8 @@ enum sock_mail_type {
 	SOCK_MAIL_EXTENT_WANTED, /* worker -> control: client p runs out of payload memory, a = kind */
 	SOCK_MAIL_VIOLATION,   /* worker -> control: detach client p */
 	SOCK_MAIL_CALL,	       /* control -> worker: run fn(env, p) on the data thread (admin, snapshots) */
+	SOCK_MAIL_TAKEN,       /* home -> worker: accept() has taken its socket b = id << 32 | gen */
+	SOCK_MAIL_DROPPED,     /* home -> worker: its socket b will not be accepted: reset it */
 };
 struct sock_mail {
 	uint32_t type, from;

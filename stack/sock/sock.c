@@ -1,0 +1,590 @@
+/* One application socket on the engine's side: birth, what the application did to it, death; and the
+ * door that the worker uses. */
+// SPDX-License-Identifier: MIT
+#include "stack/sock/sock.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "stack/base/bug.h"
+#include "stack/base/log.h"
+#include "stack/base/trace.h"
+#include "stack/sock/sock_int.h"
+
+enum { SOCKS_PER_CHUNK = 64 };
+
+/* ---- the table of a client ---- */
+struct sock *sock_find(struct client_worker *cw, uint32_t id)
+{
+	if (id >= CHAN_MAX_SOCKS || !cw->block[id / SOCK_BLOCK])
+		return NULL;
+	return cw->block[id / SOCK_BLOCK][id % SOCK_BLOCK];
+}
+
+/* One more block of ids for this worker, lowest id on top of the stack. */
+static int take_block(struct client_worker *cw)
+{
+	uint32_t n = atomic_fetch_add_explicit(&cw->client->next_block, 1, memory_order_relaxed);
+	uint32_t *ids;
+
+	if (n >= ARRAY_LEN(cw->block)) {
+		atomic_fetch_sub_explicit(&cw->client->next_block, 1, memory_order_relaxed);
+		return -ENOBUFS;
+	}
+	ids = realloc(cw->free_ids, (cw->cap_free + SOCK_BLOCK) * sizeof(*ids));
+	if (!ids)
+		return -ENOMEM;
+	cw->free_ids = ids;
+	cw->block[n] = calloc(SOCK_BLOCK, sizeof(*cw->block[n]));
+	if (!cw->block[n])
+		return -ENOMEM;
+	cw->cap_free += SOCK_BLOCK;
+	for (uint32_t i = SOCK_BLOCK; i > 0; i--)
+		cw->free_ids[cw->n_free++] = n * SOCK_BLOCK + i - 1;
+	return 0;
+}
+
+/* The application does not know the id yet, or has no descriptor of its last owner any more. */
+static void reset_b(struct sock *s)
+{
+	struct chan_sock_b *b = s->b;
+
+	atomic_store_explicit(&b->tx_tail, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->rx_head, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->flags, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->waiters, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->rx_lock, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->tx_lock, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->close_seq, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->opt_seq, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->file_flags, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->rcvtimeo_ms, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->sndtimeo_ms, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->rcvlowat, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->err_seen, s->err_seq, memory_order_relaxed);
+	for (unsigned i = 0; i < CHAN_SUBS; i++) {
+		atomic_store_explicit(&b->sub[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&b->seen[i], s->notified[i], memory_order_relaxed);
+	}
+	memset(&b->opts, 0, sizeof(b->opts));
+}
+
+/* Counters that others compare go on from where the last owner of the id left them. */
+static void reset_a(struct sock *s)
+{
+	struct chan_sock_a *a = s->a;
+
+	s->evseq = atomic_load_explicit(&a->evseq, memory_order_relaxed);
+	s->err_seq = atomic_load_explicit(&a->err_seq, memory_order_relaxed);
+	for (unsigned i = 0; i < CHAN_SUBS; i++)
+		s->notified[i] = atomic_load_explicit(&a->notified[i], memory_order_relaxed);
+	atomic_store_explicit(&a->rx_tail, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->tx_una, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->flags, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->rx_nseg, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->tx_nseg, 0, memory_order_relaxed);
+	a->worker = s->cw->env->worker;
+	a->sndbuf = SOCK_SNDBUF_MIN;
+	memset(&a->local, 0, sizeof(a->local));
+	memset(&a->remote, 0, sizeof(a->remote));
+	a->mss = a->soft_err = a->v6 = 0;
+	a->type = SOCK_STREAM;
+	s->gen = atomic_load_explicit(&a->gen, memory_order_relaxed) + 1;
+	atomic_store_explicit(&a->gen, s->gen, memory_order_release);
+}
+
+struct sock *sock_new(struct client_worker *cw)
+{
+	struct client *c = cw->client;
+	uint32_t had = atomic_fetch_add_explicit(&c->n_socks, 1, memory_order_relaxed);
+
+	if (had >= c->conf.max_socks) {
+		STAT_INC(chan_quota);
+		goto fail;
+	}
+	if (cw->n_free == 0 && take_block(cw) < 0)
+		goto fail;
+	struct sock *s = pool_alloc(&cw->env->priv->socks);
+	if (!s)
+		goto fail;
+	memset(s, 0, sizeof(*s));
+	s->cw = cw;
+	s->id = cw->free_ids[--cw->n_free];
+	s->a = &c->sock_a[s->id];
+	s->b = &c->sock_b[s->id];
+	s->creator = UINT32_MAX;
+	s->state = CHAN_ST_OPEN;
+	list_init(&s->event_link);
+	reset_a(s);
+	reset_b(s);
+	atomic_store_explicit(&s->a->state, CHAN_ST_OPEN, memory_order_release);
+	cw->block[s->id / SOCK_BLOCK][s->id % SOCK_BLOCK] = s;
+	list_push(&cw->socks, &s->link);
+	cw->n_socks++;
+	cw->env->n_socks++;
+	TRACE(SOCK_OPEN, s->id, cw->env->now_ns, c->conf.number, 0, 0);
+	return s;
+fail:
+	atomic_fetch_sub_explicit(&c->n_socks, 1, memory_order_relaxed);
+	return NULL;
+}
+
+void sock_free(struct sock *s)
+{
+	struct client_worker *cw = s->cw;
+	struct sock_env *env = cw->env;
+	uint64_t linger = 0;
+
+	CHECK(!s->l);
+	TRACE(SOCK_CLOSE, s->id, env->now_ns, s->state, 0, 0);
+	if (s->hold) {
+		if (s->conn.state == TCPS_TIME_WAIT)
+			linger = env->now_ns + 60 * NSEC_PER_SEC;
+		ports_put(env->ports, s->hold, linger);
+	}
+	sock_ring_free(s);
+	list_del(&s->event_link);
+	list_del(&s->link);
+	atomic_store_explicit(&s->a->state, CHAN_ST_FREE, memory_order_release);
+	cw->block[s->id / SOCK_BLOCK][s->id % SOCK_BLOCK] = NULL;
+	cw->free_ids[cw->n_free++] = s->id;
+	cw->n_socks--;
+	env->n_socks--;
+	atomic_fetch_sub_explicit(&cw->client->n_socks, 1, memory_order_relaxed);
+	pool_free(&env->priv->socks, s);
+}
+
+/* ---- death ---- */
+static void released(struct tcp_env *tcp, struct tcp_conn *c)
+{
+	struct sock *s = sock_of(c);
+
+	s->started = false;
+	if (!s->reopen)
+		sock_free(s);
+}
+
+void sock_abort(struct sock *s)
+{
+	struct sock_env *env = s->cw->env;
+
+	if (s->l)
+		sock_unlisten(s);
+	if (s->started)
+		tcp_abort(&env->tcp, &s->conn, env->now_ns);
+	else
+		sock_free(s);
+}
+
+void sock_close(struct sock *s)
+{
+	struct sock_env *env = s->cw->env;
+	uint64_t now = env->now_ns;
+
+	if (s->closing)
+		return;
+	if (s->l)
+		sock_unlisten(s);
+	if (!s->started) {
+		sock_free(s);
+		return;
+	}
+	/* The last word of the application: what it wrote is sent, what it read is read. */
+	struct chan_opts o = sock_read_opts(s->b);
+	if (!sock_take_tx(s) || !sock_take_rx(s) || ((o.flags & CHAN_O_LINGER) && o.linger_s == 0)) {
+		tcp_abort(&env->tcp, &s->conn, now);
+		return;
+	}
+	tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, now);
+	tcp_app_read(&env->tcp, &s->conn, s->rx_head, now);
+	s->closing = true;
+	tcp_close(&env->tcp, &s->conn, now);
+}
+
+bool sock_is_held(const struct sock *s)
+{
+	struct client *c = s->cw->client;
+
+	for (unsigned i = 0; i < ARRAY_LEN(c->live); i++) {
+		uint64_t live = atomic_load_explicit(&c->live[i], memory_order_acquire);
+
+		for (; live; live &= live - 1) {
+			uint32_t p = i * 64 + (uint32_t)__builtin_ctzll(live);
+
+			if (atomic_load_explicit(&c->held[p].word[s->id / 64],
+						 memory_order_relaxed) >> (s->id % 64) & 1)
+				return true;
+		}
+	}
+	return false;
+}
+
+void sock_check_held(struct sock *s)
+{
+	struct tcp_listener *tl = s->conn.listener;
+
+	if (s->queued && tl) {
+		struct listener *l = container_of(tl, struct listener, tl);
+
+		/* accept() may be ahead of us: that marks this socket ours to judge, and may free it. */
+		if (l->home) {
+			struct client_worker *cw = s->cw;
+			uint32_t id = s->id, gen = s->gen;
+
+			sock_accept_taken(l->home);
+			s = sock_find(cw, id);
+			if (!s || s->gen != gen)
+				return;
+		}
+	}
+	if (!s->queued && !s->closing && !sock_is_held(s))
+		sock_close(s);
+}
+
+void sock_violation(struct client_worker *cw, const char *what)
+{
+	struct sock_mail m = { .type = SOCK_MAIL_VIOLATION, .from = cw->env->worker,
+			       .p = cw->client };
+
+	if (cw->violated || cw->deleting)
+		return;
+	STAT_INC(chan_violation);
+	LOG(sock, WARN, "client=%u pid=%u detached: %s", cw->client->conf.number,
+	    cw->client->conf.pid, what);
+	atomic_store_explicit(&cw->client->a->detached, 1, memory_order_release);
+	cw->violated = cw->env->host->mail(cw->env->host_arg, UINT32_MAX, &m);
+}
+
+/* ---- what the application did ---- */
+bool sock_take_tx(struct sock *s)
+{
+	struct sock_seg *seg;
+	uint32_t from, room;
+
+	if (s->tx.n == s->tx.first) {
+		room = 0;
+	} else {
+		seg = ring_last(&s->tx);
+		from = (int32_t)(s->tx_una - seg->s.start) > 0 ? s->tx_una : seg->s.start;
+		room = seg->s.size - (s->tx_tail - from);
+		/* una may be ahead of what is published: that is only more room */
+		if (s->tx_tail - from > seg->s.size)
+			room = 0;
+	}
+	if (chan_take_pos(&s->tx_tail, &s->b->tx_tail, room))
+		return true;
+	sock_violation(s->cw, "tx_tail out of range");
+	return false;
+}
+
+bool sock_take_rx(struct sock *s)
+{
+	uint32_t before = s->rx_head;
+
+	if (!chan_take_pos(&s->rx_head, &s->b->rx_head, s->rx_tail - s->rx_head)) {
+		sock_violation(s->cw, "rx_head out of range");
+		return false;
+	}
+	if (s->rx_head != before && !s->l)
+		sock_ring_trim(s, REGION_DOWN, s->rx_head);
+	return true;
+}
+
+struct chan_opts sock_read_opts(const struct chan_sock_b *b)
+{
+	struct chan_opts o;
+
+	/* Loaded once; a value torn by a concurrent change is clamped like any other. */
+	memcpy(&o, (const void *)&b->opts, sizeof(o));
+	__asm__ volatile("" ::: "memory");
+	return o;
+}
+
+static uint32_t clamp_buf(uint32_t v)
+{
+	return min_u32(max_u32(v, SOCK_BUF_MIN), SOCK_BUF_MAX);
+}
+
+struct tcp_sockopts sock_opts(const struct chan_opts *o)
+{
+	return (struct tcp_sockopts){
+		.rcvbuf = o->rcvbuf ? clamp_buf(o->rcvbuf) : SOCK_RCVBUF,
+		.sndbuf = o->sndbuf ? clamp_buf(o->sndbuf) : SOCK_SNDBUF_MAX,
+		.nodelay = o->flags & CHAN_O_NODELAY,
+		.cork = o->flags & CHAN_O_CORK,
+		.keepalive = o->flags & CHAN_O_KEEPALIVE,
+		.quickack = o->flags & CHAN_O_QUICKACK,
+		.user_mss = o->user_mss,
+		.keepidle_s = min_u32(o->keepidle_s, 32767),
+		.keepintvl_s = min_u32(o->keepintvl_s, 32767),
+		.keepcnt = min_u32(o->keepcnt, 127),
+		.user_timeout_ms = o->user_timeout_ms,
+		.syncnt = min_u32(o->syncnt, 127),
+		.linger2_s = o->linger2_s > 120 ? 120 : o->linger2_s,
+		.ttl = o->ttl,
+		.tos = o->tos,
+		.cc = o->cc,
+	};
+}
+
+void sock_take_opts(struct sock *s)
+{
+	struct sock_env *env = s->cw->env;
+	struct chan_opts o = sock_read_opts(s->b);
+
+	s->sndbuf = o.sndbuf ? clamp_buf(o.sndbuf) : 0;
+	if (s->sndbuf)
+		s->a->sndbuf = s->sndbuf;
+	if (s->hold && !s->passive) {
+		uint32_t f = (o.flags & CHAN_O_REUSEADDR ? PORTS_REUSEADDR : 0) |
+			     (o.flags & CHAN_O_REUSEPORT ? PORTS_REUSEPORT : 0) |
+			     (o.flags & CHAN_O_V6ONLY ? PORTS_V6ONLY : 0);
+
+		ports_set_flags(env->ports, s->hold, f);
+	}
+	if (s->l)
+		s->l->opts = sock_opts(&o);
+	s->conn.opts = sock_opts(&o);
+	if (s->started)
+		tcp_opts_changed(&env->tcp, &s->conn, env->now_ns);
+}
+
+/* shutdown() of a listener ends listening, as on Linux. */
+static void listener_dirty(struct sock *s)
+{
+	uint32_t flags = atomic_load_explicit(&s->b->flags, memory_order_acquire);
+
+	sock_accept_taken(s);
+	if (!(flags & CHAN_B_SHUT_RD))
+		return;
+	sock_unlisten(s);
+	sock_set_state(s, CHAN_ST_OPEN);
+}
+
+static void conn_dirty(struct sock *s)
+{
+	struct sock_env *env = s->cw->env;
+	uint32_t flags = atomic_load_explicit(&s->b->flags, memory_order_acquire);
+
+	if (!sock_take_tx(s) || !sock_take_rx(s))
+		return;
+	tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, env->now_ns);
+	if (s->rx_head != s->conn.rx_head) {
+		sock_set_flag(s, 0, CHAN_A_WANT_HEAD);
+		tcp_app_read(&env->tcp, &s->conn, s->rx_head, env->now_ns);
+	}
+	if ((flags & CHAN_B_SHUT_WR) && !(s->flags_b & CHAN_B_SHUT_WR)) {
+		s->flags_b |= CHAN_B_SHUT_WR;
+		sock_set_flag(s, CHAN_A_TX_DONE, 0);
+		tcp_shutdown(&env->tcp, &s->conn, env->now_ns);
+		sock_touch(s, true);
+	}
+	if ((flags & CHAN_B_SHUT_RD) && !(s->flags_b & CHAN_B_SHUT_RD)) {
+		s->flags_b |= CHAN_B_SHUT_RD;
+		sock_touch(s, true);
+	}
+}
+
+void sock_dirty(struct sock *s)
+{
+	uint32_t opt_seq = atomic_load_explicit(&s->b->opt_seq, memory_order_acquire);
+	uint32_t close_seq = atomic_load_explicit(&s->b->close_seq, memory_order_acquire);
+
+	STAT_INC(chan_dirty);
+	if (s->closing)
+		return;
+	if (opt_seq != s->opt_seq) {
+		s->opt_seq = opt_seq;
+		sock_take_opts(s);
+	}
+	if (s->l)
+		listener_dirty(s);
+	else if (s->started)
+		conn_dirty(s);
+	if (close_seq != s->close_seq) {
+		s->close_seq = close_seq;
+		sock_check_held(s);
+	}
+}
+
+/* ---- what the core asks ---- */
+static void output(struct tcp_env *tcp, const struct tcp_flow *flow, const struct tcp_seg *seg,
+		   struct tcp_conn *c, uint32_t tx_pos)
+{
+	struct sock_env *env = env_of(tcp);
+	struct sock_piece piece[8];
+	unsigned n = 0;
+
+	if (seg->len) {
+		n = sock_tx_pieces(sock_of(c), tx_pos, seg->len, piece);
+		if (n == 0)
+			return;
+	}
+	env->host->tcp_output(env->host_arg, flow, seg, piece, n, c ? c->opts.ttl : 0,
+			      c ? c->opts.tos : 0);
+}
+
+static uint16_t path_mss(struct tcp_env *tcp, const struct tcp_flow *flow)
+{
+	struct sock_env *env = env_of(tcp);
+
+	return env->host->path_mss(env->host_arg, &flow->remote.addr);
+}
+
+const struct tcp_ops sock_tcp_ops = {
+	.output = output,
+	.rx_write = sock_rx_write,
+	.conn_new = sock_conn_new,
+	.accepted = sock_accepted,
+	.released = released,
+	.path_mss = path_mss,
+};
+
+/* ---- the worker's door ---- */
+int sock_env_init(struct sock_env *env, uint64_t now_ns)
+{
+	env->priv = calloc(1, sizeof(*env->priv));
+	if (!env->priv)
+		return -ENOMEM;
+	env->now_ns = now_ns;
+	env->tcp.ops = &sock_tcp_ops;
+	env->tcp.host = env;
+	list_init(&env->clients);
+	list_init(&env->closing);
+	list_init(&env->priv->event);
+	list_init(&env->priv->rings);
+	pool_init(&env->priv->socks, align_up(sizeof(struct sock), 64), SOCKS_PER_CHUNK,
+		  env->tcp.max_conns ? env->tcp.max_conns + SOCK_BLOCK : UINT32_MAX,
+		  &pool_mem_libc);
+	int err = tcp_env_init(&env->tcp, now_ns);
+	if (err) {
+		free(env->priv);
+		env->priv = NULL;
+	}
+	return err;
+}
+
+void sock_env_fini(struct sock_env *env)
+{
+	CHECK(list_empty(&env->clients) && list_empty(&env->closing));
+	tcp_env_fini(&env->tcp);
+	CHECK(pool_fini(&env->priv->socks) == 0);
+	free(env->priv);
+	env->priv = NULL;
+}
+
+static bool poll_client(struct sock_env *env, struct client_worker *cw)
+{
+	struct chan_dirty *d = &cw->client->b->dirty[env->worker];
+
+	if (!chan_dirty_any(d))
+		return false;
+	sock_calls(cw);
+	uint32_t n = chan_dirty_take(d, env->priv->ids, SOCK_TAKE);
+	for (uint32_t i = 0; i < n && !cw->violated; i++) {
+		struct sock *s = sock_find(cw, env->priv->ids[i]);
+
+		if (s)
+			sock_dirty(s);
+	}
+	return true;
+}
+
+bool sock_poll(struct sock_env *env)
+{
+	bool work = false;
+
+	list_for_each_safe(it, next, &env->clients) {
+		struct client_worker *cw = container_of(it, struct client_worker, link);
+
+		if (!cw->violated)
+			work |= poll_client(env, cw);
+	}
+	if (!list_empty(&env->closing))
+		client_drain(env);
+	return work;
+}
+
+bool sock_has_work(const struct sock_env *env)
+{
+	if (!list_empty(&env->tcp.pending) || !list_empty(&env->tcp.touched) ||
+	    !list_empty(&env->priv->event))
+		return true;
+	list_for_each(it, &env->closing) {
+		if (container_of(it, struct client_worker, link)->n_socks == 0)
+			return true;
+	}
+	list_for_each(it, &env->clients) {
+		struct client_worker *cw = container_of(it, struct client_worker, link);
+
+		if (!cw->violated && chan_dirty_any(&cw->client->b->dirty[env->worker]))
+			return true;
+	}
+	return false;
+}
+
+void sock_mail(struct sock_env *env, const struct sock_mail *msg)
+{
+	switch (msg->type) {
+	case SOCK_MAIL_CLIENT_ADD:
+	case SOCK_MAIL_CLIENT_DEL:
+	case SOCK_MAIL_PROC_GONE:
+		client_mail(env, msg);
+		break;
+	case SOCK_MAIL_LISTEN:
+	case SOCK_MAIL_UNLISTEN:
+	case SOCK_MAIL_LISTEN_ACK:
+	case SOCK_MAIL_ACCEPTED:
+	case SOCK_MAIL_TAKEN:
+	case SOCK_MAIL_DROPPED:
+		sock_listen_mail(env, msg);
+		break;
+	case SOCK_MAIL_CALL:
+		msg->fn(env, msg->p);
+		break;
+	default:
+		break;
+	}
+}
+
+static uint32_t row_of(struct sock *s, struct sock_row *row)
+{
+	bool live = s->started || s->l;
+
+	*row = (struct sock_row){
+		.local = s->a->local,
+		.remote = s->a->remote,
+		.state = s->l ? TCPS_LISTEN : s->conn.state,
+		.pid = s->cw->client->conf.pid,
+		.rx_queue = s->rx_tail - s->rx_head,
+		.tx_queue = s->l ? s->l->tl.backlog : s->tx_tail - s->tx_una,
+		.backlog = s->l ? s->l->tl.backlog : 0,
+		.client = s->cw->client->conf.number,
+		.sock = s->id,
+	};
+	return live ? 1 : 0;
+}
+
+/* The cursor counts sockets in list order; a socket closed in between shifts it by one, no worse. */
+uint32_t sock_rows(struct sock_env *env, uint64_t *cursor, struct sock_row *rows, uint32_t n)
+{
+	const struct list *heads[] = { &env->clients, &env->closing };
+	uint64_t at = 0;
+	uint32_t got = 0;
+
+	for (unsigned h = 0; h < ARRAY_LEN(heads); h++) {
+		list_for_each(it, heads[h]) {
+			struct client_worker *cw = container_of(it, struct client_worker, link);
+
+			list_for_each(is, &cw->socks) {
+				if (at++ < *cursor)
+					continue;
+				if (got == n)
+					return got;
+				got += row_of(container_of(is, struct sock, link), &rows[got]);
+				*cursor = at;
+			}
+		}
+	}
+	return got;
+}

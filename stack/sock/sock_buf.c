@@ -1,0 +1,250 @@
+/* The rings of a stream, engine's side: segments out of the client's payload extents, received bytes
+ * in, pieces to send out. All positions used here are the engine's own checked copies. */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <string.h>
+#include "stack/base/util.h"
+#include "stack/sock/sock_int.h"
+
+static uint32_t order_of(uint32_t size)
+{
+	return size <= 1u << BUDDY_SHIFT ? 0 : (uint32_t)__builtin_ctz(size) - BUDDY_SHIFT;
+}
+
+int sock_payload_add(struct client_worker *cw, enum region_kind kind, uint32_t number, void *base,
+		     uint64_t bytes)
+{
+	struct sock_payload *p = &cw->payload[kind];
+
+	if (p->n >= SOCK_PAYLOADS)
+		return -ENOBUFS;
+	int err = buddy_init(&p->ext[p->n].buddy, bytes);
+	if (err)
+		return err;
+	p->ext[p->n].base = base;
+	p->ext[p->n].number = number;
+	p->n++;
+	p->wanted = false;
+	return 0;
+}
+
+/* More address space comes from the control thread; this request has to do without. */
+static void want_extent(struct client_worker *cw, enum region_kind kind)
+{
+	struct sock_payload *p = &cw->payload[kind];
+	struct sock_mail m = { .type = SOCK_MAIL_EXTENT_WANTED, .from = cw->env->worker,
+			       .p = cw->client, .a = kind };
+
+	if (!p->wanted && p->n < SOCK_PAYLOADS && !cw->deleting)
+		p->wanted = cw->env->host->mail(cw->env->host_arg, UINT32_MAX, &m);
+}
+
+static int seg_alloc(struct client_worker *cw, enum region_kind kind, uint32_t size,
+		     struct sock_seg *seg)
+{
+	struct client *c = cw->client;
+	struct sock_payload *p = &cw->payload[kind];
+	uint32_t order = order_of(size);
+	uint64_t had = atomic_fetch_add_explicit(&c->n_bytes, size, memory_order_relaxed);
+
+	if (c->conf.max_bytes && had + size > c->conf.max_bytes) {
+		STAT_INC(chan_quota);
+		goto fail;
+	}
+	for (uint32_t i = 0; i < p->n; i++) {
+		uint32_t block = buddy_alloc(&p->ext[i].buddy, order);
+
+		if (block == BUDDY_NONE)
+			continue;
+		seg->s.size = size;
+		seg->s.extent = p->ext[i].number;
+		seg->s.off = block << BUDDY_SHIFT;
+		seg->base = p->ext[i].base + seg->s.off;
+		seg->ext = (uint8_t)i;
+		seg->order = (uint8_t)order;
+		return 0;
+	}
+	want_extent(cw, kind);
+fail:
+	atomic_fetch_sub_explicit(&c->n_bytes, size, memory_order_relaxed);
+	return -ENOBUFS;
+}
+
+static void seg_free(struct client_worker *cw, enum region_kind kind, const struct sock_seg *seg)
+{
+	buddy_free(&cw->payload[kind].ext[seg->ext].buddy, seg->s.off >> BUDDY_SHIFT, seg->order);
+	atomic_fetch_sub_explicit(&cw->client->n_bytes, seg->s.size, memory_order_relaxed);
+}
+
+static struct sock_ring *ring_of(struct sock *s, enum region_kind kind)
+{
+	return kind == REGION_DOWN ? &s->rx : &s->tx;
+}
+
+int sock_ring_open(struct sock *s, enum region_kind kind, uint32_t start, uint32_t size)
+{
+	struct sock_ring *r = ring_of(s, kind);
+	struct sock_seg seg;
+
+	if (r->n - r->first >= CHAN_SEGS)
+		return -EAGAIN;
+	int err = seg_alloc(s->cw, kind, size, &seg);
+	if (err)
+		return err;
+	seg.s.start = start;
+	r->seg[r->n % CHAN_SEGS] = seg;
+	/* The slot is dead for the application: its position has passed that segment (stream.c). */
+	if (kind == REGION_DOWN) {
+		s->a->rx_seg[r->n % CHAN_SEGS] = seg.s;
+		atomic_store_explicit(&s->a->rx_nseg, ++r->n, memory_order_release);
+	} else {
+		s->a->tx_seg[r->n % CHAN_SEGS] = seg.s;
+		atomic_store_explicit(&s->a->tx_nseg, ++r->n, memory_order_release);
+	}
+	return 0;
+}
+
+void sock_ring_trim(struct sock *s, enum region_kind kind, uint32_t pos)
+{
+	struct sock_ring *r = ring_of(s, kind);
+
+	while (r->n - r->first > 1 &&
+	       (int32_t)(pos - r->seg[(r->first + 1) % CHAN_SEGS].s.start) >= 0)
+		seg_free(s->cw, kind, &r->seg[r->first++ % CHAN_SEGS]);
+}
+
+void sock_ring_free(struct sock *s)
+{
+	for (; s->rx.first != s->rx.n; s->rx.first++)
+		seg_free(s->cw, REGION_DOWN, &s->rx.seg[s->rx.first % CHAN_SEGS]);
+	for (; s->tx.first != s->tx.n; s->tx.first++)
+		seg_free(s->cw, REGION_UP, &s->tx.seg[s->tx.first % CHAN_SEGS]);
+}
+
+/* The segment that holds pos, NULL: none; *end is where its positions end (limit, or the next one's
+ * start). */
+static struct sock_seg *ring_at(struct sock_ring *r, uint32_t pos, uint32_t *end)
+{
+	for (uint32_t i = r->n; i != r->first; i--) {
+		struct sock_seg *seg = &r->seg[(i - 1) % CHAN_SEGS];
+
+		if ((int32_t)(pos - seg->s.start) >= 0)
+			return seg;
+		if ((int32_t)(seg->s.start - *end) < 0)
+			*end = seg->s.start;
+	}
+	return NULL;
+}
+
+/* Eight times larger each time, so that CHAN_SEGS steps reach any size; the last free slot takes the
+ * largest ring at once. */
+static uint32_t grow_size(const struct sock_ring *r, uint32_t first, uint32_t need, uint32_t max)
+{
+	uint32_t cur = r->n != r->first ? r->seg[(r->n - 1) % CHAN_SEGS].s.size : 0;
+	uint32_t size = cur ? cur * 8 : first;
+
+	max = pow2_ceil(max);
+	size = max_u32(size, pow2_ceil(need));
+	if (r->n - r->first >= CHAN_SEGS - 1)
+		size = max_u32(size, max);
+	return max_u32(min_u32(size, max), 1u << BUDDY_SHIFT);
+}
+
+/* ---- receive ---- */
+/* Makes room for positions up to end. Invariant: all positions stored in a segment lie within its size
+ * from the larger of its start and rx_head. */
+static int rx_room(struct sock *s, uint32_t end)
+{
+	for (int pass = 0; pass < 2; pass++) {
+		struct sock_seg *seg = s->rx.n ? ring_last(&s->rx) : NULL;
+
+		if (seg) {
+			uint32_t from = (int32_t)(s->rx_head - seg->s.start) > 0 ? s->rx_head :
+										   seg->s.start;
+
+			if ((int32_t)(end - from) <= (int32_t)seg->s.size)
+				return 0;
+		}
+		/* Perhaps the application has read meanwhile. */
+		if (pass == 0 && !sock_take_rx(s))
+			return -ENOMEM;
+	}
+	uint32_t start = s->rx_end, need = end - start;
+	if (need > 2 * SOCK_BUF_MAX)
+		return -ENOMEM;
+	uint32_t max = max_u32(s->conn.opts.rcvbuf, need);
+	uint32_t size = grow_size(&s->rx, SOCK_RX_FIRST, need, max);
+
+	return sock_ring_open(s, REGION_DOWN, start, size) ? -ENOMEM : 0;
+}
+
+int sock_rx_write(struct tcp_env *tcp, struct tcp_conn *c, uint32_t pos, const void *p,
+		  uint32_t len)
+{
+	struct sock *s = sock_of(c);
+	const uint8_t *from = p;
+	uint32_t end = pos + len;
+
+	if ((int32_t)(end - s->rx_end) > 0) {
+		if (rx_room(s, end) < 0)
+			return -ENOMEM;
+	}
+	while (pos != end) {
+		uint32_t stop = end;
+		struct sock_seg *seg = ring_at(&s->rx, pos, &stop);
+
+		if (!seg)
+			return -ENOMEM;
+		uint32_t at = (pos - seg->s.start) & (seg->s.size - 1);
+		uint32_t n = min_u32(stop - pos, seg->s.size - at);
+		memcpy(seg->base + at, from, n);
+		from += n;
+		pos += n;
+	}
+	if ((int32_t)(end - s->rx_end) > 0)
+		s->rx_end = end;
+	return 0;
+}
+
+/* ---- send ---- */
+unsigned sock_tx_pieces(struct sock *s, uint32_t pos, uint32_t len, struct sock_piece piece[8])
+{
+	uint32_t end = pos + len;
+	unsigned n = 0;
+
+	while (pos != end) {
+		uint32_t stop = end;
+		struct sock_seg *seg = ring_at(&s->tx, pos, &stop);
+
+		if (!seg || n == 8)
+			return 0;
+		uint32_t at = (pos - seg->s.start) & (seg->s.size - 1);
+		uint32_t part = min_u32(stop - pos, seg->s.size - at);
+		piece[n++] = (struct sock_piece){ seg->base + at, part };
+		pos += part;
+	}
+	return n;
+}
+
+int sock_tx_grow(struct sock *s, uint64_t want, uint32_t tail)
+{
+	uint32_t used, max, size;
+
+	if (!sock_take_tx(s))
+		return -EINVAL;
+	if (tail != s->tx_tail)
+		return -EINVAL;
+	used = s->tx_tail - s->tx_una;
+	max = s->a->sndbuf;
+	size = grow_size(&s->tx, SOCK_TX_FIRST, (uint32_t)min_u64(want, max - min_u32(used, max)) + 1,
+			 max);
+	if (s->tx.n != s->tx.first && ring_last(&s->tx)->s.size >= size)
+		return 0;
+	int err = sock_ring_open(s, REGION_UP, s->tx_tail, size);
+	/* What can't be had is not promised: else the socket would look writable and not be. */
+	if (err && s->tx.n != s->tx.first)
+		s->a->sndbuf = max_u32(ring_last(&s->tx)->s.size, 1u << BUDDY_SHIFT);
+	if (!err && s->started)
+		sock_ring_trim(s, REGION_UP, s->tx_una);
+	return err;
+}

@@ -1,0 +1,329 @@
+/* Calls of the application: one handler per enum chan_op. A request is copied out of shared memory once;
+ * every field of it may be nonsense. */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include "stack/base/util.h"
+#include "stack/sock/sock_int.h"
+
+/* One request being carried out. */
+struct call {
+	struct client_worker *cw;
+	struct chan_call_b req; /* our copy */
+	uint32_t slot;
+	struct sock *s; /* by req.sock and req.gen, NULL: none */
+};
+enum { DEFERRED = 1 }; /* result of a handler: sock_reply() comes later */
+enum { PORT_LOW = 1024 };
+
+void sock_reply(struct client_worker *cw, uint32_t slot, uint32_t seq, int result,
+		const struct sock *s)
+{
+	struct chan_call_a *a = &cw->client->call_a[slot];
+	struct chan_call_b *b = &cw->client->call_b[slot];
+
+	/* A deferred answer whose asker has gone: the slot is another's by now. */
+	if (atomic_load_explicit(&b->seq, memory_order_relaxed) != seq)
+		return;
+	a->result = result;
+	a->sock = s ? s->id : CHAN_SOCK_NEW;
+	a->gen = s ? s->gen : 0;
+	if (s)
+		a->local = s->a->local;
+	atomic_store_explicit(&a->seq, seq, memory_order_release);
+	/* Pairs with the asker's store of waiting before its futex compares seq (call.c). */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&b->waiting, memory_order_relaxed))
+		sys_futex_wake(&a->seq, 1);
+}
+
+static uint32_t port_flags(const struct chan_opts *o)
+{
+	return (o->flags & CHAN_O_REUSEADDR ? PORTS_REUSEADDR : 0) |
+	       (o->flags & CHAN_O_REUSEPORT ? PORTS_REUSEPORT : 0) |
+	       (o->flags & CHAN_O_V6ONLY ? PORTS_V6ONLY : 0);
+}
+
+static struct ports_req port_req(const struct call *k, const struct endpoint *local)
+{
+	return (struct ports_req){ .proto = PORTS_TCP, .flags = port_flags(&k->req.opts),
+				   .uid = k->cw->client->conf.uid, .local = *local };
+}
+
+/* A socket for a call that makes one. */
+static struct sock *make(struct call *k)
+{
+	struct sock *s = sock_new(k->cw);
+
+	if (!s)
+		return NULL;
+	s->creator = k->req.proc;
+	s->v6 = k->req.v6 != 0;
+	s->a->v6 = s->v6;
+	s->b->opts = k->req.opts;
+	sock_take_opts(s);
+	return s;
+}
+
+/* ---- handlers: 0, -errno or DEFERRED; k->s is what the answer names ---- */
+static int op_bind(struct call *k)
+{
+	struct sock_env *env = k->cw->env;
+	struct endpoint local = k->req.local;
+	struct port_hold *hold;
+
+	if (k->req.type != SOCK_STREAM)
+		return -ESOCKTNOSUPPORT;
+	if (local.port && local.port < PORT_LOW && !k->cw->client->conf.low_ports)
+		return -EACCES;
+	if (!ipaddr_is_any(&local.addr) && !(k->req.opts.flags & CHAN_O_FREEBIND) &&
+	    !env->host->is_local(env->host_arg, &local.addr))
+		return -EADDRNOTAVAIL;
+	struct ports_req req = port_req(k, &local);
+	int err = ports_bind(env->ports, &req, env->now_ns, &hold);
+	if (err)
+		return err;
+	struct sock *s = make(k);
+	if (!s) {
+		ports_put(env->ports, hold, 0);
+		return -ENOBUFS;
+	}
+	s->hold = hold;
+	s->local = local;
+	s->local.port = ports_local(hold).port;
+	s->a->local = s->local;
+	k->s = s;
+	return 0;
+}
+
+static int op_listen(struct call *k)
+{
+	struct sock *s = k->s;
+	uint32_t backlog = (uint32_t)min_u64(k->req.arg[0], SOCK_BACKLOG_MAX);
+
+	if (s->started || !s->hold)
+		return -EINVAL;
+	int err = sock_listen(s, backlog, k->slot,
+			      atomic_load_explicit(&k->req.seq, memory_order_relaxed));
+	return err > 0 ? DEFERRED : err;
+}
+
+struct want_port {
+	struct sock_env *env;
+	struct tcp_flow flow;
+};
+static bool usable(void *arg, uint16_t port)
+{
+	struct want_port *w = arg;
+
+	w->flow.local.port = port;
+	return w->env->host->flow_worker(w->env->host_arg, &w->flow) == w->env->worker &&
+	       !tcp_tuple_in_use(&w->env->tcp, &w->flow, w->env->now_ns);
+}
+
+/* Local address and port of flow. */
+static int choose_local(struct call *k, struct sock *s, struct tcp_flow *flow,
+			struct port_hold **hold)
+{
+	struct sock_env *env = k->cw->env;
+
+	flow->local = s->hold ? s->local : k->req.local;
+	if (ipaddr_is_any(&flow->local.addr)) {
+		if (!env->host->source_addr(env->host_arg, &flow->remote.addr, &flow->local.addr))
+			return -ENETUNREACH;
+	} else if (!s->hold && !env->host->is_local(env->host_arg, &flow->local.addr)) {
+		return -EADDRNOTAVAIL;
+	}
+	if (s->hold) {
+		/* Segments of this flow would reach another data thread. */
+		if (env->host->flow_worker(env->host_arg, flow) != env->worker)
+			return -EADDRNOTAVAIL;
+		return 0;
+	}
+	struct want_port w = { .env = env, .flow = *flow };
+	struct ports_req req = port_req(k, &flow->local);
+	req.local.port = 0;
+	int err = ports_connect(env->ports, &req, &flow->remote, usable, &w, env->now_ns, hold);
+	if (!err)
+		flow->local.port = ports_local(*hold).port;
+	return err;
+}
+
+/* connect() again after a refused one: the core forgets the old attempt. */
+static int reopen(struct sock *s)
+{
+	struct sock_env *env = s->cw->env;
+	struct tcp_sockopts opts = s->conn.opts;
+
+	if (s->started) {
+		if (s->state == CHAN_ST_CONNECTING)
+			return -EALREADY;
+		if (s->established || s->state != CHAN_ST_CLOSED || s->tx_tail)
+			return -EISCONN;
+		s->reopen = true;
+		tcp_abort(&env->tcp, &s->conn, env->now_ns);
+		s->reopen = false;
+	}
+	memset(&s->conn, 0, sizeof(s->conn));
+	s->conn.opts = opts;
+	sock_set_flag(s, 0, CHAN_A_TX_DONE | CHAN_A_RX_FIN);
+	return 0;
+}
+
+static int start_connect(struct call *k, struct sock *s)
+{
+	struct sock_env *env = k->cw->env;
+	struct tcp_flow flow = { .remote = k->req.remote };
+	struct port_hold *hold = NULL;
+	int err = s->l ? -EISCONN : reopen(s);
+
+	if (err)
+		return err;
+	flow.remote.scope = 0;
+	flow.remote.pad = 0;
+	if (ipaddr_is_multicast(&flow.remote.addr) || ipaddr_is_any(&flow.remote.addr) ||
+	    env->host->path_mss(env->host_arg, &flow.remote.addr) == 0)
+		return -ENETUNREACH;
+	if (s->tx.n == 0 && sock_ring_open(s, REGION_UP, 0, SOCK_TX_FIRST) < 0)
+		return -ENOBUFS;
+	err = choose_local(k, s, &flow, &hold);
+	if (err)
+		return err;
+	flow.local.scope = 0;
+	flow.local.pad = 0;
+	s->conn.id = s->id;
+	err = tcp_connect(&env->tcp, &s->conn, &flow, env->now_ns);
+	if (err) {
+		if (hold)
+			ports_put(env->ports, hold, 0);
+		return err;
+	}
+	if (hold)
+		s->hold = hold;
+	else if (ipaddr_is_any(&s->local.addr))
+		ports_set_addr(env->ports, s->hold, &flow.local.addr);
+	s->started = true;
+	s->local = flow.local;
+	s->a->local = flow.local;
+	s->a->remote = flow.remote;
+	sock_set_state(s, CHAN_ST_CONNECTING);
+	return -EINPROGRESS;
+}
+
+static int op_connect(struct call *k)
+{
+	bool fresh = k->req.sock == CHAN_SOCK_NEW;
+	struct sock *s = fresh ? make(k) : k->s;
+
+	if (!s)
+		return fresh ? -ENOBUFS : -EBADF;
+	int err = start_connect(k, s);
+	if (fresh && err != -EINPROGRESS)
+		sock_free(s);
+	else
+		k->s = s;
+	return err;
+}
+
+static int op_tx_grow(struct call *k)
+{
+	struct sock *s = k->s;
+
+	if (!s->started || s->closing || s->state != CHAN_ST_CONNECTED)
+		return -ENOTCONN;
+	return sock_tx_grow(s, k->req.arg[0], (uint32_t)k->req.arg[1]);
+}
+
+static int op_info(struct call *k)
+{
+	struct chan_call_a *a = &k->cw->client->call_a[k->slot];
+	struct sock_env *env = k->cw->env;
+	struct tcp_info ti;
+
+	memset(&ti, 0, sizeof(ti));
+	if (k->s->l) {
+		ti.tcpi_state = 10; /* TCP_LISTEN */
+		ti.tcpi_unacked = k->s->l->tail - k->s->l->head;
+		ti.tcpi_sacked = k->s->l->tl.backlog;
+	} else if (k->s->started) {
+		tcp_fill_info(&env->tcp, &k->s->conn, &ti, env->now_ns);
+	} else {
+		ti.tcpi_state = 7; /* TCP_CLOSE */
+	}
+	a->len = min_u32(sizeof(ti), sizeof(a->payload));
+	memcpy(a->payload, &ti, a->len);
+	return 0;
+}
+
+static int op_unbind(struct call *k)
+{
+	sock_close(k->s);
+	k->s = NULL;
+	return 0;
+}
+
+static int dispatch(struct call *k)
+{
+	uint32_t op = k->req.op;
+
+	STAT_INC(chan_cmds);
+	if (op == CHAN_OP_BIND)
+		return op_bind(k);
+	if (op == CHAN_OP_CONNECT && k->req.sock == CHAN_SOCK_NEW)
+		return op_connect(k);
+	k->s = sock_find(k->cw, k->req.sock);
+	if (k->s && (k->s->gen != k->req.gen || k->s->queued || k->s->closing))
+		k->s = NULL;
+	if (!k->s)
+		return -EBADF;
+	switch (op) {
+	case CHAN_OP_CONNECT:
+		return op_connect(k);
+	case CHAN_OP_LISTEN:
+		return op_listen(k);
+	case CHAN_OP_TX_GROW:
+		return op_tx_grow(k);
+	case CHAN_OP_INFO:
+		return op_info(k);
+	case CHAN_OP_UNBIND:
+		return op_unbind(k);
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+static void run(struct client_worker *cw, uint32_t slot)
+{
+	struct chan_call_a *a = &cw->client->call_a[slot];
+	struct chan_call_b *b = &cw->client->call_b[slot];
+	struct call k = { .cw = cw, .slot = slot };
+	uint32_t seq = atomic_load_explicit(&b->seq, memory_order_acquire);
+
+	if (seq == atomic_load_explicit(&a->seq, memory_order_relaxed))
+		return; /* answered already */
+	memcpy(&k.req, (const void *)b, sizeof(k.req));
+	__asm__ volatile("" ::: "memory");
+	atomic_store_explicit(&k.req.seq, seq, memory_order_relaxed);
+	a->len = 0;
+	int result = dispatch(&k);
+	if (result != DEFERRED)
+		sock_reply(cw, slot, seq, result, k.s);
+}
+
+bool sock_calls(struct client_worker *cw)
+{
+	struct chan_dirty *d = &cw->client->b->dirty[cw->env->worker];
+	bool any = false;
+
+	for (uint32_t i = 0; i < CHAN_MAX_CALLS / 64; i++) {
+		uint64_t slots = chan_dirty_take_calls(d, i);
+
+		for (; slots; slots &= slots - 1) {
+			run(cw, i * 64 + (uint32_t)__builtin_ctzll(slots));
+			any = true;
+		}
+	}
+	return any;
+}

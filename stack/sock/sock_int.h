@@ -1,0 +1,228 @@
+/* What the files of stack/sock tell each other. Nothing outside includes this, except their tests. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "stack/base/pool.h"
+#include "stack/base/stats.h"
+#include "stack/chan/evq.h"
+#include "stack/chan/stream.h"
+#include "stack/net/ports.h"
+#include "stack/sock/buddy.h"
+#include "stack/sock/client.h"
+#include "stack/tcp/tcp_conn.h"
+
+enum {
+	SOCK_RX_FIRST = 4 << 10,  /* first receive ring */
+	SOCK_TX_FIRST = 16 << 10, /* first send ring */
+	SOCK_RCVBUF = 1 << 20,	  /* default window */
+	SOCK_SNDBUF_MIN = 128 << 10, /* default send buffer before it has grown ... */
+	SOCK_SNDBUF_MAX = 4 << 20,   /* ... and when it has */
+	SOCK_BUF_MIN = 4 << 10, SOCK_BUF_MAX = 16 << 20, /* what SO_RCVBUF and SO_SNDBUF may ask */
+	SOCK_BACKLOG_MAX = 4096,
+	SOCK_BLOCK = 4096,	  /* socket ids that a worker takes at a time */
+	SOCK_TAKE = 256,	  /* dirty sockets of a client a round */
+	SOCK_PAYLOADS = 16,	  /* payload extents of one kind and worker */
+};
+
+/* A ring of a stream: the published segment and where it lies here. */
+struct sock_seg {
+	struct chan_seg s; /* trusted copy */
+	uint8_t *base;	   /* of the ring */
+	uint8_t ext, order; /* to give it back */
+};
+struct sock_ring {
+	struct sock_seg seg[CHAN_SEGS]; /* slot i % CHAN_SEGS */
+	uint32_t first, n;		/* segments [first, n) are alive */
+};
+static inline struct sock_seg *ring_last(struct sock_ring *r)
+{
+	return &r->seg[(r->n - 1) % CHAN_SEGS];
+}
+
+/* A connection that waits for accept(). */
+struct sock_pending {
+	uint32_t sock, gen, worker;
+};
+/* A listening socket on its home worker, or its proxy on another one. */
+struct listener {
+	struct tcp_listener tl;
+	struct tcp_sockopts opts;
+	struct client *client;
+	struct sock *home;  /* NULL: a proxy */
+	uint32_t sock, gen; /* of the home socket */
+	uint32_t home_worker;
+	uint32_t embryos;   /* from conn_new, not yet ESTABLISHED */
+	struct port_hold *hold;
+	bool is_v6;
+	/* home only */
+	struct sock_pending *pending; /* [pending_mask + 1], by position */
+	uint32_t pending_mask;
+	uint32_t head, tail;	      /* taken (checked), put */
+	uint32_t acks;		      /* LISTEN_ACKs awaited by the call below */
+	uint32_t call_slot, call_seq;
+	struct list link;	      /* cw->listeners or cw->proxies */
+};
+
+/* One application socket. Memory from priv->socks; zeroed when made. */
+struct sock {
+	struct tcp_conn conn;
+	struct client_worker *cw;
+	struct chan_sock_a *a;
+	struct chan_sock_b *b; /* hostile */
+	struct sock_ring rx, tx;
+	uint32_t id, gen;
+	uint32_t state;	     /* enum chan_sock_state, as published */
+	uint32_t flags_a;    /* as published */
+	uint32_t tx_tail;    /* application's positions, checked */
+	uint32_t rx_head;
+	uint32_t rx_tail;    /* published */
+	uint32_t rx_end;     /* behind the highest position stored */
+	uint32_t tx_una;     /* published */
+	uint32_t evseq, err_seq;
+	uint32_t close_seq, opt_seq;
+	uint32_t flags_b;    /* CHAN_B_SHUT_* already acted upon */
+	uint32_t notified[CHAN_SUBS]; /* as published */
+	uint16_t pushed[CHAN_SUBS];   /* b->sub[i] when notified[i] was last counted up */
+	uint32_t creator;    /* process that made it, UINT32_MAX: accept() */
+	uint32_t sndbuf;     /* SO_SNDBUF, 0: grows by itself */
+	bool started : 1;    /* the core has conn */
+	bool passive : 1;    /* came from a listener */
+	bool queued : 1;     /* in an accept queue: belongs to the listener */
+	bool established : 1; /* has been */
+	bool closing : 1;    /* given to tcp_close(): an orphan */
+	bool reopen : 1;     /* released() keeps it: connect() anew */
+	bool publish : 1;    /* on priv->event */
+	bool wake : 1;	     /* evseq moved: wake futex waiters */
+	bool push : 1;	     /* tell event queues */
+	bool una_moved : 1;  /* look at TX_WAIT after the fence */
+	bool head_look : 1;  /* WANT_HEAD was just set: look at rx_head after the fence */
+	bool v6 : 1;
+	struct listener *l;  /* listening */
+	struct port_hold *hold;
+	struct endpoint local; /* bound to; port 0: not */
+	struct list link;      /* cw->socks */
+	struct list event_link; /* priv->event */
+};
+static inline struct sock *sock_of(struct tcp_conn *c)
+{
+	return container_of(c, struct sock, conn);
+}
+
+struct sock_payload {
+	uint32_t n;
+	struct {
+		struct buddy buddy;
+		uint8_t *base;
+		uint32_t number; /* of the extent */
+	} ext[SOCK_PAYLOADS];
+	bool wanted; /* EXTENT_WANTED is under way */
+};
+
+/* A client as one data thread sees it. */
+struct client_worker {
+	struct client *client;
+	struct sock_env *env; /* NULL: not added yet */
+	struct list link;     /* env->clients or env->closing */
+	struct list ring_link; /* priv->rings: doorbells to ring */
+	struct list socks;
+	struct list listeners; /* struct listener, of this worker's sockets */
+	struct list proxies;   /* struct listener, of other workers' sockets */
+	struct sock **block[CHAN_MAX_SOCKS / SOCK_BLOCK]; /* [id / SOCK_BLOCK][id % SOCK_BLOCK] */
+	uint32_t *free_ids;   /* stack */
+	uint32_t n_free, cap_free;
+	uint32_t n_socks;
+	struct sock_payload payload[2]; /* [enum region_kind] */
+	struct chan_evq_out evq[CHAN_MAX_EVQS];
+	uint8_t evq_hit[CHAN_MAX_EVQS];	    /* on ring_list */
+	uint16_t ring_list[CHAN_MAX_EVQS];
+	uint32_t n_ring;
+	uint64_t drain_until_ns; /* closing: orphans are reset then */
+	bool violated, deleting, gone;
+};
+
+/* The private part of a sock_env. */
+struct sock_priv {
+	struct pool socks;
+	struct list event; /* sockets to publish, by event_link */
+	struct list rings; /* client_workers with doorbells to ring */
+	uint64_t drain_look_ns;
+	uint32_t ids[SOCK_TAKE];
+};
+static inline struct sock_env *env_of(struct tcp_env *tcp) { return tcp->host; }
+
+/* ---- sock.c: life of a socket ---- */
+/* NULL: quota, ids or memory. Its B half is reset; a->state is OPEN. */
+struct sock *sock_new(struct client_worker *cw);
+/* Gives id, rings, port and memory back; the core does not know it (any more). */
+void sock_free(struct sock *s);
+/* NULL: no such socket. */
+struct sock *sock_find(struct client_worker *cw, uint32_t id);
+/* The application is gone: close as Linux does. s may be freed when this returns. */
+void sock_close(struct sock *s);
+/* RST, free. */
+void sock_abort(struct sock *s);
+/* No live process has it, and no accept queue: close. */
+void sock_check_held(struct sock *s);
+bool sock_is_held(const struct sock *s);
+/* Something that the application did: positions, flags, options, close. s may be freed. */
+void sock_dirty(struct sock *s);
+/* As far as the application has written: checked. False: violation. */
+bool sock_take_tx(struct sock *s);
+bool sock_take_rx(struct sock *s);
+/* Takes b->opts, clamped, over to the connection or listener. */
+void sock_take_opts(struct sock *s);
+struct tcp_sockopts sock_opts(const struct chan_opts *o);
+struct chan_opts sock_read_opts(const struct chan_sock_b *b);
+/* The application wrote nonsense: it will be detached. */
+void sock_violation(struct client_worker *cw, const char *what);
+extern const struct tcp_ops sock_tcp_ops;
+
+/* ---- sock_cmd.c ---- */
+bool sock_calls(struct client_worker *cw);
+/* Answers call `slot` if it still is request seq. */
+void sock_reply(struct client_worker *cw, uint32_t slot, uint32_t seq, int result,
+		const struct sock *s);
+
+/* ---- sock_listen.c ---- */
+/* 0, -errno, or 1: answered later (sock_reply). */
+int sock_listen(struct sock *s, uint32_t backlog, uint32_t slot, uint32_t seq);
+/* No listener any more: connections nobody has taken are reset. */
+void sock_unlisten(struct sock *s);
+/* accept() has taken connections: they belong to the application now. */
+void sock_accept_taken(struct sock *s);
+void sock_listen_mail(struct sock_env *env, const struct sock_mail *msg);
+void sock_proxies_close(struct client_worker *cw);
+struct tcp_conn *sock_conn_new(struct tcp_env *tcp, struct tcp_listener *l,
+			       const struct tcp_flow *flow);
+void sock_accepted(struct tcp_env *tcp, struct tcp_listener *l, struct tcp_conn *c);
+
+/* ---- sock_buf.c ---- */
+/* Opens the next segment at `start` with size bytes. 0, -ENOBUFS (no memory, quota), -EAGAIN (all
+ * slots alive). */
+int sock_ring_open(struct sock *s, enum region_kind kind, uint32_t start, uint32_t size);
+/* Gives back the segments that end at or before pos. */
+void sock_ring_trim(struct sock *s, enum region_kind kind, uint32_t pos);
+void sock_ring_free(struct sock *s);
+int sock_rx_write(struct tcp_env *tcp, struct tcp_conn *c, uint32_t pos, const void *p,
+		  uint32_t len);
+/* Up to 8 pieces that hold [pos, pos + len); how many, 0 when some byte has no place. */
+unsigned sock_tx_pieces(struct sock *s, uint32_t pos, uint32_t len, struct sock_piece piece[8]);
+/* CHAN_OP_TX_GROW. */
+int sock_tx_grow(struct sock *s, uint64_t want, uint32_t tail);
+int sock_payload_add(struct client_worker *cw, enum region_kind kind, uint32_t number, void *base,
+		     uint64_t bytes);
+
+/* ---- sock_event.c ---- */
+/* s has news: publish it at the end of the burst. wake: futex waiters; push: event queues too. */
+void sock_touch(struct sock *s, bool push);
+void sock_set_state(struct sock *s, uint32_t state);
+void sock_set_flag(struct sock *s, uint32_t set, uint32_t clear);
+void sock_set_error(struct sock *s, int err);
+/* Wakes everything that sleeps in the client: it has been detached. */
+void sock_wake_client(struct client_worker *cw);
+
+/* ---- sock_client.c ---- */
+struct client_worker *client_worker_new(struct client *c);
+void client_worker_free(struct client_worker *cw);
+void client_mail(struct sock_env *env, const struct sock_mail *msg);
+/* Orphans of closing clients: has one drained, or taken too long? */
+void client_drain(struct sock_env *env);
