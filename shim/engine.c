@@ -107,6 +107,13 @@ struct chan_app *engine_nth(unsigned *i)
 	return NULL;
 }
 
+bool engine_is_lost(void)
+{
+	struct attachment *t = atomic_load_explicit(&current, memory_order_acquire);
+
+	return t && !chan_alive(&t->app);
+}
+
 struct chan_app *engine_current(void)
 {
 	struct attachment *t = atomic_load_explicit(&current, memory_order_acquire);
@@ -240,8 +247,9 @@ static struct chan_app *get_slow(enum chan_reason *why)
 		chan_unlock(&lock);
 		return &old->app;
 	}
+	/* A dead one stays the current one until there is another: engine_is_lost(). */
 	t = attach(&err);
-	if (t || old)
+	if (t)
 		atomic_store(&current, t);
 	if (!t) {
 		*why = reason_of(err);
@@ -251,7 +259,7 @@ static struct chan_app *get_slow(enum chan_reason *why)
 		atomic_store(&retry_at_ns, wait_now_ns() + RETRY_CONNECT_NS);
 	}
 	chan_unlock(&lock);
-	if (old)
+	if (t && old)
 		engine_put(&old->app);
 	return t ? &t->app : NULL;
 }

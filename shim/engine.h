@@ -31,6 +31,8 @@ struct chan_app *engine_nth(unsigned *i);
 /* The living one if this process is attached, without trying to. No reference. */
 struct chan_app *engine_current(void);
 
+/* Was attached, and the engine has ended; nobody has found another one yet. */
+bool engine_is_lost(void);
 /* Child of a fork: locks that other threads of the parent held are free. */
 void engine_after_fork(void);
 

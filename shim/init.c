@@ -1,21 +1,22 @@
 /* Start of the shim in a process: everything here is also done on first use, so the order of
  * constructors does not matter; done early it keeps first uses out of odd places. */
 // SPDX-License-Identifier: MIT
-#include "shim/init.h"
+#include <pthread.h>
 #include "shim/engine.h"
 #include "shim/explain.h"
 #include "shim/libc.h"
-#include "shim/sock.h"
+#include "shim/process.h"
 
-void init_after_fork(void)
+/* A process that never attached has nothing to repair after a fork (process.c) except its counts. */
+static void init_child(void)
 {
-	sock_after_fork();
-	engine_after_fork();
-	explain_after_fork();
+	if (!process_is_attached())
+		explain_after_fork();
 }
 
 __attribute__((constructor(101))) static void init_start(void)
 {
 	libc_resolve();
 	engine_config();
+	pthread_atfork(NULL, NULL, init_child);
 }

@@ -55,6 +55,7 @@ struct sock {
 	_Atomic uint32_t lock;	/* bind, listen, connect, decisions: owner's tid */
 	uint16_t family;	/* AF_INET or AF_INET6, as the program asked */
 	uint16_t protocol;
+	uint32_t backlog;
 	struct endpoint bound;	/* what bind() got; port 0: not bound */
 	/* epoll.c's: registrations of this socket in epoll sets of this process, under epoll.c's lock */
 	struct epoll_item *epoll_items;
@@ -123,6 +124,10 @@ int sock_set_fl(struct sock *s, int fd, int fl);
 int sock_to_kernel(struct sock *s, enum chan_reason why);
 /* All undecided sockets of this process that another process is about to share (fork, SCM_RIGHTS). */
 void sock_settle_all(enum chan_reason why);
+/* Before a thread sleeps on many sources: when the engine has ended and left listeners behind, looks for
+ * a new one (now and then) and moves them there. Returns when to look again, at most deadline_ns;
+ * costs two loads while the engine lives. */
+uint64_t sock_revive(uint64_t deadline_ns);
 /* Child of a fork, before anything else of the shim runs in it: references that only the parent's
  * threads had go, the rest is counted again. */
 void sock_after_fork(void);

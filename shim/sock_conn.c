@@ -187,6 +187,7 @@ static int listen_locked(struct sock *s, int backlog)
 		return r;
 	/* As the kernel: the number is unsigned, and net.core.somaxconn is the limit it knows. */
 	req.arg[0] = (unsigned)backlog > 65535 ? 65535 : (unsigned)backlog;
+	s->backlog = (uint32_t)req.arg[0];
 	req.sock = s->id;
 	req.gen = s->gen;
 	req.opts = s->b->opts;
