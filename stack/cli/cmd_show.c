@@ -1,0 +1,294 @@
+/* The commands that ask the engine for a table and show it: ss, stat, trace, engine. */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "stack/chan/start.h"
+#include "stack/cli/cli.h"
+
+/* Switches of these commands: --json, --help and single letters. */
+struct show {
+	struct config config;
+	enum cli_format format;
+	bool all, watch, listening;
+	const char *count, *word[2];
+	unsigned n_words;
+};
+
+enum { GO_ON = -1 };
+
+static int usage(const char *text)
+{
+	printf("%s  --json         print JSON\n  --socket PATH  the engine's unix socket\n", text);
+	return CLI_OK;
+}
+
+/* letters: those that the command knows; 'n' takes a value where count is true. */
+static int parse(struct show *s, int argc, char **argv, const char *letters, bool count,
+		 const char *help)
+{
+	static const char *const own[] = { "json", "help", NULL };
+
+	config_init(&s->config);
+	for (int i = 1; i < argc;) {
+		int r = cli_options_args(&s->config, argc, argv, &i, own);
+
+		if (r)
+			return r;
+		if (i >= argc)
+			break;
+		const char *a = argv[i++];
+		if (!strcmp(a, "--help") || !strcmp(a, "-h"))
+			return usage(help);
+		if (!strcmp(a, "--json")) {
+			s->format = CLI_JSON;
+		} else if (count && !strcmp(a, "-n") && i < argc) {
+			s->count = argv[i++];
+		} else if (*a == '-' && a[1]) {
+			for (const char *p = a + 1; *p; p++) {
+				if (!strchr(letters, *p)) {
+					cli_say("unknown option '%s'; --help lists them", a);
+					return CLI_USAGE;
+				}
+				s->all |= *p == 'a';
+				s->watch |= *p == 'w';
+				s->listening |= *p == 'l';
+			}
+		} else if (s->n_words < 2) {
+			s->word[s->n_words++] = a;
+		} else {
+			cli_say("unexpected argument '%s'; --help tells more", a);
+			return CLI_USAGE;
+		}
+	}
+	int r = cli_options_rest(&s->config);
+	return r ? r : GO_ON;
+}
+
+/* Asks and parses; CLI_OK or said. */
+static int fetch(const struct show *s, const char *command, struct table *t)
+{
+	char *text;
+	int r = cli_ask(&s->config, command, &text);
+
+	if (r)
+		return r;
+	if (table_parse(t, text))
+		return CLI_OK;
+	free(text);
+	cli_say("out of memory");
+	return CLI_FAILED;
+}
+
+static int no_words(const struct show *s)
+{
+	if (!s->n_words)
+		return CLI_OK;
+	cli_say("unexpected argument '%s'; --help tells more", s->word[0]);
+	return CLI_USAGE;
+}
+
+/* ---- ss ---- */
+static bool keep_socket(const struct table *t, unsigned row, void *arg)
+{
+	const struct show *s = arg;
+
+	return !s->listening || !strcmp(table_cell(t, row, 1), "LISTEN");
+}
+
+int cmd_ss(int argc, char **argv)
+{
+	struct show s = { 0 };
+	struct table t;
+	int r = parse(&s, argc, argv, "tanlp", false,
+		      "usage: fastnet ss [-l] [--json]\n"
+		      "The sockets on the stack: state, bytes received and not read, bytes not yet\n"
+		      "acknowledged (a listener: connections waiting, and their limit), addresses,\n"
+		      "process.\n  -l             listening sockets only\n"
+		      "  -t -a -n -p    accepted, as ss(8) has them\n");
+
+	if (r != GO_ON)
+		return r;
+	r = no_words(&s);
+	if (!r)
+		r = fetch(&s, "ss", &t);
+	if (r)
+		return r;
+	table_print(&t, s.format, keep_socket, &s);
+	table_free(&t);
+	return CLI_OK;
+}
+
+/* ---- stat ---- */
+static bool keep_counter(const struct table *t, unsigned row, void *arg)
+{
+	const struct show *s = arg;
+
+	return s->all || strcmp(table_cell(t, row, 1), "0") != 0;
+}
+
+static void print_changes(const struct table *old, const struct table *t, const struct show *s,
+			  double seconds)
+{
+	bool first = true;
+
+	printf(s->format == CLI_JSON ? "{" : "--\n");
+	for (unsigned row = 0; row < t->n_rows && row < old->n_rows; row++) {
+		uint64_t now = strtoull(table_cell(t, row, 1), NULL, 10);
+		uint64_t was = strtoull(table_cell(old, row, 1), NULL, 10);
+		double rate = (double)(now - was) / seconds;
+
+		if (now == was && !s->all)
+			continue;
+		if (s->format == CLI_JSON)
+			printf("%s\"%s\": %.1f", first ? "" : ", ", table_cell(t, row, 0), rate);
+		else
+			printf("%16.1f/s  %-28s %s\n", rate, table_cell(t, row, 0),
+			       table_cell(t, row, 2));
+		first = false;
+	}
+	printf(s->format == CLI_JSON ? "}\n" : "");
+	fflush(stdout);
+}
+
+/* Until the engine is gone or somebody interrupts. */
+static int watch(const struct show *s)
+{
+	struct table old, t;
+	int r = fetch(s, "stat", &old);
+
+	while (!r) {
+		sleep(1);
+		r = fetch(s, "stat", &t);
+		if (r)
+			break;
+		print_changes(&old, &t, s, 1.0);
+		table_free(&old);
+		old = t;
+	}
+	return r;
+}
+
+int cmd_stat(int argc, char **argv)
+{
+	struct show s = { 0 };
+	struct table t;
+	int r = parse(&s, argc, argv, "aw", false,
+		      "usage: fastnet stat [-a] [-w] [--json]\n"
+		      "The engine's counters that are not zero, all data threads together.\n"
+		      "  -a             the zero ones too\n"
+		      "  -w             every second what has changed, per second\n");
+
+	if (r != GO_ON)
+		return r;
+	r = no_words(&s);
+	if (!r && s.watch)
+		return watch(&s);
+	if (!r)
+		r = fetch(&s, "stat", &t);
+	if (r)
+		return r;
+	table_print(&t, s.format, keep_counter, &s);
+	table_free(&t);
+	return CLI_OK;
+}
+
+/* ---- trace ---- */
+int cmd_trace(int argc, char **argv)
+{
+	struct show s = { 0 };
+	struct table t;
+	char command[64];
+	int r = parse(&s, argc, argv, "", true,
+		      "usage: fastnet trace [-n COUNT] [ID] [--json]\n"
+		      "The last events of the engine's trace ring (200 unless told), of all sockets\n"
+		      "or of the one with this id.\n");
+
+	if (r != GO_ON)
+		return r;
+	const char *count = s.count ? s.count : "200", *id = s.n_words ? s.word[0] : "";
+	if (s.n_words > 1 || strspn(count, "0123456789") != strlen(count) || strlen(count) > 9 ||
+	    strspn(id, "0123456789") != strlen(id) || strlen(id) > 10) {
+		cli_say("trace takes a count and the number of a socket; --help tells more");
+		return CLI_USAGE;
+	}
+	snprintf(command, sizeof(command), "trace %s %s", count, id);
+	r = fetch(&s, command, &t);
+	if (r)
+		return r;
+	table_print(&t, s.format, NULL, NULL);
+	table_free(&t);
+	return CLI_OK;
+}
+
+/* ---- engine ---- */
+/* The answer says that it will end; it has ended when nobody answers any more. */
+static int wait_gone(const struct config *c)
+{
+	const struct timespec nap = { .tv_nsec = 20 * 1000000 };
+	struct chan_paths paths;
+
+	chan_engine_paths(&paths, config_str(c, CONFIG_socket));
+	for (int i = 0; i < 250; i++) {
+		if (!chan_engine_answers(&paths))
+			return CLI_OK;
+		nanosleep(&nap, NULL);
+	}
+	cli_say("the engine has not ended within 5 s");
+	return CLI_FAILED;
+}
+
+static int start(const struct config *c)
+{
+	char err[CHAN_START_ERR_MAX];
+	const struct chan_start cs = {
+		.engine = getenv("FASTNET_ENGINE"), .socket = config_str(c, CONFIG_socket),
+		.envp = environ, .timeout_ms = 10000,
+	};
+
+	if (chan_engine_start(&cs, err) == 0)
+		return CLI_OK;
+	cli_say("%s", err);
+	return CLI_FAILED;
+}
+
+int cmd_engine(int argc, char **argv)
+{
+	struct show s = { 0 };
+	struct table t;
+	int r = parse(&s, argc, argv, "", false,
+		      "usage: fastnet engine status|config|start|stop|log LEVELS [--json]\n"
+		      "  status         ports, addresses, memory, programs\n"
+		      "  config         the options in force and where each comes from\n"
+		      "  start          start one as the first program would; it ends after the last\n"
+		      "  stop           end it: connections on the stack are closed\n"
+		      "  log LEVELS     change log levels: warn,tcp=debug\n");
+
+	if (r != GO_ON)
+		return r;
+	const char *word = s.n_words ? s.word[0] : "status";
+	char command[300];
+	bool is_log = !strcmp(word, "log");
+	if (s.n_words > (is_log ? 2u : 1u) || (is_log && s.n_words != 2)) {
+		cli_say("engine takes one word; --help lists them");
+		return CLI_USAGE;
+	}
+	if (!strcmp(word, "start"))
+		return start(&s.config);
+	if (strcmp(word, "status") && strcmp(word, "config") && strcmp(word, "stop") && !is_log) {
+		cli_say("unknown word '%s'; fastnet engine --help lists them", word);
+		return CLI_USAGE;
+	}
+	snprintf(command, sizeof(command), "%s %s", word, is_log ? s.word[1] : "");
+	r = fetch(&s, command, &t);
+	if (r)
+		return r;
+	if (strcmp(word, "stop") != 0)
+		table_print(&t, s.format, NULL, NULL);
+	table_free(&t);
+	return strcmp(word, "stop") ? CLI_OK : wait_gone(&s.config);
+}
