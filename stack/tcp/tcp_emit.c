@@ -181,7 +181,7 @@ bool tcp_may_challenge(struct tcp_env *env, uint64_t now_ns)
 
 	if (ch->window_ns == 0 || now_ns - ch->window_ns >= NSEC_PER_SEC) {
 		/* A fixed budget would let an attacker count our answers to others. */
-		ch->window_ns = now_ns | 1;
+		ch->window_ns = max_u64(now_ns, 1);
 		ch->left = CHALLENGE_PER_S / 2 + rng_below(env->rng, CHALLENGE_PER_S);
 	}
 	if (ch->left == 0) {

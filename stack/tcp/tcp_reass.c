@@ -82,8 +82,9 @@ static void note_fin(struct tcp_env *env, struct tcp_conn *c, seq_t at, uint32_t
 {
 	uint32_t pos = seq_diff(at, c->irs) - 1, max = tcp_rx_max(c);
 
+	if (!c->fin_seen)
+		c->fin_seq = at;
 	c->fin_seen = true;
-	c->fin_seq = at;
 	if ((int32_t)(max - pos) > 0) /* text beyond it was a lie; the end of a set never splits */
 		ranges_remove(&c->reass, pos, max);
 	if (seq_gt(at, c->rcv_nxt) && seg_len == 0) /* text has been answered by store() */
@@ -162,7 +163,7 @@ void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_se
 	}
 	if (seq_gt(end, seq) && !store(env, c, seq, p, seq_diff(end, seq), now_ns))
 		return;
-	if (fin && !c->fin_seen)
+	if (fin)
 		note_fin(env, c, end, seg->len, now_ns);
 	if (c->fin_seen && seq_eq(c->fin_seq, c->rcv_nxt))
 		take_fin(env, c, now_ns);
