@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "shim/engine.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/sock.h"
@@ -143,6 +144,7 @@ static void drop_queue(struct epoll_set *set)
 	if (!atomic_load(&set->stale) && chan_alive(set->app))
 		chan_evq_close(set->app, set->evq);
 	fdtab_hidden_close(&set->doorbell);
+	engine_put(set->app);
 	set->app = NULL;
 	set->evq = set->overflow = 0;
 }
@@ -181,6 +183,7 @@ int epoll_set_open_queue(struct epoll_set *set, struct chan_app *app)
 	}
 	set->evq = evq;
 	set->overflow = 0;
+	engine_ref(app);
 	set->app = app;
 	/* Threads that sleep in the set already are sleepers of this queue from now on. */
 	if (atomic_load(&set->sleeping)) {
@@ -419,6 +422,8 @@ int epoll_adopt(struct epoll_set *set)
 	/* The parent's queue stays the parent's. */
 	fdtab_hidden_close(&set->doorbell);
 	fdtab_hidden_close(&set->kick);
+	if (set->app)
+		engine_put(set->app);
 	set->app = NULL;
 	set->evq = set->overflow = 0;
 	forget_ids(set);

@@ -131,24 +131,6 @@ int epoll_item_cookie(struct epoll_item *it)
 	return 0;
 }
 
-void epoll_item_subscribe(struct epoll_item *it)
-{
-	struct epoll_set *set = it->set;
-	struct sock *s = it->sock;
-
-	if (it->flags & ITEM_SUBSCRIBED || sock_is_dead(s))
-		return;
-	if (epoll_set_open_queue(set, s->app) < 0) {
-		set->without_queue = true;
-		return;
-	}
-	it->id = s->id;
-	it->next_id = set->by_id[it->id];
-	set->by_id[it->id] = it;
-	it->flags |= ITEM_SUBSCRIBED;
-	chan_subscribe(set->app, it->id, set->evq);
-}
-
 static void unsubscribe(struct epoll_item *it)
 {
 	struct epoll_set *set = it->set;
@@ -159,6 +141,27 @@ static void unsubscribe(struct epoll_item *it)
 	it->flags &= ~(uint32_t)ITEM_SUBSCRIBED;
 	if (!set->by_id[it->id] && set->app && !atomic_load(&set->stale))
 		chan_unsubscribe(set->app, it->id, set->evq);
+}
+
+void epoll_item_subscribe(struct epoll_item *it)
+{
+	struct epoll_set *set = it->set;
+	struct sock *s = it->sock;
+
+	if (it->flags & ITEM_SUBSCRIBED && it->id == s->id && set->app == s->app)
+		return;
+	unsubscribe(it);
+	if (sock_is_dead(s))
+		return;
+	if (epoll_set_open_queue(set, s->app) < 0) {
+		set->without_queue = true;
+		return;
+	}
+	it->id = s->id;
+	it->next_id = set->by_id[it->id];
+	set->by_id[it->id] = it;
+	it->flags |= ITEM_SUBSCRIBED;
+	chan_subscribe(set->app, it->id, set->evq);
 }
 
 void epoll_item_remove(struct epoll_item *it)
@@ -353,11 +356,16 @@ static int ctl_ours(struct epoll_set *set, int op, int fd, struct object *o,
 /* A set made behind our back (an inline system call) gets its object with the first socket of ours. */
 static struct epoll_set *late_set(int epfd, int fd)
 {
+	struct epoll_set *set;
+
 	if (fdtab_has(epfd) || libc.epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL) == 0 ||
 	    errno != ENOENT)
 		return NULL;
 	epoll_set_made(epfd);
-	return epoll_set_get(epfd);
+	set = epoll_set_get(epfd);
+	if (set)
+		set->kernel_fds = 1; /* who knows what is in it */
+	return set;
 }
 
 /* The kernel's part: a descriptor that is the kernel's alone. */

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "shim/engine.h"
 #include "shim/epoll.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
@@ -32,6 +33,7 @@ static bool queue_open(struct poll_queue *q, struct chan_app *app)
 
 	if (q->app && !chan_alive(q->app)) {
 		fdtab_hidden_close(&q->doorbell);
+		engine_put(q->app);
 		q->app = NULL;
 	}
 	if (q->app)
@@ -43,6 +45,7 @@ static bool queue_open(struct poll_queue *q, struct chan_app *app)
 		return false;
 	}
 	q->overflow = 0;
+	engine_ref(app);
 	q->app = app;
 	return true;
 }
@@ -75,8 +78,10 @@ static void queue_give(struct poll_queue *q)
 void poll_fork_child(void)
 {
 	for (uint32_t i = 0; i < QUEUES; i++) {
-		if (queues[i].app)
+		if (queues[i].app) {
 			fdtab_hidden_close(&queues[i].doorbell);
+			engine_put(queues[i].app);
+		}
 		queues[i].app = NULL;
 		atomic_store(&queues[i].taken, 0);
 	}

@@ -1,0 +1,189 @@
+/* The protocol of a fork: a token (a connected engine socket and a process number) is made before it, so
+ * that the child needs nothing that it may not have any more (chroot, setuid, namespaces). */
+// SPDX-License-Identifier: MIT
+#include "shim/process.h"
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "shim/engine.h"
+#include "shim/epoll.h"
+#include "shim/explain.h"
+#include "shim/fdtab.h"
+#include "shim/init.h"
+#include "shim/libc.h"
+#include "shim/poll.h"
+#include "shim/sock.h"
+#include "stack/chan/lock.h"
+
+struct token {
+	struct chan_app *app;
+	uint32_t proc;
+	int fd; /* -1: the engine gave none */
+};
+enum { TOKENS = 16 };
+static struct token tokens[TOKENS];
+static uint32_t n_tokens;
+static _Atomic uint32_t fork_lock; /* held from prepare to parent: forks of several threads queue */
+static _Atomic bool prepared;
+static _Atomic int own_pid;
+
+bool process_is_attached(void)
+{
+	unsigned i = 0;
+
+	return engine_nth(&i) != NULL;
+}
+
+bool process_is_self(void)
+{
+	int pid = atomic_load_explicit(&own_pid, memory_order_relaxed);
+
+	return pid == 0 || pid == (int)libc.syscall(SYS_getpid);
+}
+
+/* A bound socket whose fate is open can't be decided by one process alone once two have it. One that is
+ * not bound yet is nothing but a number and some options: whoever uses it has its own. */
+static void settle_bound(void)
+{
+	for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1)) {
+		struct sock *s = sock_get(fd);
+
+		if (!s)
+			continue;
+		if (sock_mode(s) == SOCK_UNDECIDED && sock_has(s, SOCK_BOUND))
+			sock_to_kernel(s, CHAN_REASON_fork_shared);
+		sock_put(s);
+	}
+}
+
+void process_fork_prepare(void)
+{
+	struct chan_app *app;
+	int saved = errno;
+
+	if (!process_is_attached())
+		return;
+	/* A signal handler that forks on top of our own fork: its child gets no token. */
+	if (chan_lock(&fork_lock) < 0)
+		return;
+	settle_bound();
+	n_tokens = 0;
+	for (unsigned i = 0; n_tokens < TOKENS && (app = engine_nth(&i)) != NULL; i++) {
+		struct token *t = &tokens[n_tokens++];
+
+		*t = (struct token){ .app = app, .fd = -1 };
+		if (!chan_alive(app) || chan_app_token(app, &t->fd, &t->proc) < 0)
+			t->fd = -1;
+	}
+	epoll_fork_prepare();
+	atomic_store(&prepared, true);
+	errno = saved;
+}
+
+void process_fork_parent(void)
+{
+	int saved = errno;
+
+	if (!atomic_load(&prepared) ||
+	    (atomic_load(&fork_lock) & ~(uint32_t)CHAN_LOCK_WAITERS) != chan_tid())
+		return;
+	atomic_store(&prepared, false);
+	epoll_fork_parent();
+	for (uint32_t i = 0; i < n_tokens; i++)
+		if (tokens[i].fd >= 0)
+			libc.close(tokens[i].fd);
+	n_tokens = 0;
+	chan_unlock(&fork_lock);
+	errno = saved;
+}
+
+/* ---- in the child ---- */
+/* No token: to this process the engine is gone. The number must not be the parent's, whose bits in the
+ * shared tables would be cleared by our closes. */
+static void cut_off(struct chan_app *app)
+{
+	static struct chan_engine gone = { .alive = FUTEX_OWNER_DIED };
+
+	gone.version = app->e->version;
+	app->e = &gone;
+	app->proc = CHAN_MAX_PROCS - 1;
+}
+
+/* Between token and fork other threads have closed sockets, or accepted some: held bits follow what
+ * this process really has. */
+static void reconcile(struct chan_app *app)
+{
+	static uint64_t have[CHAN_MAX_SOCKS / 64];
+	uint32_t words = atomic_load(&app->held_words);
+
+	for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1)) {
+		struct sock *s = sock_get(fd);
+
+		if (!s)
+			continue;
+		if (s->app == app && sock_is_attached(s)) {
+			have[s->id / 64] |= 1ull << (s->id % 64);
+			if (!chan_holds(app, s->id))
+				chan_hold(app, s->id);
+		}
+		sock_put(s);
+	}
+	for (uint32_t w = 0; w < words && w < CHAN_MAX_SOCKS / 64; w++) {
+		uint64_t extra = atomic_load(&app->held[app->proc].word[w]) & ~have[w];
+
+		for (; extra; extra &= extra - 1)
+			chan_unhold(app, w * 64 + (uint32_t)__builtin_ctzll(extra));
+		have[w] = 0;
+	}
+}
+
+static struct token *token_of(const struct chan_app *app)
+{
+	if (!atomic_load(&prepared))
+		return NULL;
+	for (uint32_t i = 0; i < n_tokens; i++)
+		if (tokens[i].app == app && tokens[i].fd >= 0)
+			return &tokens[i];
+	return NULL;
+}
+
+void process_fork_child(void)
+{
+	struct chan_app *app;
+	int saved = errno;
+
+	chan_tid_reset();
+	atomic_store(&own_pid, (int)libc.syscall(SYS_getpid));
+	if (!process_is_attached())
+		return;
+	for (unsigned i = 0; (app = engine_nth(&i)) != NULL; i++) {
+		struct token *t = token_of(app);
+
+		if (t)
+			chan_app_child(app, t->fd, t->proc);
+		else
+			cut_off(app);
+	}
+	epoll_fork_child();
+	poll_fork_child();
+	init_after_fork();
+	for (unsigned i = 0; (app = engine_nth(&i)) != NULL; i++) {
+		if (!token_of(app))
+			continue;
+		reconcile(app);
+		explain_attached(app);
+	}
+	n_tokens = 0;
+	atomic_store(&prepared, false);
+	atomic_store(&fork_lock, 0);
+	errno = saved;
+}
+
+/* As early as can be: child handlers run in the order of registration, prepare handlers in reverse, so
+ * ours is the innermost. */
+__attribute__((constructor(101))) static void process_init(void)
+{
+	atomic_store(&own_pid, (int)libc.syscall(SYS_getpid));
+	pthread_atfork(process_fork_prepare, process_fork_parent, process_fork_child);
+}
