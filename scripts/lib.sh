@@ -54,7 +54,8 @@ fn_products()
 	FN_BUILD=${1:-${FASTNET_BUILD:-$fn_root/build/dev}}
 	FN_FASTNETD=$FN_BUILD/stack/host/fastnetd
 	FN_FASTNET=$FN_BUILD/stack/cli/fastnet
-	FN_SHIM=$FN_BUILD/shim/libfastnet.so
+	FN_SHIM=$FN_BUILD/shim/libfastnet-plain.so	# a sanitized build's, for programs that are not
+	[[ -e $FN_SHIM ]] || FN_SHIM=$FN_BUILD/shim/libfastnet.so
 	[[ $FN_STACK == kernel ]] && return 0
 	local file
 	for file in "$FN_FASTNETD" "$FN_FASTNET" "$FN_SHIM"; do

@@ -12,7 +12,7 @@ set -euo pipefail
 
 run_packages=(
 	gcc libc6-dev cmake ninja-build pkg-config
-	libdpdk-dev libev-dev
+	libdpdk-dev libxdp-dev libbpf-dev libmnl-dev libev-dev
 	redis-server redis-tools
 	iproute2 nftables ethtool procps util-linux
 )

@@ -18,7 +18,7 @@ for i in 1 2 3; do
 	same "http.server, request $i" "$(sha "$FN_TMP/got")" "$want"
 done
 same "http.server logs the client's address" \
-	"$(grep -m1 'GET /file' "$FN_TMP/httpd.log" | cut -d' ' -f1)" "$FN_CLI_ADDR"
+	"$(grep -m1 'GET /file' "$FN_TMP/httpd.log" | cut -d' ' -f1 | sed 's,^::ffff:,,')" "$FN_CLI_ADDR"
 same "an unknown path" "$(fn_client curl -s -o /dev/null -w '%{http_code}' \
 	"http://$FN_SRV_ADDR:8000/none")" 404
 fn_stop httpd
