@@ -32,6 +32,7 @@ struct rig {
 	uint32_t n_rx, rx_at;
 	struct rte_mbuf *rx[RIG_FRAMES];   /* what the port's rx_burst gives */
 	uint32_t tx_room;		   /* frames that tx_burst still takes */
+	uint32_t bufs;			   /* free buffers at the start */
 };
 extern struct rig rig;
 
