@@ -4,6 +4,7 @@
 #include "stack/host/control.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -383,7 +384,13 @@ int control_init(struct host *h)
 void control_run(struct host *h)
 {
 	struct control *ctl = h->control;
+	sigset_t set;
 
+	/* Blocked in all threads since before there were others; only this one takes them. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	ev_io_init(&ctl->listen_io, on_listen, h->listen_fd, EV_READ);
 	ctl->listen_io.data = ctl;
 	ev_io_start(ctl->loop, &ctl->listen_io);
