@@ -307,7 +307,7 @@ fn_engine_start()
 	fn_bg "$name" nsenter --net="/run/netns/$ns" -- sh -c 'exec "$@" 9>"$0"' "$fifo" \
 		${FN_ENGINE_PREFIX-} "$FN_FASTNETD" --ready-fd 9 --socket "$FN_TMP/$name.sock" \
 		--port "$port" --addr "$addr/24" ${FN_ENGINE_ARGS-} "$@"
-	(($(timeout 30 head -c 1 "$fifo" | wc -c) == 1))
+	[[ $(timeout 30 head -n 1 "$fifo") == ok ]]	# otherwise "error: text"
 }
 
 fn_engines_start()
