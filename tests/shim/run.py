@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Differential test: each program runs on the bare kernel and preloaded, and must print the same.
+
+Both runs see the same address: bare, it is on lo of one network namespace; preloaded, it is the
+engine's, in another namespace whose lo is down and which has no other interface, so that a silent
+fallback to the kernel can't connect to anything. Afterwards the kernel's TCP counters of that
+namespace must still be zero. Differences that are meant stand in differences.txt, with the reason.
+"""
+
+import argparse
+import difflib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ADDR = "10.77.0.2"
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    p.add_argument("--shim", required=True)
+    p.add_argument("--engine", required=True)
+    p.add_argument("--timeout", type=float, default=40, help="seconds for one program")
+    p.add_argument("--differences", default=os.path.join(HERE, "differences.txt"))
+    p.add_argument("--show", action="store_true", help="print the preloaded output, too")
+    p.add_argument("--deephook", default="1")
+    p.add_argument("--side", choices=["bare", "stack"], help=argparse.SUPPRESS)
+    p.add_argument("--out", help=argparse.SUPPRESS)
+    p.add_argument("program", nargs="+", help="path, or path:case")
+    return p.parse_args()
+
+
+def run_program(spec, env, timeout, out):
+    """Runs one program into out/<name>; kills its process group at the end of its time."""
+    path, _, case = spec.partition(":")
+    name = os.path.basename(path)
+    with open(os.path.join(out, name), "wb") as f, open(os.path.join(out, name + ".err"), "wb") as e:
+        p = subprocess.Popen([path] + ([case] if case else []), stdin=subprocess.DEVNULL, stdout=f,
+                             stderr=e, env=env, start_new_session=True)
+        try:
+            code = p.wait(timeout)
+        except subprocess.TimeoutExpired:
+            code = "timeout"
+        try:
+            os.killpg(p.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        p.wait()
+    with open(os.path.join(out, name), "ab") as f:
+        f.write(f"exit status {code}\n".encode())
+
+
+def start_engine(opt, socket):
+    """Starts the engine in this namespace, waits for its ready line."""
+    r, w = os.pipe()
+    log = open(os.path.join(opt.out, "engine.log"), "wb")
+    cmd = [opt.engine, "--socket", socket, "--port", "none", "--addr", ADDR + "/24",
+           "--config", "/dev/null", "--hugepages", "off", "--ready-fd", str(w)]
+    engine = subprocess.Popen(cmd, pass_fds=[w], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    os.close(w)
+    with os.fdopen(r) as f:
+        line = f.readline().strip()
+    if line != "ok":
+        engine.kill()
+        engine.wait()
+        sys.exit(f"the engine did not start: {line or 'no word from it'}")
+    return engine
+
+
+def kernel_tcp_segments():
+    rows = [line.split() for line in open("/proc/net/snmp") if line.startswith("Tcp:")]
+    counters = dict(zip(rows[0][1:], rows[1][1:]))
+    return int(counters["InSegs"]) + int(counters["OutSegs"])
+
+
+def side_bare(opt):
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["ip", "addr", "add", ADDR + "/32", "dev", "lo"], check=True)
+    env = dict(os.environ, FN_TEST_ADDR=ADDR)
+    env.pop("LD_PRELOAD", None)
+    for spec in opt.program:
+        run_program(spec, env, opt.timeout, opt.out)
+
+
+def side_stack(opt):
+    socket = os.path.join(opt.out, "engine.sock")
+    engine = start_engine(opt, socket)
+    env = dict(os.environ, FN_TEST_ADDR=ADDR, LD_PRELOAD=opt.shim, FASTNET_SOCKET=socket,
+               FASTNET_AUTOSTART="0", FASTNET_DEEPHOOK=opt.deephook)
+    try:
+        for spec in opt.program:
+            run_program(spec, env, opt.timeout, opt.out)
+            if engine.poll() is not None:
+                with open(os.path.join(opt.out, "fault"), "a") as f:
+                    f.write(f"the engine ended ({engine.returncode}) during {spec}\n")
+                engine = start_engine(opt, socket)
+    finally:
+        engine.terminate()
+        try:
+            engine.wait(10)
+        except subprocess.TimeoutExpired:
+            engine.kill()
+            engine.wait()
+    n = kernel_tcp_segments()
+    if n:
+        with open(os.path.join(opt.out, "fault"), "a") as f:
+            f.write(f"the kernel of the stack's namespace has seen {n} TCP segments\n")
+
+
+def read_differences(path):
+    """Blocks: comment lines with the reason, then '- bare line' and/or '+ preloaded line'."""
+    allowed, reason, minus = {}, [], None
+    for raw in open(path):
+        line = raw.rstrip("\n")
+        if line.startswith("#"):
+            reason = reason + [line[1:].strip()] if not allowed_open(minus) else [line[1:].strip()]
+        elif line.startswith("- "):
+            minus = line[2:]
+            allowed[(minus, None)] = " ".join(reason)
+        elif line.startswith("+ "):
+            if minus is not None:
+                del allowed[(minus, None)]
+            allowed[(minus, line[2:])] = " ".join(reason)
+            minus = None
+        else:
+            reason, minus = [], None
+    return allowed
+
+
+def allowed_open(minus):
+    return minus is not None
+
+
+def compare(name, bare, stack, allowed):
+    """Returns (unexplained, explained) lists of (bare line, stack line)."""
+    bad, good = [], []
+    match = difflib.SequenceMatcher(None, bare, stack, autojunk=False)
+    for tag, i1, i2, j1, j2 in match.get_opcodes():
+        if tag == "equal":
+            continue
+        for k in range(max(i2 - i1, j2 - j1)):
+            pair = (f"{name}: {bare[i1 + k]}" if i1 + k < i2 else None,
+                    f"{name}: {stack[j1 + k]}" if j1 + k < j2 else None)
+            (good if pair in allowed else bad).append(pair)
+    return bad, good
+
+
+def run_side(opt, side, out):
+    os.mkdir(out)
+    cmd = ["unshare", "--net", "--", sys.executable, os.path.abspath(__file__), "--side", side,
+           "--out", out, "--shim", opt.shim, "--engine", opt.engine, "--timeout", str(opt.timeout),
+           "--deephook", opt.deephook] + opt.program
+    limit = 30 + len(opt.program) * (opt.timeout + 5)
+    p = subprocess.Popen(cmd, start_new_session=True)
+    try:
+        code = p.wait(limit)
+    except subprocess.TimeoutExpired:
+        code = 1
+        os.killpg(p.pid, signal.SIGKILL)
+        p.wait()
+    if code:
+        sys.exit(f"the {side} side failed")
+
+
+def report(opt, tmp):
+    allowed = read_differences(opt.differences)
+    failures = 0
+    for spec in opt.program:
+        name = os.path.basename(spec.partition(":")[0])
+        sides = {}
+        for side in ("bare", "stack"):
+            with open(os.path.join(tmp, side, name), errors="replace") as f:
+                sides[side] = f.read().splitlines()
+        if opt.show:
+            print("\n".join(sides["stack"]))
+        bad, good = compare(name, sides["bare"], sides["stack"], allowed)
+        for minus, plus in good:
+            print(f"meant: {minus} -> {plus}: {allowed[(minus, plus)]}")
+        for minus, plus in bad:
+            if minus:
+                print(f"  bare:  {minus}")
+            if plus:
+                print(f"  stack: {plus}")
+        err = open(os.path.join(tmp, "stack", name + ".err"), errors="replace").read()
+        if err and bad:
+            print("  stderr:", err[-2000:])
+        failures += len(bad) > 0
+        n = len(sides["bare"]) - 1
+        print(f"{'FAIL' if bad else 'ok'}   {name}: {n} lines, {len(bad)} differ, {len(good)} meant")
+    fault = os.path.join(tmp, "stack", "fault")
+    if os.path.exists(fault):
+        print(open(fault).read(), end="")
+        failures += 1
+    return failures
+
+
+def main():
+    opt = options()
+    if opt.side:
+        (side_bare if opt.side == "bare" else side_stack)(opt)
+        return 0
+    if os.geteuid() != 0:
+        print("needs root for network namespaces")
+        return 77
+    with tempfile.TemporaryDirectory(prefix="fastnet-shim-") as tmp:
+        start = time.monotonic()
+        run_side(opt, "bare", os.path.join(tmp, "bare"))
+        run_side(opt, "stack", os.path.join(tmp, "stack"))
+        failures = report(opt, tmp)
+        print(f"{len(opt.program)} programs, {failures} failures, {time.monotonic() - start:.1f} s")
+        if failures:
+            log = open(os.path.join(tmp, "stack", "engine.log"), errors="replace").read()
+            print(log[-4000:], end="")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
