@@ -392,6 +392,16 @@ bool sock_is_broken(const struct sock *s)
 	return sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING) && sock_is_dead(s);
 }
 
+/* Are there connections in the queue of the kernel twin? A raw call: no cancellation point. */
+static bool twin_is_readable(const struct sock *s)
+{
+	struct pollfd p = { .fd = sock_fd(s), .events = POLLIN };
+	struct timespec now = { 0 };
+
+	return p.fd >= 0 && sys_call6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 0, 0) > 0 &&
+	       p.revents & POLLIN;
+}
+
 uint32_t sock_readiness(const struct sock *s)
 {
 	uint32_t mask;
@@ -402,6 +412,11 @@ uint32_t sock_readiness(const struct sock *s)
 	if (sock_has(s, SOCK_CLOSED_RX))
 		return EPOLLOUT | EPOLLWRNORM | EPOLLHUP | EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
 	mask = chan_readiness(s->a, s->b);
+	if (sock_has(s, SOCK_LISTENING) && sock_has(s, SOCK_TWIN)) {
+		mask &= EPOLLIN | EPOLLRDNORM;
+		if (!mask && twin_is_readable(s))
+			mask = EPOLLIN | EPOLLRDNORM;
+	}
 	if (unlikely(sock_is_broken(s))) {
 		mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP | EPOLLOUT | EPOLLWRNORM;
 		if (!sock_has(s, SOCK_DEAD_TOLD))
