@@ -473,20 +473,38 @@ void sock_env_fini(struct sock_env *env)
 	env->priv = NULL;
 }
 
-static bool poll_client(struct sock_env *env, struct client_worker *cw)
+/* Dirty sockets of a client, at most SOCK_TAKE. True when there may be more. */
+static bool poll_dirty(struct sock_env *env, struct client_worker *cw, struct chan_dirty *d)
 {
-	struct chan_dirty *d = &cw->client->b->dirty[env->worker];
-
-	if (!chan_dirty_any(d))
-		return false;
-	sock_calls(cw);
 	uint32_t n = chan_dirty_take(d, env->priv->ids, SOCK_TAKE);
+
 	for (uint32_t i = 0; i < n && !cw->violated; i++) {
 		struct sock *s = sock_find(cw, env->priv->ids[i]);
 
 		if (s)
 			sock_dirty(s);
 	}
+	return n > SOCK_TAKE - 64 && !cw->violated;
+}
+
+/* What a thread did before a call must be seen before the call is: close(), then bind() of the same
+ * port. So the calls are taken first and carried out last, and all marks in between. A client
+ * that marks without end delays itself and the others by a bounded number of rounds. */
+static bool poll_client(struct sock_env *env, struct client_worker *cw)
+{
+	struct chan_dirty *d = &cw->client->b->dirty[env->worker];
+	uint64_t calls[CHAN_MAX_CALLS / 64], any = 0;
+
+	if (!chan_dirty_any(d))
+		return false;
+	for (uint32_t i = 0; i < CHAN_MAX_CALLS / 64; i++)
+		any |= calls[i] = chan_dirty_take_calls(d, i);
+	for (uint32_t round = 0; poll_dirty(env, cw, d) && any; round++) {
+		if (round == CHAN_MAX_SOCKS / SOCK_TAKE)
+			break;
+	}
+	if (any && !cw->violated)
+		sock_calls(cw, calls);
 	return true;
 }
 

@@ -312,18 +312,10 @@ static void run(struct client_worker *cw, uint32_t slot)
 		sock_reply(cw, slot, seq, result, k.s);
 }
 
-bool sock_calls(struct client_worker *cw)
+void sock_calls(struct client_worker *cw, uint64_t taken[CHAN_MAX_CALLS / 64])
 {
-	struct chan_dirty *d = &cw->client->b->dirty[cw->env->worker];
-	bool any = false;
-
 	for (uint32_t i = 0; i < CHAN_MAX_CALLS / 64; i++) {
-		uint64_t slots = chan_dirty_take_calls(d, i);
-
-		for (; slots; slots &= slots - 1) {
+		for (uint64_t slots = taken[i]; slots; slots &= slots - 1)
 			run(cw, i * 64 + (uint32_t)__builtin_ctzll(slots));
-			any = true;
-		}
 	}
-	return any;
 }

@@ -177,7 +177,8 @@ void sock_violation(struct client_worker *cw, const char *what);
 extern const struct tcp_ops sock_tcp_ops;
 
 /* ---- sock_cmd.c ---- */
-bool sock_calls(struct client_worker *cw);
+/* Carries out the calls whose slots are set in taken. */
+void sock_calls(struct client_worker *cw, uint64_t taken[CHAN_MAX_CALLS / 64]);
 /* Answers call `slot` if it still is request seq. */
 void sock_reply(struct client_worker *cw, uint32_t slot, uint32_t seq, int result,
 		const struct sock *s);
