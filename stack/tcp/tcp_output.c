@@ -131,8 +131,7 @@ void tcp_retransmit_head(struct tcp_env *env, struct tcp_conn *c, uint64_t now_n
 	STAT_INC(tcp_retrans_segs);
 	c->rtx_segs++;
 	c->rtx_total_bytes += len;
-	if (seq_le(c->rtt_seq, end))
-		c->rtt_timing = false; /* Karn */
+	c->rtt_timing = false; /* Karn; and what is timed behind a hole would measure the repair */
 	c->snd_ptr = seq_max(c->snd_ptr, end);
 	c->last_tx_ns = now_ns;
 	tcp_timer_sent(env, c, now_ns);

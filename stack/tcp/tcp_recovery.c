@@ -50,6 +50,8 @@ static void fast_acked(struct tcp_env *env, struct tcp_conn *c, uint32_t acked, 
 void tcp_recovery_acked(struct tcp_env *env, struct tcp_conn *c, uint32_t acked, uint64_t now_ns)
 {
 	c->dupacks = 0;
+	if (c->recovery == TCPR_OPEN && seq_diff(c->snd_una, c->recover) > 1u << 30)
+		c->recover = seq_sub(c->snd_una, 1); /* long ago: must not seem to lie ahead */
 	if (c->recovery == TCPR_FAST) {
 		fast_acked(env, c, acked, now_ns);
 		return;

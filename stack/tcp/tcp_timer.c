@@ -32,8 +32,6 @@ void tcp_timer_sent(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 
 void tcp_timer_acked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	if (c->persist)
-		tcp_timer_window_opened(c);
 	if (seq_eq(c->snd_una, c->snd_nxt))
 		c->deadline_ns[TCPD_RTX] = 0; /* (5.2) */
 	else

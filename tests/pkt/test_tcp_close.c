@@ -339,6 +339,31 @@ START_TEST(fin_wait_2_record_obeys_exact_reset_only) /* RFC 5961 3.2 */
 }
 END_TEST
 
+START_TEST(fin_wait_2_record_answers_old_and_early_segments)
+{
+	struct rig *r = rig_established();
+	IN(r, .seq = 1, .ack = 1, .flags = A, .len = 10);
+	rig_read(r);
+	rig_drain(r);
+	rig_close(r);
+	OUT(r, .seq = 1, .ack = 11, .flags = F | A);
+	IN(r, .seq = 11, .ack = 2, .flags = A);
+	RELEASED(r);
+	IN(r, .seq = 1, .ack = 2, .flags = A, .len = 10); /* a repetition */
+	OUT(r, .seq = 2, .ack = 11, .flags = A);
+	IN(r, .seq = 15, .ack = 2, .flags = F | A); /* something is missing before it */
+	OUT(r, .seq = 2, .ack = 11, .flags = A);
+	IN(r, .seq = 11, .ack = 2, .flags = A);
+	IN(r, .seq = 11, .flags = F);
+	QUIET(r);
+	IN(r, .seq = 1, .ack = 2, .flags = F | A, .len = 10); /* with the FIN in order */
+	OUT(r, .seq = 2, .ack = 12, .flags = A);
+	rig_after_ms(r, 59999);
+	ck_assert_uint_eq(r->env.n_timewait, 1);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(fin_wait_2_with_an_application_has_no_limit)
 {
 	struct rig *r = rig_fin_wait_2();
@@ -434,6 +459,7 @@ RIG_MAIN("tcp_close", { active_close_walks_to_time_wait }, { passive_close_walks
 	 { orphan_in_fin_wait_2_becomes_a_record }, { orphan_in_fin_wait_2_ends_after_60_s },
 	 { linger2_shortens_or_skips_fin_wait_2 }, { fin_wait_2_record_resets_new_data },
 	 { fin_wait_2_record_obeys_exact_reset_only },
+	 { fin_wait_2_record_answers_old_and_early_segments },
 	 { fin_wait_2_with_an_application_has_no_limit }, { orphan_with_data_delivers_it_first },
 	 { orphan_gives_up_after_102_s }, { abort_resets_at_once },
 	 { calls_on_a_closed_connection_do_nothing })

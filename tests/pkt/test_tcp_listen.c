@@ -324,6 +324,30 @@ START_TEST(icmp_error_ends_a_half_open_connection)
 }
 END_TEST
 
+START_TEST(syn_from_where_no_route_leads_is_dropped)
+{
+	struct rig *r = rig_listening();
+	r->opt.path_mss = UINT16_MAX;
+	IN(r, .seq = 0, .flags = S);
+	QUIET(r);
+	ck_assert_uint_eq(r->env.n_synq, 0);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(zero_window_listener_takes_only_the_next_byte)
+{
+	struct rig *r = rig_listening();
+	r->listen_opts.rcvbuf = 0;
+	IN(r, .seq = 0, .flags = S);
+	OUT(r, .seq = 0, .ack = 1, .flags = S | A, .wnd = ZERO);
+	IN(r, .seq = 1, .ack = 1, .flags = A, .len = 5);
+	STATE(r, ESTABLISHED);
+	OUT(r, .seq = 1, .ack = 1, .flags = A, .wnd = ZERO);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(syn_flood_leaves_nothing_behind)
 {
 	struct rig *r = rig_listening(.max_synq = 8);
@@ -348,4 +372,5 @@ RIG_MAIN("tcp_listen", { passive_open_reaches_established }, { data_in_the_final
 	 { unlisten_forgets_half_open_connections },
 	 { exact_address_wins_then_wildcard_then_v6_wildcard },
 	 { listeners_that_overlap_are_refused }, { reuseport_group_shares_by_flow_hash },
-	 { icmp_error_ends_a_half_open_connection }, { syn_flood_leaves_nothing_behind })
+	 { icmp_error_ends_a_half_open_connection }, { syn_from_where_no_route_leads_is_dropped },
+	 { zero_window_listener_takes_only_the_next_byte }, { syn_flood_leaves_nothing_behind })

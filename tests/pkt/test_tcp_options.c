@@ -171,6 +171,25 @@ START_TEST(path_mtu_shrinks_the_segments_in_flight) /* RFC 1191 6.5, RFC 5927 7.
 }
 END_TEST
 
+START_TEST(path_mtu_that_says_nothing_new_is_ignored)
+{
+	struct rig *r = rig_established(.mss = 1000);
+	rig_send(r, 1000);
+	rig_drain(r);
+	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + 1), EMSGSIZE, true, 9000, r->now_ns);
+	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + 5000), EMSGSIZE, true, 600, r->now_ns);
+	struct tcp_flow other = r->flow;
+	other.remote.port++;
+	tcp_icmp_error(&r->env, &other, seq_of(r->iss + 1), EMSGSIZE, true, 600, r->now_ns);
+	ck_assert_uint_eq(r->c->mss, 1000);
+	rig_free(r);
+	r = rig_established(.mss = 1000); /* nothing in flight: only the size changes */
+	rig_send(r, 1);
+	rig_drain(r);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(isn_differs_by_tuple_and_grows_with_time) /* RFC 6528 3 */
 {
 	struct rig *r = rig_new();
@@ -194,4 +213,5 @@ RIG_MAIN("tcp_options", { missing_mss_option_means_536 },
 	 { echo_is_of_the_segment_that_moves_the_window }, { old_timestamp_is_dropped_and_answered },
 	 { timestamps_wrap }, { timestamp_of_a_month_ago_proves_nothing },
 	 { reset_is_not_subject_to_paws }, { segment_without_the_option_is_tolerated },
-	 { path_mtu_shrinks_the_segments_in_flight }, { isn_differs_by_tuple_and_grows_with_time })
+	 { path_mtu_shrinks_the_segments_in_flight }, { path_mtu_that_says_nothing_new_is_ignored },
+	 { isn_differs_by_tuple_and_grows_with_time })

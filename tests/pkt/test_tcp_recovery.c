@@ -179,9 +179,45 @@ START_TEST(window_halves_and_grows_again)
 }
 END_TEST
 
+START_TEST(loss_after_three_gigabytes_is_still_found_fast) /* recover must not lag 2^31 behind */
+{
+	struct rig *r = rig_established(.mss = 1000, .ws = 15, .tso_bytes = 60000);
+	uint32_t pos = 0;
+	IN(r, .seq = 1, .ack = 1, .flags = A); /* the first scaled window */
+	r->c->cwnd = 1 << 28;
+	r->c->ssthresh = 1 << 28;
+	while (pos < 3000u << 20) {
+		rig_send(r, 1 << 24);
+		pos += 1 << 24;
+		rig_drain(r);
+		IN(r, .seq = 1, .ack = 1 + pos, .flags = A);
+	}
+	rig_send(r, 10000);
+	rig_drain(r);
+	dupacks(r, 1 + pos, 3);
+	OUT(r, .seq = 1 + pos, .ack = 1, .flags = A, .len = 1000);
+	COUNT(r, tcp_fast_retrans, 1);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(forged_duplicates_cannot_inflate_without_end)
+{
+	struct rig *r = ten_out(_i);
+	dupacks(r, 1, 3);
+	rig_drain(r);
+	dupacks(r, 1, 1000);
+	ck_assert_uint_le(rig_drain(r), 30);
+	ck_assert_uint_le(r->c->cwnd, 200000);
+	rig_free(r);
+}
+END_TEST
+
 RIG_MAIN("tcp_recovery", { third_duplicate_retransmits }, { further_duplicates_inflate_the_window },
 	 { full_ack_ends_recovery }, { partial_ack_retransmits_the_next_hole },
 	 { duplicates_must_be_real }, { timeout_collapses_the_window_and_goes_back },
 	 { second_timeout_keeps_ssthresh },
 	 { duplicates_after_a_timeout_do_not_retransmit_again },
-	 { lost_tail_with_fin_is_repaired }, { window_halves_and_grows_again })
+	 { lost_tail_with_fin_is_repaired }, { window_halves_and_grows_again },
+	 { loss_after_three_gigabytes_is_still_found_fast },
+	 { forged_duplicates_cannot_inflate_without_end })

@@ -1,0 +1,73 @@
+/* struct tcp_info as getsockopt(TCP_INFO) shows it. */
+// SPDX-License-Identifier: MIT
+#include <linux/tcp.h>
+#include "tests/pkt/rig.h"
+
+static struct tcp_info info(struct rig *r)
+{
+	struct tcp_info ti;
+
+	memset(&ti, 0xa5, sizeof(ti));
+	tcp_fill_info(&r->env, r->c, &ti, r->now_ns);
+	return ti;
+}
+
+START_TEST(states_have_linux_numbers)
+{
+	static const struct {
+		enum tcp_state state;
+		int linux_value;
+	} all[] = {
+		{ TCPS_SYN_SENT, 2 }, { TCPS_SYN_RCVD, 3 }, { TCPS_ESTABLISHED, 1 },
+		{ TCPS_CLOSE_WAIT, 8 }, { TCPS_FIN_WAIT_1, 4 }, { TCPS_CLOSING, 11 },
+		{ TCPS_LAST_ACK, 9 }, { TCPS_FIN_WAIT_2, 5 }, { TCPS_TIME_WAIT, 7 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		struct rig *r = rig_make(RIG_OPTS(), all[i].state);
+		ck_assert_int_eq(info(r).tcpi_state, all[i].linux_value);
+		rig_free(r);
+	}
+}
+END_TEST
+
+START_TEST(numbers_of_a_transfer)
+{
+	struct rig *r = rig_established(.mss = 1000, .rtt_ms = 20, .ws = 6);
+	rig_send(r, 12000);
+	rig_drain(r);
+	IN(r, .seq = 1, .ack = 2001, .flags = A, .len = 500);
+	rig_drain(r);
+	rig_after_ms(r, 5);
+	struct tcp_info ti = info(r);
+	ck_assert_uint_eq(ti.tcpi_snd_mss, 1000);
+	ck_assert_uint_eq(ti.tcpi_snd_cwnd, 12);
+	ck_assert_uint_eq(ti.tcpi_unacked, 10);
+	ck_assert_uint_eq(ti.tcpi_bytes_acked, 2000);
+	ck_assert_uint_eq(ti.tcpi_bytes_received, 500);
+	ck_assert_uint_eq(ti.tcpi_snd_wscale, 5);
+	ck_assert_uint_eq(ti.tcpi_rcv_wscale, 7);
+	ck_assert_uint_eq(ti.tcpi_options, TCPI_OPT_WSCALE);
+	ck_assert_uint_ge(ti.tcpi_rtt, 1);
+	ck_assert_uint_eq(ti.tcpi_last_data_recv, 5);
+	ck_assert_uint_eq(ti.tcpi_notsent_bytes, 0);
+	ck_assert_uint_ge(ti.tcpi_rto, 200000);
+	ck_assert_uint_eq(ti.tcpi_ca_state, 0);
+	rig_after_ms(r, 300);
+	rig_drain(r);
+	ck_assert_uint_eq(info(r).tcpi_ca_state, 4);
+	ck_assert_uint_eq(info(r).tcpi_total_retrans, 1);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(socket_that_never_connected_does_not_divide_by_zero)
+{
+	struct rig *r = rig_new();
+	r->c = &rig_new_sock(r)->c;
+	ck_assert_int_eq(info(r).tcpi_state, 7);
+	rig_free(r);
+}
+END_TEST
+
+RIG_MAIN("tcp_info", { states_have_linux_numbers }, { numbers_of_a_transfer },
+	 { socket_that_never_connected_does_not_divide_by_zero })
