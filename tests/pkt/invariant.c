@@ -11,8 +11,7 @@
 static const char *space_wrong(const struct tcp_conn *c)
 {
 	MUST(c->node.pprev != NULL);
-	MUST(seq_le(c->iss, c->snd_una) && seq_le(c->snd_una, c->snd_ptr));
-	MUST(seq_le(c->snd_ptr, c->snd_nxt));
+	MUST(seq_le(c->snd_una, c->snd_ptr) && seq_le(c->snd_ptr, c->snd_nxt));
 	MUST(seq_diff(c->snd_nxt, c->iss) <= seq_diff(c->snd_end, c->iss) + c->fin_queued);
 	MUST(c->recovery == TCPR_LOSS || seq_eq(c->snd_ptr, c->snd_nxt) || !c->syn_acked);
 	MUST(!(c->fin_acked && !c->fin_sent) && !(c->fin_sent && !c->fin_queued));
