@@ -400,8 +400,10 @@ int chan_engine_start(const struct chan_start *s, char err[CHAN_START_ERR_MAX])
 			if (r != -EBUSY)
 				return r;
 		}
-		if (chan_engine_answers(&paths))
+		if (chan_engine_answers(&paths)) {
+			err[0] = 0;
 			return 0;
+		}
 		sys_clock_gettime(CLOCK_MONOTONIC, &t);
 		past = (t.tv_sec - t0.tv_sec) * 1000 + (t.tv_nsec - t0.tv_nsec) / 1000000;
 		if (past >= (long)s->timeout_ms)

@@ -164,21 +164,21 @@ static int open_port(struct host *h, const char *devargs)
 	uint32_t n = h->n_ports;
 	char err[PORT_ERR_MAX];
 
+	int r = port_open(&pc, &h->port[n], err);
+	if (r)
+		return host_fail(h, r, "%s", err);
+	struct netif *nif = port_netif(h->port[n]);
+	h->netif[n] = nif;
+	h->n_ports++;
 	int n_addr = addrs_of(h, n, addr);
 	if (n_addr < 0)
 		return n_addr;
 	if (n_addr == 0)
 		return host_fail(h, -EADDRNOTAVAIL, "port %s has no address; give it one with addr, such "
 				 "as 10.0.0.2/24", devargs);
-	int r = port_open(&pc, &h->port[n], err);
-	if (r)
-		return host_fail(h, r, "%s", err);
-	struct netif *nif = port_netif(h->port[n]);
 	nif->index = (uint16_t)n;
 	nif->n_addrs = (uint16_t)n_addr;
 	memcpy(nif->addr, addr, sizeof(addr));
-	h->netif[n] = nif;
-	h->n_ports++;
 	return wrap(h, &h->netif[n]);
 }
 
