@@ -1,0 +1,43 @@
+/* What the stress programs share. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "stack/base/rng.h"
+#include "stack/chan/app.h"
+#include "stack/chan/wait.h"
+
+enum { PUBLISHES = 1200000, SOCKS = 512, SILENCE_EVERY = 150000 };
+#define SILENCE_NS 300000000ull /* long enough to show a sleeper that was left behind */
+#define STUCK_NS 150000000ull	/* asleep that long after the last publish with something to take */
+
+static inline void pause_ns(uint64_t ns)
+{
+	struct timespec ts = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
+
+	nanosleep(&ts, NULL);
+}
+static inline uint64_t stress_seed(void)
+{
+	const char *s = getenv("FASTNET_TEST_SEED");
+	uint64_t seed = s ? strtoull(s, NULL, 0) : chan_now_ns();
+
+	printf("FASTNET_TEST_SEED=%llu\n", (unsigned long long)seed);
+	fflush(stdout);
+	return seed;
+}
+/* Now and then something takes longer. */
+static inline void dawdle(struct rng *r)
+{
+	uint32_t k = rng_below(r, 1000);
+
+	if (k < 600) {
+		for (volatile uint32_t i = rng_below(r, 600); i > 0; i--)
+			;
+	} else if (k < 603) {
+		pause_ns(rng_below(r, 100000));
+	}
+}

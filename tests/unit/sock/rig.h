@@ -1,0 +1,93 @@
+/* A whole engine without DPDK in one process: data threads with a sock_env each, joined by a wire that
+ * never loses (or drops what the test says), a control thread that is the test, and applications
+ * whose memory is mapped a second time, as a real one's would be. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <check.h>
+#include <pthread.h>
+#include "stack/chan/app.h"
+#include "stack/chan/evq.h"
+#include "stack/chan/stream.h"
+#include "stack/chan/wait.h"
+#include "stack/sock/client.h"
+#include "stack/sock/sock.h"
+
+struct rig_frame {
+	struct rig_frame *next;
+	struct tcp_flow flow; /* local: destination */
+	struct tcp_seg seg;
+	uint8_t data[];
+};
+struct rig_mail {
+	struct rig_mail *next;
+	struct sock_mail m;
+};
+/* A queue that any thread may put into. */
+struct rig_queue {
+	pthread_mutex_t lock;
+	void *first, **last; /* chained by their first member */
+	uint32_t n;
+};
+struct rig;
+struct rig_worker {
+	struct rig *rig;
+	struct sock_env env;
+	struct rng rng;
+	struct rig_queue frames, mail;
+	pthread_t thread;
+	int wake_fd;
+	_Atomic bool stop;
+};
+struct rig {
+	uint32_t n_workers;
+	struct region engine;
+	struct chan_engine *e;
+	struct ports *ports;
+	struct rig_worker w[4];
+	struct rig_queue control;
+	_Atomic bool deaf; /* the wire loses everything */
+	_Atomic uint32_t rst; /* RSTs seen on the wire */
+	uint32_t n_clients;
+	struct client *gone[8]; /* client_gone() was true, not yet freed */
+};
+/* Our addresses are 10.0.0.0/8; others are unreachable. */
+#define RIG_ADDR ipaddr_v4(0x0a000001)
+
+struct rig *rig_new(uint32_t n_workers);
+/* Asserts that all clients have gone and nothing leaked. */
+void rig_free(struct rig *r);
+/* A client with one process, mapped into *app. */
+struct client *rig_client(struct rig *r, struct chan_app *app, const struct client_conf *conf);
+/* The process (the client's last) ends; waits until the engine has let go of the client. */
+void rig_client_end(struct rig *r, struct client *c, struct chan_app *app);
+/* The second half of it: after client_del(). */
+void rig_client_wait(struct rig *r, struct client *c, struct chan_app *app);
+/* read(2) of one byte within 5 s: 1, 0 at end of file, -1. */
+int rig_read_byte(int fd);
+/* Takes one mail of the given type for the control thread, within ms. */
+bool rig_control_mail(struct rig *r, uint32_t type, struct sock_mail *m, uint32_t ms);
+/* The first live socket of a client by state, for looking inside (racy by nature: tests only). */
+#define RIG_WAIT(cond) \
+	do { \
+		for (int tries_ = 0; !(cond) && tries_ < 5000; tries_++) \
+			rig_pause(); \
+		ck_assert(cond); \
+	} while (0)
+void rig_pause(void); /* 1 ms */
+
+/* ---- an application's steps ---- */
+struct end {
+	struct chan_app *app;
+	uint32_t id, gen;
+};
+struct end rig_listen(struct chan_app *app, uint16_t port, uint32_t backlog, uint16_t *bound);
+/* Starts connecting; *err gets the call's result. */
+struct end rig_connect(struct chan_app *app, uint16_t port, int *err);
+void rig_connected(struct end c);
+struct end rig_accept(struct end l);
+void rig_write(struct end s, const void *p, size_t n); /* all of it */
+size_t rig_read(struct end s, void *p, size_t n);      /* until n or EOF */
+void rig_close(struct end s);
+static inline const struct chan_sock_a *end_a(struct end s) { return chan_sock_a(s.app, s.id); }
+static inline struct chan_sock_b *end_b(struct end s) { return chan_sock_b(s.app, s.id); }
+static inline uint32_t end_ready(struct end s) { return chan_readiness(end_a(s), end_b(s)); }

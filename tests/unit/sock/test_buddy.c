@@ -1,0 +1,59 @@
+/* The buddy allocator against a map of pages. */
+// SPDX-License-Identifier: MIT
+#include "../unit.h"
+#include <string.h>
+#include "stack/base/rng.h"
+#include "stack/sock/buddy.h"
+
+enum { PAGES = 1024, LIVE = 200 };
+
+START_TEST(random_blocks_never_overlap_and_all_merge_again)
+{
+	static uint8_t map[PAGES];
+	struct { uint32_t at, order; } live[LIVE];
+	uint32_t n = 0;
+	struct buddy b;
+	struct rng r;
+
+	rng_seed(&r, unit_seed());
+	memset(map, 0, sizeof(map));
+	ck_assert_int_eq(buddy_init(&b, (uint64_t)PAGES << BUDDY_SHIFT), 0);
+	for (int i = 0; i < 200000; i++) {
+		if (n < LIVE && rng_below(&r, 2)) {
+			uint32_t order = rng_below(&r, 6), at = buddy_alloc(&b, order);
+
+			if (at == BUDDY_NONE)
+				continue;
+			ck_assert_uint_eq(at & ((1u << order) - 1), 0);
+			for (uint32_t p = at; p < at + (1u << order); p++) {
+				ck_assert_uint_eq(map[p], 0);
+				map[p] = 1;
+			}
+			live[n].at = at;
+			live[n++].order = order;
+		} else if (n) {
+			uint32_t k = rng_below(&r, n);
+
+			memset(map + live[k].at, 0, 1u << live[k].order);
+			buddy_free(&b, live[k].at, live[k].order);
+			live[k] = live[--n];
+		}
+	}
+	while (n) {
+		n--;
+		buddy_free(&b, live[n].at, live[n].order);
+	}
+	ck_assert_uint_eq(b.used, 0);
+	ck_assert_uint_eq(buddy_alloc(&b, 10), 0); /* one piece again */
+	ck_assert_uint_eq(buddy_alloc(&b, 0), BUDDY_NONE);
+	buddy_fini(&b);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("buddy");
+
+	tcase_add_test(tc, random_blocks_never_overlap_and_all_merge_again);
+	return unit_run("buddy", tc);
+}
