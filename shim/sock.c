@@ -213,18 +213,11 @@ static void linger(struct sock *s, uint32_t seconds)
 	}
 }
 
-void sock_detach(struct sock *s)
+/* The engine's socket is no longer ours; what the program has set stays, in the draft. */
+static void forget(struct sock *s)
 {
 	struct chan_app *app = s->app;
-	uint32_t wait_s = 0;
 
-	if (!sock_is_attached(s))
-		return;
-	if (s->b->opts.flags & CHAN_O_LINGER && atomic_load(&s->a->state) == CHAN_ST_CONNECTED)
-		wait_s = s->b->opts.linger_s;
-	chan_unhold(app, s->id);
-	if (wait_s)
-		linger(s, wait_s);
 	if (s->draft) {
 		s->draft->b.opts = s->b->opts;
 		atomic_store(&s->draft->b.file_flags, atomic_load(&s->b->file_flags));
@@ -234,6 +227,32 @@ void sock_detach(struct sock *s)
 	s->id = CHAN_SOCK_NEW;
 	s->app = NULL;
 	engine_put(app);
+}
+
+void sock_detach(struct sock *s)
+{
+	uint32_t wait_s = 0;
+
+	if (!sock_is_attached(s))
+		return;
+	if (s->b->opts.flags & CHAN_O_LINGER && atomic_load(&s->a->state) == CHAN_ST_CONNECTED)
+		wait_s = s->b->opts.linger_s;
+	chan_unhold(s->app, s->id);
+	if (wait_s)
+		linger(s, wait_s);
+	forget(s);
+}
+
+void sock_drop(struct sock *s)
+{
+	struct chan_req req = { .op = CHAN_OP_UNBIND, .sock = s->id, .gen = s->gen };
+
+	if (!sock_is_attached(s))
+		return;
+	/* In this order: once the engine has dropped it the number may be another socket's of ours. */
+	chan_unhold(s->app, s->id);
+	chan_call(s->app, s->a->worker, &req, NULL);
+	forget(s);
 }
 
 static void sock_release(struct object *o)
@@ -299,7 +318,6 @@ static int kernel_like(struct sock *s)
 
 int sock_to_kernel_locked(struct sock *s, enum chan_reason why)
 {
-	struct chan_app *app = s->app;
 	int r;
 
 	if (sock_mode(s) != SOCK_UNDECIDED)
@@ -317,12 +335,7 @@ int sock_to_kernel_locked(struct sock *s, enum chan_reason why)
 		if (r < 0)
 			return r;
 	}
-	if (sock_is_attached(s)) {
-		struct chan_req req = { .op = CHAN_OP_UNBIND, .sock = s->id, .gen = s->gen };
-
-		chan_call(app, s->a->worker, &req, NULL);
-		sock_detach(s);
-	}
+	sock_drop(s);
 	explain_kernel(why);
 	atomic_store_explicit(&s->mode, SOCK_KERNEL, memory_order_release);
 	if (s->epoll_items)
@@ -406,11 +419,13 @@ uint32_t sock_readiness(const struct sock *s)
 {
 	uint32_t mask;
 
-	/* tcp_poll() of a socket in state CLOSE that was never connected. */
-	if (!sock_is_attached(s) || sock_mode(s) == SOCK_UNDECIDED)
-		return EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
-	if (sock_has(s, SOCK_CLOSED_RX))
-		return EPOLLOUT | EPOLLWRNORM | EPOLLHUP | EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+	/* tcp_poll() of a socket in state CLOSE; a listener after shutdown() is one, too. */
+	if (!sock_is_attached(s) || sock_mode(s) == SOCK_UNDECIDED || sock_has(s, SOCK_CLOSED_RX)) {
+		mask = EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
+		if (!sock_has(s, SOCK_CLOSED_RX) && atomic_load(&s->b->flags) & CHAN_B_SHUT_RD)
+			mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+		return mask;
+	}
 	mask = chan_readiness(s->a, s->b);
 	if (sock_has(s, SOCK_LISTENING) && sock_has(s, SOCK_TWIN)) {
 		mask &= EPOLLIN | EPOLLRDNORM;

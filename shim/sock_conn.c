@@ -127,6 +127,21 @@ static int refusal(int err)
 	}
 }
 
+/* Only the kernel can: a socket that it refuses stays undecided. */
+static int bind_kernel(struct sock *s, const struct endpoint *ep, enum chan_reason why)
+{
+	int r;
+
+	s->bound = *ep;
+	atomic_fetch_or(&s->flags, SOCK_BOUND);
+	r = sock_to_kernel_locked(s, why);
+	if (r == SOCK_TO_KERNEL)
+		return 0;
+	s->bound = (struct endpoint){ 0 };
+	atomic_fetch_and(&s->flags, ~(uint32_t)SOCK_BOUND);
+	return r;
+}
+
 static int bind_locked(struct sock *s, const struct endpoint *ep)
 {
 	enum chan_reason no = CHAN_REASON_no_engine;
@@ -139,7 +154,7 @@ static int bind_locked(struct sock *s, const struct endpoint *ep)
 		return -EINVAL;
 	app = engine_get(&no);
 	if (!app)
-		return sock_to_kernel_locked(s, no);
+		return bind_kernel(s, ep, no);
 	why = bind_reason(s, app, ep);
 	if (why < 0) {
 		r = ipaddr_is_any(&ep->addr) ? bind_both(s, app, ep) : bind_stack(s, app, ep);
@@ -147,7 +162,7 @@ static int bind_locked(struct sock *s, const struct endpoint *ep)
 	}
 	engine_put(app);
 	if (why >= 0)
-		return sock_to_kernel_locked(s, (enum chan_reason)why);
+		return bind_kernel(s, ep, (enum chan_reason)why);
 	if (r == 0)
 		atomic_fetch_or(&s->flags, SOCK_BOUND);
 	return r;
@@ -183,11 +198,12 @@ static int listen_locked(struct sock *s, int backlog)
 		return -EINVAL;
 	if (!sock_has(s, SOCK_BOUND))
 		r = bind_locked(s, &any);
-	if (r < 0)
-		return r;
+	if (r < 0 || sock_mode(s) == SOCK_KERNEL)
+		return r < 0 ? r : SOCK_TO_KERNEL;
 	/* As the kernel: the number is unsigned, and net.core.somaxconn is the limit it knows. */
 	req.arg[0] = (unsigned)backlog > 65535 ? 65535 : (unsigned)backlog;
 	s->backlog = (uint32_t)req.arg[0];
+	atomic_fetch_and(&s->b->flags, ~(uint32_t)CHAN_B_SHUT_RD); /* again, after a shutdown */
 	req.sock = s->id;
 	req.gen = s->gen;
 	req.opts = s->b->opts;
@@ -316,6 +332,38 @@ int sock_accept(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, i
 }
 
 /* ---- connect ---- */
+/* A failed attempt leaves a socket as good as new, but bound if it was. */
+static void connect_reset(struct sock *s)
+{
+	bool bound = sock_has(s, SOCK_BOUND);
+	struct endpoint ep = s->bound;
+
+	sock_drop(s);
+	atomic_store(&s->flags, 0);
+	s->bound = (struct endpoint){ 0 };
+	atomic_store_explicit(&s->mode, SOCK_UNDECIDED, memory_order_release);
+	if (bound)
+		bind_locked(s, &ep);
+}
+
+/* It is no longer under way: takes the result. */
+static int connect_outcome(struct sock *s, uint32_t state)
+{
+	uint32_t id = s->id;
+	int r = -sock_take_error(s);
+
+	if (!r && state == CHAN_ST_CONNECTED) {
+		atomic_fetch_or(&s->flags, SOCK_CONNECT_TOLD | SOCK_WAS_CONNECTED);
+		return 0;
+	}
+	if (sock_lock(s) == 0) {
+		if (s->id == id && sock_mode(s) == SOCK_STACK)
+			connect_reset(s);
+		sock_unlock(s);
+	}
+	return r ? r : -ECONNABORTED;
+}
+
 /* Waits for the outcome; 0 or -errno. */
 static int connect_wait(struct sock *s)
 {
@@ -326,28 +374,14 @@ static int connect_wait(struct sock *s)
 		uint32_t state = atomic_load_explicit(&s->a->state, memory_order_acquire);
 		int r;
 
-		if (sock_is_broken(s) || state != CHAN_ST_CONNECTING) {
-			atomic_fetch_or(&s->flags, SOCK_CONNECT_TOLD);
-			r = -sock_take_error(s);
-			if (!r && state == CHAN_ST_CONNECTED)
-				atomic_fetch_or(&s->flags, SOCK_WAS_CONNECTED);
-			return r || state == CHAN_ST_CONNECTED ? r : -ECONNABORTED;
-		}
+		if (sock_is_broken(s) || state != CHAN_ST_CONNECTING)
+			return connect_outcome(s, state);
 		r = wait_sock(s, seen, deadline);
 		if (r == -EAGAIN)
 			return -EINPROGRESS;
 		if (r < 0)
 			return r;
 	}
-}
-
-/* A failed attempt leaves a socket as good as new. */
-static void connect_reset(struct sock *s)
-{
-	sock_detach(s);
-	atomic_store(&s->flags, 0);
-	s->bound = (struct endpoint){ 0 };
-	atomic_store_explicit(&s->mode, SOCK_UNDECIDED, memory_order_release);
 }
 
 /* The second and later calls on a socket of the stack. 0: try anew, it is undecided again. */
@@ -499,8 +533,10 @@ static int shutdown_locked(struct sock *s, int how)
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
-	if (sock_mode(s) == SOCK_UNDECIDED)
+	if (sock_mode(s) == SOCK_UNDECIDED) {
+		atomic_fetch_or(&s->b->flags, bits); /* as the kernel: an error, but noted */
 		return -ENOTCONN;
+	}
 	if (sock_has(s, SOCK_LISTENING)) {
 		if (sock_has(s, SOCK_TWIN))
 			libc.shutdown(sock_fd(s), how);

@@ -21,6 +21,8 @@ bool sock_draft_add(struct sock *s);
 void sock_attach(struct sock *s, struct chan_app *app, uint32_t id, uint32_t gen);
 /* The opposite: this process lets go of the engine's socket; lingers if so asked. */
 void sock_detach(struct sock *s);
+/* The same for one that the engine shall drop at once: its port is free when this returns. */
+void sock_drop(struct sock *s);
 /* Puts descriptor k under all numbers of s, each keeps its CLOEXEC. 0 or -errno; k stays. */
 int sock_put_under(struct sock *s, int k);
 /* sock_to_kernel() for who holds the lock: SOCK_TO_KERNEL or -errno. */

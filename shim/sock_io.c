@@ -18,8 +18,11 @@ enum {
 };
 #define RW_LIMIT 0x7ffff000u /* MAX_RW_COUNT */
 
-/* The bytes of an iovec that the kernel would take, or -errno. */
-static ssize_t iov_len(const struct iovec *iov, int n)
+#define USER_END 0x7ffffffff000ull /* TASK_SIZE of x86-64 with four levels */
+
+/* The bytes of an iovec that the kernel would take, or -errno. *bad: an address in it that nobody can
+ * have; the kernel finds out when it copies, not before. */
+static ssize_t iov_len(const struct iovec *iov, int n, bool *bad)
 {
 	size_t total = 0;
 
@@ -27,16 +30,19 @@ static ssize_t iov_len(const struct iovec *iov, int n)
 		return -EINVAL;
 	if (n && (uintptr_t)iov < 4096)
 		return -EFAULT;
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; n > 1 && i < n; i++)
 		if ((ssize_t)iov[i].iov_len < 0)
 			return -EINVAL;
-		if (iov[i].iov_len && (uintptr_t)iov[i].iov_base < 4096)
+	for (int i = 0; i < n; i++) {
+		size_t len = min_u64(iov[i].iov_len, RW_LIMIT - total);
+
+		if (n == 1 ? len && (uintptr_t)iov->iov_base + len > USER_END :
+			     (uintptr_t)iov[i].iov_base + iov[i].iov_len > USER_END)
 			return -EFAULT;
-		total += iov[i].iov_len;
-		if ((ssize_t)total < 0)
-			return -EINVAL;
+		*bad |= len && (uintptr_t)iov[i].iov_base < 4096;
+		total += len;
 	}
-	return (ssize_t)(total < RW_LIMIT ? total : RW_LIMIT);
+	return (ssize_t)total;
 }
 
 /* Walks an iovec in as many steps as a blocking call takes. */
@@ -45,6 +51,7 @@ struct walk {
 	int n;
 	struct iovec cur; /* rest of iov[0], once a step has ended inside it */
 	bool inside;
+	bool bad; /* has an address that can't be */
 };
 
 static void walk_advance(struct walk *w, size_t done)
@@ -114,14 +121,17 @@ static int recv_refused(struct sock *s, int flags)
 static ssize_t recv_loop(struct sock *s, struct walk *w, size_t len, int flags)
 {
 	bool wait = !(flags & MSG_DONTWAIT) && !sock_is_nonblocking(s);
+	bool bad = w->bad;
 	size_t lowat = atomic_load_explicit(&s->b->rcvlowat, memory_order_relaxed), copied = 0;
 	size_t target = flags & MSG_WAITALL ? len : min_u64(lowat ? lowat : 1, len);
 	uint64_t deadline = 0;
 
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
-		ssize_t r = recv_step(s, w, flags);
+		ssize_t r = bad ? 0 : recv_step(s, w, flags);
 
+		if (bad && chan_rx_avail(s->a, s->b))
+			return -EFAULT;
 		if (r > 0) {
 			copied = flags & MSG_PEEK ? (size_t)r : copied + (size_t)r;
 			if (!(flags & MSG_PEEK))
@@ -156,14 +166,14 @@ static ssize_t recv_loop(struct sock *s, struct walk *w, size_t len, int flags)
 ssize_t sock_recv(struct sock *s, const struct iovec *iov, int n, int flags)
 {
 	struct walk w = { .iov = iov, .n = n };
-	ssize_t len = iov_len(iov, n);
+	ssize_t len = iov_len(iov, n, &w.bad);
 	int r = recv_refused(s, flags);
 
 	if (r != 1)
 		return r;
 	/* Discarding (MSG_TRUNC of TCP) needs no memory to write to. */
-	if (len == -EFAULT && flags & MSG_TRUNC && !(flags & MSG_PEEK) && n == 1)
-		len = (ssize_t)min_u64(iov->iov_len, RW_LIMIT);
+	if (flags & MSG_TRUNC && !(flags & MSG_PEEK))
+		w.bad = false;
 	return len < 0 ? len : recv_loop(s, &w, (size_t)len, flags);
 }
 
@@ -174,7 +184,8 @@ static int rwf_to_msg(int rwf)
 
 ssize_t sock_readv(struct sock *s, const struct iovec *iov, int n, int rwf)
 {
-	ssize_t len = iov_len(iov, n);
+	bool bad = false;
+	ssize_t len = iov_len(iov, n, &bad);
 
 	if (rwf & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT))
 		return -EOPNOTSUPP;
@@ -246,7 +257,8 @@ static int send_broken(struct sock *s, int flags)
 {
 	int err = sock_take_error(s);
 
-	if (err)
+	/* A reset after the peer's FIN is an EPIPE, too. */
+	if (err && err != EPIPE)
 		return -err;
 	if (!(flags & MSG_NOSIGNAL))
 		sys_tgkill(sys_getpid(), sys_gettid(), SIGPIPE);
@@ -341,11 +353,11 @@ static ssize_t send_loop(struct sock *s, struct walk *w, size_t len, int flags)
 ssize_t sock_send(struct sock *s, const struct iovec *iov, int n, int flags)
 {
 	struct walk w = { .iov = iov, .n = n };
-	ssize_t len = iov_len(iov, n), r;
+	ssize_t len = iov_len(iov, n, &w.bad), r;
 
 	if (unlikely(flags & MSG_OOB) && sock_mode(s) != SOCK_KERNEL)
 		return -EOPNOTSUPP;
-	if (len == -EFAULT) {
+	if (unlikely(w.bad)) {
 		r = send_state(s, flags);
 		return r < 0 ? r : -EFAULT;
 	}
