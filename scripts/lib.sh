@@ -150,6 +150,15 @@ fn_netns_del()
 
 # ---- namespaces and processes ----------------------------------------------------------------
 
+# fn_ip NAMESPACE ARGUMENTS: ip(8) in it. Not `ip -n`, which remounts / and so needs / to be a mount
+# point: in a chroot it is not.
+fn_ip()
+{
+	local ns=$1
+	shift
+	nsenter --net="/run/netns/$ns" -- ip "$@"
+}
+
 fn_netns_add()
 {
 	local ns=$1
@@ -216,7 +225,7 @@ fn_up()
 {
 	fn_netns_add "$FN_SRV"
 	fn_netns_add "$FN_CLI"
-	ip -n "$FN_CLI" link set lo up
+	fn_ip "$FN_CLI" link set lo up
 	local wire=$FN_WIRE
 	[[ $FN_STACK == kernel ]] && wire=kernel
 	[[ $FN_STACK == kernel && $FN_WIRE == local ]] && wire=kernel-local
@@ -226,7 +235,7 @@ fn_up()
 	kernel) fn_up_kernel ;;
 	kernel-local)
 		FN_CLI=$FN_SRV FN_SRV_ADDR=127.0.0.1 FN_CLI_ADDR=127.0.0.1
-		ip -n "$FN_SRV" link set lo up ;;
+		fn_ip "$FN_SRV" link set lo up ;;
 	*) fn_die "unknown wire $FN_WIRE: af_xdp, af_packet, tap, memif, vhost, local" ;;
 	esac
 	if [[ $FN_STACK == fastnet ]]; then
@@ -236,18 +245,18 @@ fn_up()
 
 fn_veth()
 {
-	ip -n "$FN_SRV" link add fn0 type veth peer name fn1 netns "$FN_CLI"
-	ip -n "$FN_SRV" link set fn0 up
-	ip -n "$FN_CLI" link set fn1 up
-	ip -n "$FN_CLI" addr add "$FN_CLI_ADDR/24" dev fn1
+	fn_ip "$FN_SRV" link add fn0 type veth peer name fn1 netns "$FN_CLI"
+	fn_ip "$FN_SRV" link set fn0 up
+	fn_ip "$FN_CLI" link set fn1 up
+	fn_ip "$FN_CLI" addr add "$FN_CLI_ADDR/24" dev fn1
 }
 
 # The kernel as the server, at its best: all offloads of the veth pair stay on.
 fn_up_kernel()
 {
 	fn_veth
-	ip -n "$FN_SRV" link set lo up
-	ip -n "$FN_SRV" addr add "$FN_SRV_ADDR/24" dev fn0
+	fn_ip "$FN_SRV" link set lo up
+	fn_ip "$FN_SRV" addr add "$FN_SRV_ADDR/24" dev fn0
 }
 
 # The driver hands on what the kernel peer left undone, so its offloads are off; and the server
@@ -271,7 +280,7 @@ fn_offloads_off()
 
 fn_deafen()
 {
-	ip -n "$1" link set "$2" arp off
+	fn_ip "$1" link set "$2" arp off
 	fn_in "$1" nft -f - <<-RULES || fn_note "no nft: $1 is deaf by having no address only"
 		table netdev fn_deaf {
 			chain ingress {
@@ -332,11 +341,11 @@ fn_engines_start()
 # The tap's kernel end goes to the client's namespace; the server's is left without any interface.
 fn_tap_move()
 {
-	ip -n "$FN_SRV" link set fn1 netns "$FN_CLI"
-	ip -n "$FN_CLI" link set fn1 address 02:00:0a:4d:01:01	# the driver gave it the port's own
+	fn_ip "$FN_SRV" link set fn1 netns "$FN_CLI"
+	fn_ip "$FN_CLI" link set fn1 address 02:00:0a:4d:01:01	# the driver gave it the port's own
 	fn_offloads_off "$FN_CLI" fn1
-	ip -n "$FN_CLI" addr add "$FN_CLI_ADDR/24" dev fn1
-	ip -n "$FN_CLI" link set fn1 up
+	fn_ip "$FN_CLI" addr add "$FN_CLI_ADDR/24" dev fn1
+	fn_ip "$FN_CLI" link set fn1 up
 }
 
 # ---- programs --------------------------------------------------------------------------------

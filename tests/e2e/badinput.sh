@@ -100,9 +100,9 @@ addr="--addr 10.77.5.2/24"
 	bad "bad fault" 1 "fault" "$fastnetd" $sock --port net_null0 $addr --fault lots
 	bad "pcap file that can't be written" 1 "pcap" \
 		"$fastnetd" $sock --port net_null0 $addr --pcap /nonexistent/x.pcap
-	ip -n "$ns" addr add 10.77.5.2/24 dev lo
+	in_ns ip addr add 10.77.5.2/24 dev lo
 	bad "occupied address" 1 "in use" "$fastnetd" $sock --port net_null0 $addr
-	ip -n "$ns" addr del 10.77.5.2/24 dev lo
+	in_ns ip addr del 10.77.5.2/24 dev lo
 
 	# rights and resources
 	bad "unprivileged user, port by devargs" 1 "CAP_NET" \
@@ -148,7 +148,7 @@ else
 	failed=1
 fi
 left=$(find "$tmp" /tmp -maxdepth 1 \( -path "$tmp/*sock*" -o -path "/tmp/fnbad$$*" \)
-	ip -n "$ns" -br link | grep -v '^lo')
+	in_ns ip -br link | grep -v '^lo')
 if [ -z "$left" ]; then
 	echo "ok - nothing is left behind"
 else

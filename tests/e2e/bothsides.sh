@@ -11,7 +11,7 @@ local_redis() { timeout 20 nsenter --net="/run/netns/$FN_SRV" -- redis-cli "$@";
 remote_redis() { fn_client redis-cli -h "$FN_SRV_ADDR" "$@"; }
 
 e2e_start "${1:-auto}"
-ip -n "$FN_SRV" link set lo up
+fn_ip "$FN_SRV" link set lo up
 fn_app redis redis-server --port 6379 --protected-mode no --save '' --dir "$FN_TMP"
 fn_wait_port 6379 redis
 proved "before anybody used 127.0.0.1"
@@ -33,5 +33,5 @@ done
 # what the kernel carried, it carried over lo: fn0 has dropped whatever came near it
 if [[ $FN_STACK == fastnet && $FN_WIRE == af_* ]]; then
 	same "the kernel's fn0 has no address" \
-		"$(ip -n "$FN_SRV" -4 -o addr show dev fn0)" ""
+		"$(fn_ip "$FN_SRV" -4 -o addr show dev fn0)" ""
 fi

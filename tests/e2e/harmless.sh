@@ -85,7 +85,7 @@ startup_cost()
 # No engine, auto-start off: the kernel serves, nothing is printed, `fastnet explain` tells.
 no_engine()
 {
-	ip -n "$FN_SRV" link set lo up
+	fn_ip "$FN_SRV" link set lo up
 	local saved=${FN_SRV_SOCKET-}
 	FN_SRV_SOCKET=$FN_TMP/no-such.sock
 	mkdir "$FN_TMP/www"

@@ -115,7 +115,7 @@ automatic_port()
 	fn_bg served nsenter --net="/run/netns/$FN_SRV" -- env LD_PRELOAD="$FN_SHIM" \
 		python3 -u -m http.server 8100 --directory "$FN_TMP/www"
 	check "a server with default settings" fn_wait_for 20 present "$FN_SRV"
-	addr=$(ip -n "$FN_SRV" -4 -o addr show | awk '$4 ~ /^10\.77\./ { print $4; exit }')
+	addr=$(fn_ip "$FN_SRV" -4 -o addr show | awk '$4 ~ /^10\.77\./ { print $4; exit }')
 	addr=${addr%.*}.2
 	check "reached through the automatic port at $addr" \
 		fn_wait_for 10 auto "$FN_SRV" curl -sf --max-time 2 "http://$addr:8100/hello"
@@ -147,7 +147,7 @@ echo hello >"$FN_TMP/www/hello"
 # shellcheck disable=SC2153	# set by scripts/lib.sh
 fn_netns_add "$FN_SRV"
 fn_netns_add "$FN_CLI"
-ip -n "$FN_SRV" link set lo up
+fn_ip "$FN_SRV" link set lo up
 ten_at_once
 not_noticed
 two_namespaces
