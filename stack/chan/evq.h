@@ -3,9 +3,10 @@
  *
  * Engine, once per burst: publishes the state of all touched sockets; fence (E1); for each of them and
  * each subscription i: when seen[i] == notified[i] nothing is in the ring, so notified[i]++, then push
- * (slot, then tail: release; a receiver of the entry therefore sees the new count); when they differ an entry is there and says enough. After all pushes: fence
- * (E2), then rings the doorbell of each queue pushed to, if sleepers > 0 and it has not been rung for this
- * arm_seq already (one byte in the pipe wakes; several sleepers are each woken).
+ * (slot, then tail: release; a receiver of the entry therefore sees the new count); when they differ an
+ * entry is there and says enough. After all pushes: fence (E2), then rings the doorbell of each queue
+ * pushed to, if sleepers > 0 and it has not been rung for this arm_seq already (one byte in the pipe
+ * wakes; several sleepers are each woken).
  *
  * Application, a consumer under b->lock: takes ids off the ring; for each seen[i] = notified[i]; fence (A1);
  * then reads the state of the sockets.

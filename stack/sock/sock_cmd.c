@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/tcp.h>
 #include <string.h>
-#include <sys/socket.h>
 #include "stack/base/util.h"
 #include "stack/sock/sock_int.h"
 
@@ -74,7 +73,7 @@ static int op_bind(struct call *k)
 	struct endpoint local = k->req.local;
 	struct port_hold *hold;
 
-	if (k->req.type != SOCK_STREAM)
+	if (k->req.type != SOCK_TYPE_STREAM)
 		return -ESOCKTNOSUPPORT;
 	if (local.port && local.port < PORT_LOW && !k->cw->client->conf.low_ports)
 		return -EACCES;

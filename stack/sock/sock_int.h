@@ -21,6 +21,7 @@ enum {
 	SOCK_BLOCK = 4096,	  /* socket ids that a worker takes at a time */
 	SOCK_TAKE = 256,	  /* dirty sockets of a client a round */
 	SOCK_PAYLOADS = 16,	  /* payload extents of one kind and worker */
+	SOCK_TYPE_STREAM = 1,	  /* Linux's SOCK_STREAM: chan_call_b.type, chan_sock_a.type */
 };
 
 /* A ring of a stream: the published segment and where it lies here. */
@@ -149,7 +150,7 @@ struct sock_priv {
 };
 static inline struct sock_env *env_of(struct tcp_env *tcp) { return tcp->host; }
 
-/* ---- sock.c: life of a socket ---- */
+/* ---- sock_life.c: birth and death of a socket ---- */
 /* NULL: quota, ids or memory. Its B half is reset; a->state is OPEN. */
 struct sock *sock_new(struct client_worker *cw);
 /* Gives id, rings, port and memory back; the core does not know it (any more). */
@@ -163,6 +164,9 @@ void sock_abort(struct sock *s);
 /* No live process has it, and no accept queue: close. */
 void sock_check_held(struct sock *s);
 bool sock_is_held(const struct sock *s);
+void sock_released(struct tcp_env *tcp, struct tcp_conn *c);
+
+/* ---- sock.c ---- */
 /* Something that the application did: positions, flags, options, close. s may be freed. */
 void sock_dirty(struct sock *s);
 /* As far as the application has written: checked. False: violation. */
@@ -174,7 +178,6 @@ struct tcp_sockopts sock_opts(const struct chan_opts *o);
 struct chan_opts sock_read_opts(const struct chan_sock_b *b);
 /* The application wrote nonsense: it will be detached. */
 void sock_violation(struct client_worker *cw, const char *what);
-extern const struct tcp_ops sock_tcp_ops;
 
 /* ---- sock_cmd.c ---- */
 /* Carries out the calls whose slots are set in taken. */

@@ -395,6 +395,7 @@ START_TEST(event_queue_tells_which)
 	int evq = client_evq_open(csrv, &pfd);
 	ck_assert_int_ge(evq, 0);
 	srv.evq_b[evq].in_use = 1;
+	RIG_WAIT(atomic_load(&end_a(l)->evseq) == 1); /* listen() itself was a change */
 	chan_subscribe(&srv, l.id, (uint32_t)evq);
 	ck_assert(chan_evq_sleep(&srv, (uint32_t)evq, overflow));
 	struct end c = rig_connect(&cli, port, NULL);

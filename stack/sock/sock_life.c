@@ -1,0 +1,237 @@
+/* Birth and death of an application socket on the engine's side. */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "stack/base/bug.h"
+#include "stack/base/trace.h"
+#include "stack/sock/sock_int.h"
+
+/* ---- the table of a client ---- */
+struct sock *sock_find(struct client_worker *cw, uint32_t id)
+{
+	if (id >= CHAN_MAX_SOCKS || !cw->block[id / SOCK_BLOCK])
+		return NULL;
+	return cw->block[id / SOCK_BLOCK][id % SOCK_BLOCK];
+}
+
+/* One more block of ids for this worker, lowest id on top of the stack. */
+static int take_block(struct client_worker *cw)
+{
+	uint32_t n = atomic_fetch_add_explicit(&cw->client->next_block, 1, memory_order_relaxed);
+	uint32_t *ids;
+
+	if (n >= ARRAY_LEN(cw->block)) {
+		atomic_fetch_sub_explicit(&cw->client->next_block, 1, memory_order_relaxed);
+		return -ENOBUFS;
+	}
+	ids = realloc(cw->free_ids, (cw->cap_free + SOCK_BLOCK) * sizeof(*ids));
+	if (!ids)
+		return -ENOMEM;
+	cw->free_ids = ids;
+	cw->block[n] = calloc(SOCK_BLOCK, sizeof(*cw->block[n]));
+	if (!cw->block[n])
+		return -ENOMEM;
+	cw->cap_free += SOCK_BLOCK;
+	for (uint32_t i = SOCK_BLOCK; i > 0; i--)
+		cw->free_ids[cw->n_free++] = n * SOCK_BLOCK + i - 1;
+	return 0;
+}
+
+/* The application does not know the id yet, or has no descriptor of its last owner any more. */
+static void reset_b(struct sock *s)
+{
+	struct chan_sock_b *b = s->b;
+
+	atomic_store_explicit(&b->tx_tail, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->rx_head, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->flags, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->waiters, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->rx_lock, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->tx_lock, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->close_seq, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->opt_seq, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->file_flags, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->rcvtimeo_ms, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->sndtimeo_ms, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->rcvlowat, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->err_seen, s->err_seq, memory_order_relaxed);
+	for (unsigned i = 0; i < CHAN_SUBS; i++) {
+		atomic_store_explicit(&b->sub[i], 0, memory_order_relaxed);
+		atomic_store_explicit(&b->seen[i], s->notified[i], memory_order_relaxed);
+	}
+	memset(&b->opts, 0, sizeof(b->opts));
+}
+
+/* Counters that others compare go on from where the last owner of the id left them. */
+static void reset_a(struct sock *s)
+{
+	struct chan_sock_a *a = s->a;
+
+	s->evseq = atomic_load_explicit(&a->evseq, memory_order_relaxed);
+	s->err_seq = atomic_load_explicit(&a->err_seq, memory_order_relaxed);
+	for (unsigned i = 0; i < CHAN_SUBS; i++)
+		s->notified[i] = atomic_load_explicit(&a->notified[i], memory_order_relaxed);
+	atomic_store_explicit(&a->rx_tail, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->tx_una, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->flags, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->rx_nseg, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->tx_nseg, 0, memory_order_relaxed);
+	a->worker = s->cw->env->worker;
+	a->sndbuf = SOCK_SNDBUF_MIN;
+	memset(&a->local, 0, sizeof(a->local));
+	memset(&a->remote, 0, sizeof(a->remote));
+	a->mss = a->soft_err = a->v6 = 0;
+	a->type = SOCK_TYPE_STREAM;
+	s->gen = atomic_load_explicit(&a->gen, memory_order_relaxed) + 1;
+	atomic_store_explicit(&a->gen, s->gen, memory_order_release);
+}
+
+struct sock *sock_new(struct client_worker *cw)
+{
+	struct client *c = cw->client;
+	uint32_t had = atomic_fetch_add_explicit(&c->n_socks, 1, memory_order_relaxed);
+
+	if (had >= c->conf.max_socks) {
+		STAT_INC(chan_quota);
+		goto fail;
+	}
+	if (cw->n_free == 0 && take_block(cw) < 0)
+		goto fail;
+	struct sock *s = pool_alloc(&cw->env->priv->socks);
+	if (!s)
+		goto fail;
+	memset(s, 0, sizeof(*s));
+	s->cw = cw;
+	s->id = cw->free_ids[--cw->n_free];
+	s->a = &c->sock_a[s->id];
+	s->b = &c->sock_b[s->id];
+	s->creator = UINT32_MAX;
+	s->state = CHAN_ST_OPEN;
+	list_init(&s->event_link);
+	reset_a(s);
+	reset_b(s);
+	atomic_store_explicit(&s->a->state, CHAN_ST_OPEN, memory_order_release);
+	cw->block[s->id / SOCK_BLOCK][s->id % SOCK_BLOCK] = s;
+	list_push(&cw->socks, &s->link);
+	cw->n_socks++;
+	cw->env->n_socks++;
+	TRACE(SOCK_OPEN, s->id, cw->env->now_ns, c->conf.number, 0, 0);
+	return s;
+fail:
+	atomic_fetch_sub_explicit(&c->n_socks, 1, memory_order_relaxed);
+	return NULL;
+}
+
+void sock_free(struct sock *s)
+{
+	struct client_worker *cw = s->cw;
+	struct sock_env *env = cw->env;
+	uint64_t linger = 0;
+
+	CHECK(!s->l);
+	TRACE(SOCK_CLOSE, s->id, env->now_ns, s->state, 0, 0);
+	if (s->hold) {
+		if (s->conn.state == TCPS_TIME_WAIT)
+			linger = env->now_ns + 60 * NSEC_PER_SEC;
+		ports_put(env->ports, s->hold, linger);
+	}
+	sock_ring_free(s);
+	list_del(&s->event_link);
+	list_del(&s->link);
+	atomic_store_explicit(&s->a->state, CHAN_ST_FREE, memory_order_release);
+	cw->block[s->id / SOCK_BLOCK][s->id % SOCK_BLOCK] = NULL;
+	cw->free_ids[cw->n_free++] = s->id;
+	cw->n_socks--;
+	env->n_socks--;
+	atomic_fetch_sub_explicit(&cw->client->n_socks, 1, memory_order_relaxed);
+	pool_free(&env->priv->socks, s);
+}
+
+/* ---- death ---- */
+void sock_released(struct tcp_env *tcp, struct tcp_conn *c)
+{
+	struct sock *s = sock_of(c);
+
+	s->started = false;
+	if (!s->reopen)
+		sock_free(s);
+}
+
+void sock_abort(struct sock *s)
+{
+	struct sock_env *env = s->cw->env;
+
+	if (s->l)
+		sock_unlisten(s);
+	if (s->started)
+		tcp_abort(&env->tcp, &s->conn, env->now_ns);
+	else
+		sock_free(s);
+}
+
+void sock_close(struct sock *s)
+{
+	struct sock_env *env = s->cw->env;
+	uint64_t now = env->now_ns;
+
+	if (s->closing)
+		return;
+	if (s->l)
+		sock_unlisten(s);
+	if (!s->started) {
+		sock_free(s);
+		return;
+	}
+	/* The last word of the application: what it wrote is sent, what it read is read. */
+	struct chan_opts o = sock_read_opts(s->b);
+	if (!sock_take_tx(s) || !sock_take_rx(s) || ((o.flags & CHAN_O_LINGER) && o.linger_s == 0)) {
+		tcp_abort(&env->tcp, &s->conn, now);
+		return;
+	}
+	tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, now);
+	tcp_app_read(&env->tcp, &s->conn, s->rx_head, now);
+	s->closing = true;
+	tcp_close(&env->tcp, &s->conn, now);
+}
+
+bool sock_is_held(const struct sock *s)
+{
+	struct client *c = s->cw->client;
+
+	for (unsigned i = 0; i < ARRAY_LEN(c->live); i++) {
+		uint64_t live = atomic_load_explicit(&c->live[i], memory_order_acquire);
+
+		for (; live; live &= live - 1) {
+			uint32_t p = i * 64 + (uint32_t)__builtin_ctzll(live);
+
+			if (atomic_load_explicit(&c->held[p].word[s->id / 64],
+						 memory_order_relaxed) >> (s->id % 64) & 1)
+				return true;
+		}
+	}
+	return false;
+}
+
+void sock_check_held(struct sock *s)
+{
+	struct tcp_listener *tl = s->conn.listener;
+
+	if (s->queued && tl) {
+		struct listener *l = container_of(tl, struct listener, tl);
+
+		/* accept() may be ahead of us: that marks this socket ours to judge, and may free it. */
+		if (l->home) {
+			struct client_worker *cw = s->cw;
+			uint32_t id = s->id, gen = s->gen;
+
+			sock_accept_taken(l->home);
+			s = sock_find(cw, id);
+			if (!s || s->gen != gen)
+				return;
+		}
+	}
+	if (!s->queued && !s->closing && !sock_is_held(s))
+		sock_close(s);
+}
+
