@@ -1,6 +1,7 @@
 /* Starts the engine behind the program's back: a child with exit signal 0 (no SIGCHLD, not in the
- * program's wait(-1)) makes a grandchild, which becomes the engine and an orphan at once. exec() gives
- * every process the exit signal SIGCHLD again, so the engine itself must not be the program's child. */
+ * program's wait(-1)) makes a grandchild, which becomes the engine and an orphan at once. exec()
+ * gives every process the exit signal SIGCHLD again, so the engine itself must not be the program's
+ * child. */
 // SPDX-License-Identifier: MIT
 #include "stack/chan/start.h"
 #include <errno.h>
@@ -147,7 +148,8 @@ static bool find_engine(const struct chan_start *s, char *buf, size_t size)
 	if (s->engine && *s->engine)
 		return try_beside("", 0, s->engine, buf, size);
 	if (!beside || !*beside) {
-		long n = sys_call3(SYS_readlink, (long)"/proc/self/exe", (long)self, sizeof(self) - 1);
+		long n = sys_call3(SYS_readlink, (long)"/proc/self/exe", (long)self,
+				   sizeof(self) - 1);
 
 		self[n > 0 ? n : 0] = 0;
 		beside = self;
@@ -268,11 +270,13 @@ __attribute__((noreturn)) static void become_engine(const char *path, char **env
 /* ---- in the program ---- */
 static void engine_env(char *const *envp, char **out)
 {
-	static const char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	static const char path[] =
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	int n = 0;
 
 	for (; envp && *envp && n < ENV_MAX - 2; envp++) {
-		if (!strncmp(*envp, "FASTNET_", 8) && strncmp(*envp, "FASTNET_EXPLAIN_FD=", 19) != 0)
+		if (!strncmp(*envp, "FASTNET_", 8) &&
+		    strncmp(*envp, "FASTNET_EXPLAIN_FD=", 19) != 0)
 			out[n++] = *envp;
 	}
 	out[n++] = (char *)path;
@@ -281,8 +285,8 @@ static void engine_env(char *const *envp, char **out)
 
 static long fork_quietly(void) { return sys_call6(SYS_clone, 0 /* exit signal */, 0, 0, 0, 0, 0); }
 
-/* The middle process: leaves the engine to init, unless the program is a subreaper and would inherit
- * it; then it stays as its parent for as long as the engine lives. */
+/* The middle process: leaves the engine to init, unless the program is a subreaper and would
+ * inherit it; then it stays as its parent for as long as the engine lives. */
 __attribute__((noreturn)) static void run_middle(const char *path, char **envp, int ready,
 						 bool stay)
 {
@@ -388,8 +392,10 @@ int chan_engine_start(const struct chan_start *s, char err[CHAN_START_ERR_MAX])
 	err[0] = 0;
 	chan_engine_paths(&paths, s->socket);
 	if (!find_engine(s, path, sizeof(path)))
-		return set_err(err, -ENOENT, "can't find the engine program fastnetd; install it, or "
-			       "name it in FASTNET_ENGINE", "");
+		return set_err(err, -ENOENT,
+			       "can't find the engine program fastnetd; install it, or "
+			       "name it in FASTNET_ENGINE",
+			       "");
 	engine_env(s->envp, envp);
 	sys_clock_gettime(CLOCK_MONOTONIC, &t0);
 	for (long past = 0, wait = 0;; wait += POLL_MS) {

@@ -10,9 +10,10 @@ struct chan_paths {
 	uint32_t n;
 	char path[CHAN_PATHS_MAX][CHAN_PATH_MAX];
 };
-/* The unix sockets on which an engine for this process may listen, in the order to try: the configured
- * one alone (option socket; NULL or "": none), else the system's, then the user's. Both carry the inode of the
- * network namespace. A directory of the user that somebody else could have made is left out. */
+/* The unix sockets on which an engine for this process may listen, in the order to try: the
+ * configured one alone (option socket; NULL or "": none), else the system's, then the user's. Both
+ * carry the inode of the network namespace. A directory of the user that somebody else could have
+ * made is left out. */
 void chan_engine_paths(struct chan_paths *p, const char *configured);
 
 struct chan_start {
@@ -22,9 +23,9 @@ struct chan_start {
 	char *const *envp;  /* of the program; the engine gets its FASTNET_ variables only */
 	uint32_t timeout_ms;
 };
-/* Starts an engine unless another one wins the race, and returns when one serves: 0, or -errno with one
- * line in err. Whatever happens, the program sees no SIGCHLD, no child in wait(-1), no new descriptor.
- * Takes at most timeout_ms. Blocks all signals of the calling thread meanwhile. */
+/* Starts an engine unless another one wins the race, and returns when one serves: 0, or -errno with
+ * one line in err. Whatever happens, the program sees no SIGCHLD, no child in wait(-1), no new
+ * descriptor. Takes at most timeout_ms. Blocks all signals of the calling thread meanwhile. */
 int chan_engine_start(const struct chan_start *s, char err[CHAN_START_ERR_MAX]);
 /* Is anybody listening on one of the paths? Connects and hangs up. */
 int chan_engine_answers(const struct chan_paths *p);

@@ -49,8 +49,9 @@ static int connect_engine(const struct config *c)
 			err = fd;
 	}
 	if (err == -ENOENT || err == -ECONNREFUSED)
-		cli_say("no engine answers on %s; start one with fastnetd, or a program with fastnet "
-			"run", paths.path[0]);
+		cli_say("no engine answers on %s; start one with fastnetd, or a program with "
+			"fastnet run",
+			paths.path[0]);
 	else
 		cli_say("can't reach the engine on %s: %s", paths.path[0], strerror(-err));
 	return -1;

@@ -11,14 +11,15 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 /* One line to stderr: "fastnet: ...". */
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* The options of the table from argv[*i] on (up to a word that is none, "--", or one of `others`), the
- * environment and the file. CLI_OK, or CLI_USAGE and it has been said. */
+/* The options of the table from argv[*i] on (up to a word that is none, "--", or one of `others`),
+ * the environment and the file. CLI_OK, or CLI_USAGE and it has been said. */
 int cli_options(struct config *c, int argc, char **argv, int *i, const char *const *others);
 /* Only the command line part; call cli_options_rest() when it is at its end. */
 int cli_options_args(struct config *c, int argc, char **argv, int *i, const char *const *others);
 int cli_options_rest(struct config *c);
 
-/* Asks the engine; the answer is malloc'd text in *out. CLI_OK, or CLI_FAILED and it has been said. */
+/* Asks the engine; the answer is malloc'd text in *out. CLI_OK, or CLI_FAILED and it has been said.
+ */
 int cli_ask(const struct config *c, const char *command, char **out);
 
 /* table.c: the engine's tables, a line of column names, then rows, tabs between. */

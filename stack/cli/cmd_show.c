@@ -104,12 +104,13 @@ int cmd_ss(int argc, char **argv)
 {
 	struct show s = { 0 };
 	struct table t;
-	int r = parse(&s, argc, argv, "tanlp", false,
-		      "usage: fastnet ss [-l] [--json]\n"
-		      "The sockets on the stack: state, bytes received and not read, bytes not yet\n"
-		      "acknowledged (a listener: connections waiting, and their limit), addresses,\n"
-		      "process.\n  -l             listening sockets only\n"
-		      "  -t -a -n -p    accepted, as ss(8) has them\n");
+	int r = parse(
+		&s, argc, argv, "tanlp", false,
+		"usage: fastnet ss [-l] [--json]\n"
+		"The sockets on the stack: state, bytes received and not read, bytes not yet\n"
+		"acknowledged (a listener: connections waiting, and their limit), addresses,\n"
+		"process.\n  -l             listening sockets only\n"
+		"  -t -a -n -p    accepted, as ss(8) has them\n");
 
 	if (r != GO_ON)
 		return r;
@@ -203,10 +204,11 @@ int cmd_trace(int argc, char **argv)
 	struct show s = { 0 };
 	struct table t;
 	char command[64];
-	int r = parse(&s, argc, argv, "", true,
-		      "usage: fastnet trace [-n COUNT] [ID] [--json]\n"
-		      "The last events of the engine's trace ring (200 unless told), of all sockets\n"
-		      "or of the one with this id.\n");
+	int r = parse(
+		&s, argc, argv, "", true,
+		"usage: fastnet trace [-n COUNT] [ID] [--json]\n"
+		"The last events of the engine's trace ring (200 unless told), of all sockets\n"
+		"or of the one with this id.\n");
 
 	if (r != GO_ON)
 		return r;
@@ -260,13 +262,14 @@ int cmd_engine(int argc, char **argv)
 {
 	struct show s = { 0 };
 	struct table t;
-	int r = parse(&s, argc, argv, "", false,
-		      "usage: fastnet engine status|config|start|stop|log LEVELS [--json]\n"
-		      "  status         ports, addresses, memory, programs\n"
-		      "  config         the options in force and where each comes from\n"
-		      "  start          start one as the first program would; it ends after the last\n"
-		      "  stop           end it: connections on the stack are closed\n"
-		      "  log LEVELS     change log levels: warn,tcp=debug\n");
+	int r = parse(
+		&s, argc, argv, "", false,
+		"usage: fastnet engine status|config|start|stop|log LEVELS [--json]\n"
+		"  status         ports, addresses, memory, programs\n"
+		"  config         the options in force and where each comes from\n"
+		"  start          start one as the first program would; it ends after the last\n"
+		"  stop           end it: connections on the stack are closed\n"
+		"  log LEVELS     change log levels: warn,tcp=debug\n");
 
 	if (r != GO_ON)
 		return r;

@@ -52,7 +52,8 @@ static int set_preload(void)
 		return CLI_FAILED;
 	}
 	if (strpbrk(lib, ": ")) {
-		cli_say("the path of %s has a blank or a colon, which LD_PRELOAD can't express", lib);
+		cli_say("the path of %s has a blank or a colon, which LD_PRELOAD can't express",
+			lib);
 		return CLI_FAILED;
 	}
 	bool has_old = old && *old;
@@ -72,8 +73,9 @@ static void say_ignored(const struct config *c)
 
 	for (size_t i = 0; i < ARRAY_LEN(engine_only); i++) {
 		if (c->v[engine_only[i]].from == CONFIG_FROM_ARGS) {
-			cli_say("an engine runs already: --%s has no effect on it; stop it first, or "
-				"use another --socket", config_infos[engine_only[i]].name);
+			cli_say("an engine runs already: --%s has no effect on it; stop it first, "
+				"or use another --socket",
+				config_infos[engine_only[i]].name);
 			return;
 		}
 	}

@@ -133,13 +133,15 @@ static int choose_pages(const struct eal_conf *conf, struct eal_info *info, char
 
 	if (conf->huge == EAL_HUGE_ON && have < want) {
 		snprintf(err, EAL_ERR_MAX,
-			 "hugepages=on, but %llu of %llu MB are free; sysctl vm.nr_hugepages=%llu, or "
-			 "hugepages=off", (unsigned long long)have >> 20,
-			 (unsigned long long)want >> 20, (unsigned long long)want >> 21);
+			 "hugepages=on, but %llu of %llu MB are free; sysctl vm.nr_hugepages=%llu, "
+			 "or hugepages=off",
+			 (unsigned long long)have >> 20, (unsigned long long)want >> 20,
+			 (unsigned long long)want >> 21);
 		return -ENOMEM;
 	}
 	info->huge = conf->huge == EAL_HUGE_ON || (conf->huge == EAL_HUGE_AUTO && have >= want);
-	const char *why = conf->huge == EAL_HUGE_AUTO && !info->huge ? " (not enough free huge pages)" : "";
+	const char *why =
+		conf->huge == EAL_HUGE_AUTO && !info->huge ? " (not enough free huge pages)" : "";
 	snprintf(info->text, sizeof(info->text), "%llu MB in %s pages%s",
 		 (unsigned long long)want >> 20, info->huge ? "2 MB" : "4 KB", why);
 	return 0;
@@ -244,8 +246,8 @@ void eal_thread_leave(void) { rte_thread_unregister(); }
 struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 			      char err[EAL_ERR_MAX])
 {
-	/* A frame is copied to or from its socket at once, so buffers live in device rings and bursts
-	 * only: more than this per queue would be pages touched for nothing. */
+	/* A frame is copied to or from its socket at once, so buffers live in device rings and
+	 * bursts only: more than this per queue would be pages touched for nothing. */
 	enum { CACHE = 256, L2_ROOM = 64, BASE = 8192, PER_QUEUE = 8192, LEAST_PER_QUEUE = 3072 };
 	uint32_t room = (uint32_t)max_u64(RTE_MBUF_DEFAULT_BUF_SIZE,
 					  align_up(RTE_PKTMBUF_HEADROOM + mtu + L2_ROOM, 128));
@@ -255,8 +257,10 @@ struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 	char last[160];
 
 	if (n < least) {
-		snprintf(err, EAL_ERR_MAX, "memory is too small for %llu packet buffers of %u bytes; "
-			 "set memory to %lluM or more", (unsigned long long)least, room,
+		snprintf(err, EAL_ERR_MAX,
+			 "memory is too small for %llu packet buffers of %u bytes; "
+			 "set memory to %lluM or more",
+			 (unsigned long long)least, room,
 			 (unsigned long long)(least * each / 3 * 4 >> 20) + 1);
 		return NULL;
 	}
@@ -266,7 +270,8 @@ struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 		int e = rte_errno;
 
 		eal_last_error(last, sizeof(last));
-		snprintf(err, EAL_ERR_MAX, "can't make %llu packet buffers: %s%s%s; set memory higher",
+		snprintf(err, EAL_ERR_MAX,
+			 "can't make %llu packet buffers: %s%s%s; set memory higher",
 			 (unsigned long long)n, strerror(e), *last ? ": " : "", last);
 	}
 	return p;

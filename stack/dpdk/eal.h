@@ -33,7 +33,7 @@ void eal_thread_enter(void);
 void eal_thread_leave(void);
 /* "0000:01:00.0", "01:00.0", with or without ",key=value". */
 bool eal_is_pci(const char *devargs);
-/* Packet buffers, each for an IP packet of mtu bytes, enough for n_queues queues (all ports together)
- * but at most about `bytes` of memory. NULL: err says why. */
+/* Packet buffers, each for an IP packet of mtu bytes, enough for n_queues queues (all ports
+ * together) but at most about `bytes` of memory. NULL: err says why. */
 struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 			      char err[EAL_ERR_MAX]);

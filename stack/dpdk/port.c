@@ -102,7 +102,8 @@ static const char *remedy(const char *devargs, int err)
 	if (err == -EPERM || err == -EACCES || geteuid() != 0)
 		return "run the engine as root or with CAP_NET_ADMIN and CAP_NET_RAW";
 	if (strstr(devargs, "iface="))
-		return "check that the interface named by iface= exists and that nothing else uses it";
+		return "check that the interface named by iface= exists and that nothing else uses "
+		       "it";
 	if (eal_is_pci(devargs))
 		return "check that the device is there and bound to vfio-pci";
 	return "check the devargs, such as net_af_packet0,iface=eth1 or net_tap0,iface=fn0";
@@ -115,8 +116,8 @@ static int fail(const struct port_conf *conf, const char *step, int err, char *t
 	if (err == -EPERM) /* most drivers return a bare -1, whatever the reason */
 		err = errno ? -errno : -EIO;
 	eal_last_error(last, sizeof(last));
-	snprintf(text, PORT_ERR_MAX, "can't open port %s: %s failed: %s%s%s; %s", conf->devargs, step,
-		 strerror(-err), *last ? ": " : "", last, remedy(conf->devargs, err));
+	snprintf(text, PORT_ERR_MAX, "can't open port %s: %s failed: %s%s%s; %s", conf->devargs,
+		 step, strerror(-err), *last ? ": " : "", last, remedy(conf->devargs, err));
 	return err;
 }
 
@@ -138,8 +139,10 @@ static int probe(struct port *p, const struct port_conf *conf, char *text)
 	name_of(conf->devargs, name, sizeof(name));
 	if (!eal_is_pci(conf->devargs)) {
 		if (rte_eth_dev_get_port_by_name(name, &p->id) == 0) {
-			snprintf(text, PORT_ERR_MAX, "port %s is given twice; give each device its own "
-				 "name, such as net_tap0 and net_tap1", name);
+			snprintf(text, PORT_ERR_MAX,
+				 "port %s is given twice; give each device its own "
+				 "name, such as net_tap0 and net_tap1",
+				 name);
 			return -EEXIST;
 		}
 		int r = rte_dev_probe(conf->devargs);
@@ -194,16 +197,19 @@ static int configure(struct port *p, const struct port_conf *conf, char *text)
 	struct rte_eth_conf ec = { .intr_conf.rxq = 1 };
 	uint16_t mtu = 0;
 
-	p->n_rx = (uint16_t)min_u32(min_u32(conf->n_workers, p->info.max_rx_queues), PORT_QUEUES_MAX);
-	p->n_tx = (uint16_t)min_u32(min_u32(conf->n_workers, p->info.max_tx_queues), PORT_QUEUES_MAX);
+	p->n_rx =
+		(uint16_t)min_u32(min_u32(conf->n_workers, p->info.max_rx_queues), PORT_QUEUES_MAX);
+	p->n_tx =
+		(uint16_t)min_u32(min_u32(conf->n_workers, p->info.max_tx_queues), PORT_QUEUES_MAX);
 	if (!p->n_rx || !p->n_tx)
 		return fail(conf, "finding its queues", -ENODEV, text);
 	rte_eth_dev_get_mtu(p->id, &mtu);
 	ec.rxmode.mtu = conf->mtu ? conf->mtu : mtu;
 	if (conf->mtu && (conf->mtu > p->info.max_mtu || conf->mtu < p->info.min_mtu)) {
-		snprintf(text, PORT_ERR_MAX, "port %s: mtu %u is not between its %u and %u; leave mtu "
-			 "out to use the port's", conf->devargs, conf->mtu, p->info.min_mtu,
-			 p->info.max_mtu);
+		snprintf(text, PORT_ERR_MAX,
+			 "port %s: mtu %u is not between its %u and %u; leave mtu "
+			 "out to use the port's",
+			 conf->devargs, conf->mtu, p->info.min_mtu, p->info.max_mtu);
 		return -EINVAL;
 	}
 	choose_offloads(p, &ec);
@@ -313,8 +319,11 @@ int port_open(const struct port_conf *conf, struct port **out, char text[PORT_ER
 	p->nif.ops = p->wait.intr ? shared ? &ops_armed_shared : &ops_armed :
 		     shared	  ? &ops_shared : &ops;
 	p->nif.priv = p;
-	LOG(dpdk, INFO, "port=%s driver=%s queues=%u mtu=%u sleep=%s", p->nif.name, p->driver, p->n_rx,
-	    p->nif.mtu, p->wait.fd[0] < 0 ? "no" : p->wait.intr ? "interrupt" : "socket");
+	LOG(dpdk, INFO, "port=%s driver=%s queues=%u mtu=%u sleep=%s", p->nif.name, p->driver,
+	    p->n_rx, p->nif.mtu,
+	    p->wait.fd[0] < 0 ? "no"
+	    : p->wait.intr    ? "interrupt"
+			      : "socket");
 	*out = p;
 	return 0;
 fail_close:

@@ -301,7 +301,8 @@ static int run_trace(struct conn *conn, char **args, FILE *out)
 	fprintf(out, "Time\tEvent\n");
 	for (uint32_t i = kept > want ? kept - want : 0; i < kept; i++) {
 		trace_format(&all[i], line, sizeof(line));
-		fprintf(out, "%llu.%09llu\t%s\n", (unsigned long long)(all[i].now_ns / NSEC_PER_SEC),
+		fprintf(out, "%llu.%09llu\t%s\n",
+			(unsigned long long)(all[i].now_ns / NSEC_PER_SEC),
 			(unsigned long long)(all[i].now_ns % NSEC_PER_SEC), line);
 	}
 	free(all);
@@ -324,7 +325,8 @@ static int run_status(struct conn *conn, char **args, FILE *out)
 		const uint8_t *m = nif->mac;
 		char addr[INET6_ADDRSTRLEN];
 
-		fprintf(out, "port\t%s driver %s mac %02x:%02x:%02x:%02x:%02x:%02x mtu %u queues %u",
+		fprintf(out,
+			"port\t%s driver %s mac %02x:%02x:%02x:%02x:%02x:%02x mtu %u queues %u",
 			nif->name, port_driver(h->port[i]), m[0], m[1], m[2], m[3], m[4], m[5],
 			nif->mtu, nif->n_queues);
 		for (uint16_t j = 0; j < nif->n_addrs; j++) {
@@ -347,7 +349,8 @@ static int run_config(struct conn *conn, char **args, FILE *out)
 
 	fprintf(out, "Option\tValue\tFrom\n");
 	for (int i = 0; i < CONFIG_COUNT; i++)
-		fprintf(out, "%s\t%s\t%s\n", config_infos[i].name, c->v[i].text, from[c->v[i].from]);
+		fprintf(out, "%s\t%s\t%s\n", config_infos[i].name, c->v[i].text,
+			from[c->v[i].from]);
 	return 0;
 }
 

@@ -1,4 +1,5 @@
-/* What programs say on their unix sockets: attach, more memory, event queues, tokens for children. */
+/* What programs say on their unix sockets: attach, more memory, event queues, tokens for children.
+ */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <fcntl.h>
@@ -131,7 +132,8 @@ static bool attach(struct conn *conn)
 	conn->proc = (uint32_t)proc;
 	m.number = (uint32_t)proc;
 	unsigned n = client_welcome_fds(a->c, fds);
-	LOG(host, INFO, "client=%u pid=%u uid=%u attached", a->c->conf.number, conn->pid, conn->uid);
+	LOG(host, INFO, "client=%u pid=%u uid=%u attached", a->c->conf.number, conn->pid,
+	    conn->uid);
 	return answer(conn, &m, fds, n);
 }
 
@@ -140,7 +142,8 @@ static bool on_hello(struct conn *conn, const struct chan_msg *m)
 	if (conn->kind != CONN_NEW)
 		return false;
 	if (m->version != CHAN_VERSION) {
-		attach_refuse(conn, EPROTO, "the engine and libfastnet.so are of different versions; "
+		attach_refuse(conn, EPROTO,
+			      "the engine and libfastnet.so are of different versions; "
 			      "restart the one that is older");
 		return false;
 	}
@@ -153,8 +156,8 @@ static bool on_hello(struct conn *conn, const struct chan_msg *m)
 		return false;
 	}
 	if (!uid_allowed(conn)) {
-		attach_refuse(conn, EACCES, "this user may not attach; see option allow-uids of the "
-			      "engine");
+		attach_refuse(conn, EACCES,
+			      "this user may not attach; see option allow-uids of the engine");
 		return false;
 	}
 	return attach(conn);
@@ -198,8 +201,8 @@ static int make_token(struct conn *conn, int *fd, uint32_t *number)
 		return err;
 	}
 	struct conn *t = conn_new(conn->ctl, s[0], CONN_TOKEN);
-	/* The child is known by the credentials of its first message; it waits for answers as long as
-	 * a program does that connected itself. */
+	/* The child is known by the credentials of its first message; it waits for answers as long
+	 * as a program does that connected itself. */
 	if (!t || fcntl(s[0], F_SETFL, O_NONBLOCK) < 0 ||
 	    setsockopt(s[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof(one)) < 0 ||
 	    setsockopt(s[1], SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0) {

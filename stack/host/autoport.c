@@ -1,5 +1,5 @@
-/* Makes and removes the veth pair of port=auto. What is taken is told by abstract unix sockets, which
- * belong to the network namespace as the interfaces do and end with their process. */
+/* Makes and removes the veth pair of port=auto. What is taken is told by abstract unix sockets,
+ * which belong to the network namespace as the interfaces do and end with their process. */
 // SPDX-License-Identifier: MIT
 #include "stack/host/autoport.h"
 #include <errno.h>
@@ -134,7 +134,8 @@ static int choose_name(struct autoport *a)
 /* The engine sees what the kernel left to the hardware undone: checksums and segmentation. */
 static void offloads_off(const char *name)
 {
-	static const uint32_t cmds[] = { ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO };
+	static const uint32_t cmds[] = { ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO,
+					 ETHTOOL_SGRO };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	for (size_t i = 0; fd >= 0 && i < ARRAY_LEN(cmds); i++) {
@@ -143,8 +144,8 @@ static void offloads_off(const char *name)
 
 		snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
 		if (ioctl(fd, SIOCETHTOOL, &ifr) < 0 && cmds[i] == ETHTOOL_STXCSUM)
-			LOG(host, WARN, "can't switch off checksum offload of interface=%s: %s", name,
-			    strerror(errno));
+			LOG(host, WARN, "can't switch off checksum offload of interface=%s: %s",
+			    name, strerror(errno));
 	}
 	if (fd >= 0)
 		close(fd);
@@ -226,8 +227,9 @@ fail:
 		close(a->name_fd);
 	if (a->net_fd >= 0)
 		close(a->net_fd);
-	snprintf(err, AUTOPORT_ERR_MAX, "port auto: can't %s: %s; give a port by devargs, or port=none",
-		 step, strerror(-r));
+	snprintf(err, AUTOPORT_ERR_MAX,
+		 "port auto: can't %s: %s; give a port by devargs, or port=none", step,
+		 strerror(-r));
 	return r;
 }
 

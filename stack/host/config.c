@@ -47,7 +47,10 @@ static bool parse_size(const char *s, bool suffix, uint64_t *out)
 	uint64_t v = strtoull(s, &end, 10);
 	unsigned shift = 0;
 	if (suffix && *end) {
-		shift = strchr("kK", *end) ? 10 : strchr("mM", *end) ? 20 : strchr("gG", *end) ? 30 : 0;
+		shift = strchr("kK", *end)   ? 10
+			: strchr("mM", *end) ? 20
+			: strchr("gG", *end) ? 30
+					     : 0;
 		end += shift != 0;
 	}
 	if (errno || *end || (shift && v >> (64 - shift)))
@@ -301,7 +304,8 @@ static int parse_line(struct config *c, char *s, const char *path, uint32_t line
 	if (*s == '[') {
 		if (!strcmp(s, "[fastnet]"))
 			return 0;
-		return fail(c, "%s:%u: unknown section '%s'; the only one is [fastnet]", path, line, s);
+		return fail(c, "%s:%u: unknown section '%s'; the only one is [fastnet]", path, line,
+			    s);
 	}
 	char *eq = strchr(s, '=');
 	if (!eq)
@@ -363,7 +367,8 @@ int config_file(struct config *c)
 			int err = -errno;
 
 			close(fd);
-			fail(c, "can't read configuration file %s: %s; %s", path, strerror(-err), remedy);
+			fail(c, "can't read configuration file %s: %s; %s", path, strerror(-err),
+			     remedy);
 			return err;
 		}
 		if (!got)
@@ -396,7 +401,8 @@ void config_help(FILE *out)
 			fprintf(out, "%.*s\n%36s", n, h, "");
 			h += n + 1;
 		}
-		fprintf(out, "%s\n%36s[%s%s%s]\n", h, "", o->env, *o->def ? ", default " : "", o->def);
+		fprintf(out, "%s\n%36s[%s%s%s]\n", h, "", o->env, *o->def ? ", default " : "",
+			o->def);
 	}
 }
 

@@ -49,11 +49,12 @@ int config_set(struct config *c, const char *name, const char *value, enum confi
 	       uint32_t line);
 /* Takes the variables of the table out of envp. 0 or -EINVAL. */
 int config_env(struct config *c, char *const *envp);
-/* Takes `--name value` and `--name=value` from argv[*i] on, advancing *i behind them, until the first
- * word that is no option, "--" (skipped) or an option that is not in the table (a name of `others`,
- * NULL-terminated: for the caller). 0 or -EINVAL. */
+/* Takes `--name value` and `--name=value` from argv[*i] on, advancing *i behind them, until the
+ * first word that is no option, "--" (skipped) or an option that is not in the table (a name of
+ * `others`, NULL-terminated: for the caller). 0 or -EINVAL. */
 int config_args(struct config *c, int argc, char *const *argv, int *i, const char *const *others);
-/* Reads the file named by the config option. It may be absent only if nobody named it. 0 or -errno. */
+/* Reads the file named by the config option. It may be absent only if nobody named it. 0 or -errno.
+ */
 int config_file(struct config *c);
 /* Parses the text of an INI file; `path` is for messages. 0 or -EINVAL. */
 int config_parse(struct config *c, const char *text, size_t n, const char *path);
@@ -62,14 +63,17 @@ static inline const char *config_str(const struct config *c, enum config_id id)
 {
 	return c->v[id].text;
 }
-static inline uint64_t config_num(const struct config *c, enum config_id id) { return c->v[id].num; }
+static inline uint64_t config_num(const struct config *c, enum config_id id)
+{
+	return c->v[id].num;
+}
 /* The table as the option part of a --help text. */
 void config_help(FILE *out);
 /* The values in force in the form of the file, with where each comes from. */
 void config_print(const struct config *c, FILE *out);
 
-/* One "addr/len" at *p, advanced behind it and its comma. plen is that of the 128-bit form. False at
- * bad text. */
+/* One "addr/len" at *p, advanced behind it and its comma. plen is that of the 128-bit form. False
+ * at bad text. */
 bool config_next_prefix(const char **p, struct ipaddr *addr, uint8_t *plen);
 /* One address at *p, advanced behind it and its comma. */
 bool config_next_addr(const char **p, struct ipaddr *addr);

@@ -6,8 +6,8 @@
 #include <string.h>
 #include "stack/host/config.h"
 
-/* Copies the item at *p (up to a comma, ';' or the end), advances behind it and its comma; a trailing
- * or doubled comma is an error. */
+/* Copies the item at *p (up to a comma, ';' or the end), advances behind it and its comma; a
+ * trailing or doubled comma is an error. */
 static bool next_item(const char **p, char *buf, size_t size)
 {
 	size_t n = strcspn(*p, ",;");

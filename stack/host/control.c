@@ -1,5 +1,5 @@
-/* One libev loop. Processes are known by their unix sockets and watched by pidfd: a socket alone would
- * not do, because a child may hold a copy of it. */
+/* One libev loop. Processes are known by their unix sockets and watched by pidfd: a socket alone
+ * would not do, because a child may hold a copy of it. */
 // SPDX-License-Identifier: MIT
 #include "stack/host/control.h"
 #include <errno.h>
@@ -117,7 +117,8 @@ static void on_mail(struct ev_loop *loop, ev_io *io, int events)
 				client_drained(ctl, a);
 			break;
 		case SOCK_MAIL_VIOLATION:
-			LOG(host, WARN, "client=%u pid=%u broke the rules of shared memory: detached",
+			LOG(host, WARN,
+			    "client=%u pid=%u broke the rules of shared memory: detached",
 			    c->conf.number, c->conf.pid);
 			control_detach(ctl, a);
 			break;
@@ -330,7 +331,8 @@ void control_stop(struct control *ctl)
 	ev_timer_stop(ctl->loop, &ctl->linger);
 	list_for_each(it, &ctl->clients)
 		control_detach(ctl, container_of(it, struct attached, link));
-	/* Even without clients one more round of the loop, so that an answer to the tool gets out. */
+	/* Even without clients one more round of the loop, so that an answer to the tool gets out.
+	 */
 	ev_timer_set(&ctl->drain, ctl->n_clients ? DRAIN_S : 0.01, 0.);
 	ev_timer_start(ctl->loop, &ctl->drain);
 }

@@ -55,7 +55,8 @@ struct host {			/* [k] constant once the workers run  [c] control thread only */
 /* Sets h->err from a format and returns err. */
 int host_fail(struct host *h, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/* listen.c: the lock that makes this engine the only one of its socket; -EBUSY: there is another. */
+/* listen.c: the lock that makes this engine the only one of its socket; -EBUSY: there is another.
+ */
 int host_lock(struct host *h);
 /* Listens. The last step of the start: whoever connects is served. */
 int host_listen(struct host *h);

@@ -35,8 +35,8 @@ static void *run_worker(void *arg)
 	struct worker *w = arg;
 	sigset_t set;
 
-	/* net_tap is told of frames by a real-time signal: it is the data thread that waits for them. All
-	 * other signals stay blocked. */
+	/* net_tap is told of frames by a real-time signal: it is the data thread that waits for
+	 * them. All other signals stay blocked. */
 	sigemptyset(&set);
 	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
 		sigaddset(&set, sig);
@@ -55,12 +55,20 @@ static int init_worker(struct host *h, uint32_t n, uint64_t seed)
 	const struct config *c = &h->config;
 	struct chan_engine *e = h->engine.base;
 	struct worker_conf wc = {
-		.number = n, .n_workers = h->n_workers, .cpu = cpu_of(c, n),
+		.number = n,
+		.n_workers = h->n_workers,
+		.cpu = cpu_of(c, n),
 		.poll = (enum worker_poll_mode)config_num(c, CONFIG_poll),
 		.spin_us = (uint32_t)config_num(c, CONFIG_spin_us),
-		.mbufs = h->mbufs, .netif = h->netif, .n_netif = h->n_ports, .routes = &h->routes,
-		.engine = e, .ports = h->ports, .loopback = config_num(c, CONFIG_loopback) != 0,
-		.max_conns = (uint32_t)(config_num(c, CONFIG_max_conns) / h->n_workers), .seed = seed,
+		.mbufs = h->mbufs,
+		.netif = h->netif,
+		.n_netif = h->n_ports,
+		.routes = &h->routes,
+		.engine = e,
+		.ports = h->ports,
+		.loopback = config_num(c, CONFIG_loopback) != 0,
+		.max_conns = (uint32_t)(config_num(c, CONFIG_max_conns) / h->n_workers),
+		.seed = seed,
 	};
 
 	h->worker[n] = aligned_alloc(CACHE_LINE, align_up(sizeof(struct worker), CACHE_LINE));
@@ -111,7 +119,8 @@ int host_launch(struct host *h)
 	for (uint32_t i = 0; i < h->n_workers; i++) {
 		err = -pthread_create(&h->thread[i], NULL, run_worker, h->worker[i]);
 		if (err)
-			return host_fail(h, err, "can't start data thread %u: %s", i, strerror(-err));
+			return host_fail(h, err, "can't start data thread %u: %s", i,
+					 strerror(-err));
 		h->n_threads++;
 	}
 	return 0;

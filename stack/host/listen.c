@@ -1,5 +1,5 @@
-/* The engine's unix socket and the lock beside it. The lock file is removed by its owner while the lock is
- * held, so whoever gets a lock checks that the file is still the one with that name. */
+/* The engine's unix socket and the lock beside it. The lock file is removed by its owner while the
+ * lock is held, so whoever gets a lock checks that the file is still the one with that name. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <fcntl.h>
@@ -67,9 +67,12 @@ static int try_lock(struct host *h)
 static int lock_failed(struct host *h, int err)
 {
 	if (err == -EBUSY)
-		return host_fail(h, err, "another engine serves %s; stop it with 'fastnet engine stop', "
-				 "or give this one its own --socket", h->socket_path);
-	return host_fail(h, err, "can't use the socket path %s: %s; choose another one with --socket",
+		return host_fail(h, err,
+				 "another engine serves %s; stop it with 'fastnet engine stop', "
+				 "or give this one its own --socket",
+				 h->socket_path);
+	return host_fail(h, err,
+			 "can't use the socket path %s: %s; choose another one with --socket",
 			 h->socket_path, strerror(-err));
 }
 
@@ -80,11 +83,13 @@ int host_lock(struct host *h)
 	int err = -ENOENT;
 
 	if (strlen(given) >= CHAN_PATH_MAX)
-		return host_fail(h, -ENAMETOOLONG, "socket path is longer than %d characters; choose a "
-				 "shorter one with --socket", CHAN_PATH_MAX - 1);
+		return host_fail(h, -ENAMETOOLONG,
+				 "socket path is longer than %d characters; choose a "
+				 "shorter one with --socket",
+				 CHAN_PATH_MAX - 1);
 	chan_engine_paths(&paths, given);
-	/* A user's engine does not even try the system's place; a root that may not write there does as
-	 * a user does. */
+	/* A user's engine does not even try the system's place; a root that may not write there
+	 * does as a user does. */
 	for (uint32_t i = !*given && geteuid() != 0 ? 1 : 0; i < paths.n; i++) {
 		snprintf(h->socket_path, sizeof(h->socket_path), "%s", paths.path[i]);
 		err = *given ? 0 : make_dir(h->socket_path, i == 0 ? 0755 : 0700);
@@ -114,7 +119,8 @@ int host_listen(struct host *h)
 		int err = -errno;
 
 		close(fd);
-		return host_fail(h, err, "can't listen on %s: %s; choose another path with --socket",
+		return host_fail(h, err,
+				 "can't listen on %s: %s; choose another path with --socket",
 				 h->socket_path, strerror(-err));
 	}
 	h->listen_fd = fd;

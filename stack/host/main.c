@@ -70,7 +70,8 @@ static void usage(void)
 	       "  --version, --help\n\n"
 	       "Options (also environment variables, and lines of the configuration file):\n");
 	config_help(stdout);
-	printf("\nExit status: 0 ended as asked, 1 could not start, 2 bad options, 3 another engine\n"
+	printf("\nExit status: 0 ended as asked, 1 could not start, 2 bad options, 3 another "
+	       "engine\n"
 	       "serves the socket.\n");
 }
 
@@ -99,7 +100,8 @@ static int own_option(struct host *h, int argc, char **argv, int *i, bool *print
 		char *end;
 		long fd = strtol(v, &end, 10);
 
-		if (!*v || *end || fd < 0 || fd > INT_MAX || fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0) {
+		if (!*v || *end || fd < 0 || fd > INT_MAX ||
+		    fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0) {
 			host_fail(h, 0, "--ready-fd: '%s' is not an open descriptor", v);
 			return give_up(h, CHAN_EXIT_USAGE);
 		}
@@ -110,7 +112,8 @@ static int own_option(struct host *h, int argc, char **argv, int *i, bool *print
 
 static int read_options(struct host *h, int argc, char **argv)
 {
-	static const char *const own[] = { "help", "version", "auto", "print-config", "ready-fd", NULL };
+	static const char *const own[] = { "help",	   "version",  "auto",
+					   "print-config", "ready-fd", NULL };
 	bool print = false;
 	int i = 1, r = 0;
 
@@ -120,7 +123,8 @@ static int read_options(struct host *h, int argc, char **argv)
 		if (r || i >= argc)
 			break;
 		if (strncmp(argv[i], "--", 2) != 0) {
-			host_fail(h, 0, "unexpected argument '%s'; --help shows the options", argv[i]);
+			host_fail(h, 0, "unexpected argument '%s'; --help shows the options",
+				  argv[i]);
 			return give_up(h, CHAN_EXIT_USAGE);
 		}
 		int status = own_option(h, argc, argv, &i, &print);
@@ -136,7 +140,8 @@ static int read_options(struct host *h, int argc, char **argv)
 		return give_up(h, CHAN_EXIT_USAGE);
 	}
 	if (log_configure(config_str(&h->config, CONFIG_log)) != 0) {
-		host_fail(h, 0, "log: '%s' is not like warn,tcp=debug", config_str(&h->config, CONFIG_log));
+		host_fail(h, 0, "log: '%s' is not like warn,tcp=debug",
+			  config_str(&h->config, CONFIG_log));
 		return give_up(h, CHAN_EXIT_USAGE);
 	}
 	if (print) {
@@ -173,8 +178,10 @@ static int set_limits(struct host *h)
 	setrlimit(RLIMIT_NOFILE, &r);
 	if (r.rlim_cur >= FILES_MIN)
 		return 0;
-	return host_fail(h, -EMFILE, "the open-file limit of %llu is too low; raise it to %d or more "
-			 "(ulimit -n)", (unsigned long long)r.rlim_cur, FILES_MIN);
+	return host_fail(h, -EMFILE,
+			 "the open-file limit of %llu is too low; raise it to %d or more "
+			 "(ulimit -n)",
+			 (unsigned long long)r.rlim_cur, FILES_MIN);
 }
 
 static void say_ready(const struct host *h)
@@ -183,13 +190,14 @@ static void say_ready(const struct host *h)
 		fprintf(stderr, "fastnetd: this is not an optimised build: do not measure it\n");
 	if (h->autostarted)
 		return;
-	fprintf(stderr, "fastnetd: serving on %s, %u data thread%s, %s\n", h->socket_path, h->n_workers,
-		h->n_workers == 1 ? "" : "s", h->eal.text);
+	fprintf(stderr, "fastnetd: serving on %s, %u data thread%s, %s\n", h->socket_path,
+		h->n_workers, h->n_workers == 1 ? "" : "s", h->eal.text);
 	for (uint32_t i = 0; i < h->n_ports; i++)
 		fprintf(stderr, "fastnetd: port %s (%s)\n", port_netif(h->port[i])->name,
 			port_driver(h->port[i]));
 	if (!h->n_ports)
-		fprintf(stderr, "fastnetd: no port: only programs on this engine reach each other\n");
+		fprintf(stderr,
+			"fastnetd: no port: only programs on this engine reach each other\n");
 }
 
 static int start(struct host *h)

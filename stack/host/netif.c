@@ -73,11 +73,14 @@ static int addrs_of(struct host *h, uint32_t n, struct netif_addr *out)
 			return host_fail(h, -EINVAL, "bad addr '%s'", list);
 		addr_text(&a, text, sizeof(text));
 		if (count == NETIF_ADDRS)
-			return host_fail(h, -ENOSPC, "more than %d addresses for one port; leave some out",
+			return host_fail(h, -ENOSPC,
+					 "more than %d addresses for one port; leave some out",
 					 NETIF_ADDRS);
 		if (kernel_has(&a))
-			return host_fail(h, -EADDRINUSE, "address %s is in use: the kernel has it; take it "
-					 "from its interface (ip addr del), or choose another addr", text);
+			return host_fail(h, -EADDRINUSE,
+					 "address %s is in use: the kernel has it; take it "
+					 "from its interface (ip addr del), or choose another addr",
+					 text);
 		out[count++] = (struct netif_addr){ a, plen };
 	}
 	return count;
@@ -115,8 +118,11 @@ static int add_routes(struct host *h)
 	if (!err && config_num(&h->config, CONFIG_loopback))
 		err = route_add_loopback(&h->routes);
 	if (err)
-		return *h->err ? err : host_fail(h, err, "can't make the routes: %s; check that the "
-						 "addresses do not overlap", strerror(-err));
+		return *h->err ? err
+			       : host_fail(h, err,
+					   "can't make the routes: %s; check that the "
+					   "addresses do not overlap",
+					   strerror(-err));
 	while (*p) {
 		struct ipaddr gw;
 
@@ -124,8 +130,10 @@ static int add_routes(struct host *h)
 			return host_fail(h, -EINVAL, "bad gateway");
 		err = route_add_gateway(&h->routes, &gw);
 		if (err)
-			return host_fail(h, err, "gateway %s: %s; it must be on the network of a port's "
-					 "addr", addr_text(&gw, text, sizeof(text)), strerror(-err));
+			return host_fail(h, err,
+					 "gateway %s: %s; it must be on the network of a port's "
+					 "addr",
+					 addr_text(&gw, text, sizeof(text)), strerror(-err));
 	}
 	return 0;
 }
@@ -142,7 +150,8 @@ static int wrap(struct host *h, struct netif **nif)
 	if (*pcap) {
 		err = netif_wrap_pcap(*nif, pcap, nif);
 		if (err)
-			return host_fail(h, err, "can't write the pcap file %s: %s", pcap, strerror(-err));
+			return host_fail(h, err, "can't write the pcap file %s: %s", pcap,
+					 strerror(-err));
 	}
 	if (!*fault)
 		return 0;
@@ -174,8 +183,10 @@ static int open_port(struct host *h, const char *devargs)
 	if (n_addr < 0)
 		return n_addr;
 	if (n_addr == 0)
-		return host_fail(h, -EADDRNOTAVAIL, "port %s has no address; give it one with addr, such "
-				 "as 10.0.0.2/24", devargs);
+		return host_fail(h, -EADDRNOTAVAIL,
+				 "port %s has no address; give it one with addr, such "
+				 "as 10.0.0.2/24",
+				 devargs);
 	nif->index = (uint16_t)n;
 	nif->n_addrs = (uint16_t)n_addr;
 	memcpy(nif->addr, addr, sizeof(addr));
@@ -234,9 +245,11 @@ static int read_ports(struct host *h, struct wanted *w)
 		if (!strcmp(item, "none"))
 			continue;
 		if (w->n == NETIF_MAX)
-			return host_fail(h, -ENOSPC, "more than %d ports; leave some out", NETIF_MAX);
+			return host_fail(h, -ENOSPC, "more than %d ports; leave some out",
+					 NETIF_MAX);
 		if (!strcmp(item, "auto") && (w->autoport || w->n))
-			return host_fail(h, -EINVAL, "port auto must be the first and only auto port");
+			return host_fail(h, -EINVAL,
+					 "port auto must be the first and only auto port");
 		w->autoport |= !strcmp(item, "auto");
 		snprintf(w->dev[w->n++], CONFIG_TEXT_MAX, "%s", item);
 	}

@@ -296,7 +296,8 @@ START_TEST(printed_configuration_reads_back_as_the_same)
 	char *text;
 	size_t n;
 
-	ck_assert_int_eq(ARGS("--port=net_null0", "--addr=10.0.0.2/24", "--memory=1G", "--poll=busy"), 0);
+	ck_assert_int_eq(
+		ARGS("--port=net_null0", "--addr=10.0.0.2/24", "--memory=1G", "--poll=busy"), 0);
 	FILE *f = open_memstream(&text, &n);
 	config_print(&c, f);
 	fclose(f);

@@ -1,5 +1,5 @@
-/* Starting an engine: what the program may and may not notice. The engine is a shell script here that
- * writes down what it was given. */
+/* Starting an engine: what the program may and may not notice. The engine is a shell script here
+ * that writes down what it was given. */
 // SPDX-License-Identifier: MIT
 #include "stack/chan/start.h"
 #include <errno.h>
@@ -159,7 +159,8 @@ START_TEST(signals_and_limits_are_reset)
 	char err[CHAN_START_ERR_MAX];
 	sigset_t all;
 
-	make_engine("grep -E 'SigBlk|SigIgn' /proc/$$/status >&9; pwd >&9; ulimit -t >&9; echo ok >&3");
+	make_engine(
+		"grep -E 'SigBlk|SigIgn' /proc/$$/status >&9; pwd >&9; ulimit -t >&9; echo ok >&3");
 	signal(SIGHUP, SIG_IGN);
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
@@ -177,7 +178,8 @@ static const struct {
 	int err;
 	const char *says;
 } failures[] = {
-	{ "echo 'error: port x: no such device' >&3; exit 1", ECONNREFUSED, "port x: no such device" },
+	{ "echo 'error: port x: no such device' >&3; exit 1", ECONNREFUSED,
+	  "port x: no such device" },
 	{ "exit 1", ECONNREFUSED, "without a word" },
 	{ "kill -9 $$", ECONNREFUSED, "without a word" },
 	{ "exec 3>&-; exec sleep 1", ECONNREFUSED, "without a word" },
