@@ -7,6 +7,7 @@
 
 #define CACHE_LINE 64
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#undef container_of /* DPDK's is the same */
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
