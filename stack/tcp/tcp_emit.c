@@ -47,6 +47,7 @@ void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq,
 		.flags = flags,
 		.wnd = take_window(c),
 		.has_ts = c->ts_ok,
+		.mss = c->mss, /* not an option here: where a port cuts what is longer */
 		.len = len,
 	};
 

@@ -77,8 +77,8 @@ static int add_port_fds(struct worker *w)
 			n = nif->ops->rx_fds(nif, (uint16_t)w->conf.number, fds, PORT_FDS);
 		if (n <= 0) {
 			w->idle->naps = true;
-			LOG(worker, INFO, "port=%s can't be slept on: worker=%u looks every %d us",
-			    nif->name, w->conf.number, WORKER_NAP_US);
+			LOG(worker, INFO, "port=%s can't be slept on: worker=%u naps for %d to %d us",
+			    nif->name, w->conf.number, WORKER_NAP_MIN_US, WORKER_NAP_MAX_US);
 		}
 		for (int j = 0; j < n; j++) {
 			int err = worker_add_fd(w, fds[j], WORKER_FD_PORT);
@@ -187,12 +187,21 @@ static void check_contention(struct worker *w, uint64_t now_ns)
 	id->check_ns = now_ns;
 }
 
+/* How long to nap when nothing has come for idle_ns: the next frame is noticed late by a fraction of
+ * the time since the last one. */
+static uint64_t nap_ns(uint64_t idle_ns)
+{
+	return min_u64(max_u64(idle_ns / 4, WORKER_NAP_MIN_US * NSEC_PER_USEC),
+		       WORKER_NAP_MAX_US * NSEC_PER_USEC);
+}
+
 /* Work has come after gap_ns without any: was it, or would it have been, right to spin? */
 static void learn_gap(struct worker *w, uint64_t gap_ns)
 {
 	struct worker_idle *id = w->idle;
 	uint64_t most = w->conf.spin_us * NSEC_PER_USEC;
-	uint64_t limit = most + (id->slept ? WAKE_COST_US * NSEC_PER_USEC : 0);
+	uint64_t limit = most + (id->slept ? WAKE_COST_US * NSEC_PER_USEC : 0) +
+			 (id->naps ? nap_ns(gap_ns) : 0);
 
 	if (gap_ns <= limit)
 		id->spin_ns = min_u64(most, max_u64(id->spin_ns * 2, gap_ns + NSEC_PER_USEC));
@@ -236,7 +245,7 @@ static void wait_events(struct worker *w)
 	uint64_t now = worker_clock_ns(), due = next_timer_ns(w);
 
 	if (w->idle->naps)
-		due = min_u64(due, now + WORKER_NAP_US * NSEC_PER_USEC);
+		due = min_u64(due, now + nap_ns(now - w->idle->since_ns));
 	if (due <= now)
 		return;
 	if (due != UINT64_MAX) {

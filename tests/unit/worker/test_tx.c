@@ -1,0 +1,139 @@
+/* What leaves a worker: segments of sockets, checksums, full ports, local segments, routes. */
+// SPDX-License-Identifier: MIT
+#include "tests/unit/worker/worker_rig.h"
+#include "stack/base/checksum.h"
+#include "stack/worker/route_export.h"
+
+START_TEST(a_stuck_port_loses_frames_but_not_the_loop)
+{
+	struct tcp_seg seg = { .sport = 40000, .dport = 81, .flags = TCPF_SYN };
+
+	wrig_meet_peer();
+	rig.tx_room = 0;
+	for (int k = 0; k < 2 * TX_QUEUE; k += 64) {
+		for (int i = 0; i < 64; i++)
+			wrig_rx_tcp(RIG_PEER, &seg);
+		ck_assert(worker_poll(&w[0], now));
+	}
+	ck_assert_uint_eq(COUNT(0, port_drop_tx_full), TX_QUEUE);
+	now += (TX_STUCK_US + 1) * NSEC_PER_USEC;
+	worker_poll(&w[0], now);
+	ck_assert_uint_eq(COUNT(0, port_drop_tx_full), 2 * TX_QUEUE);
+	ck_assert(!tx_pending(&w[0]));
+	rig.tx_room = 100;
+	wrig_rx_tcp(RIG_PEER, &seg);
+	wrig_run();
+	ck_assert_uint_eq(rig.n_sent, 1);
+}
+END_TEST
+
+/* Sends a segment of three pieces with odd lengths; the frame must be right. */
+static void output_pieces(uint32_t len, bool offload)
+{
+	static uint8_t data[4000];
+	struct tcp_flow flow = { { ipaddr_v4(RIG_US), .port = 81 },
+				 { ipaddr_v4(RIG_PEER), .port = 4000 } };
+	struct tcp_seg seg = { .sport = 81, .dport = 4000, .seq = { 5 }, .flags = TCPF_ACK,
+			       .has_ts = true, .tsval = 1, .tsecr = 2, .len = len };
+	uint32_t cut = len / 3 | 1, cut2 = cut + (len / 5 | 1);
+	struct sock_piece piece[3] = { { data, cut }, { data + cut, cut2 - cut },
+				       { data + cut2, len - cut2 } };
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * i >> 3 ^ i);
+	rig.n_sent = 0;
+	rig.nif.tx_csum_l4 = rig.nif.tx_csum_ip = offload;
+	stats_this_thread = &w[0].stats;
+	w[0].net.now_ns = now;
+	worker_host.tcp_output(&w[0], &flow, &seg, piece, 3, 0, 0);
+	tx_flush(&w[0]);
+	ck_assert_uint_eq(rig.n_sent, 1);
+	ck_assert_uint_eq(rig.sent[0].len, 14 + 20 + 32 + len);
+	ck_assert_mem_eq(rig.sent[0].b + 66, data, len);
+}
+
+START_TEST(pieces_of_odd_length_sum_up)
+{
+	struct ipaddr us = ipaddr_v4(RIG_US), peer = ipaddr_v4(RIG_PEER);
+
+	wrig_meet_peer();
+	for (uint32_t len = 10; len < 1449; len++) {
+		output_pieces(len, false);
+		uint32_t sum = csum_pseudo(&us, &peer, IP_PROTO_TCP, 32 + len);
+		ck_assert_uint_eq(csum_fold(csum_add(sum, rig.sent[0].b + 34, 32 + len)), 0);
+	}
+}
+END_TEST
+
+START_TEST(a_port_with_offload_gets_the_pseudo_sum_and_marks)
+{
+	struct ipaddr us = ipaddr_v4(RIG_US), peer = ipaddr_v4(RIG_PEER);
+
+	wrig_meet_peer();
+	output_pieces(777, true);
+	uint16_t want = csum_fold_plain(csum_pseudo(&us, &peer, IP_PROTO_TCP, 32 + 777));
+	ck_assert_mem_eq(rig.sent[0].b + 34 + 16, &want, 2);
+	uint64_t marks = RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4;
+	ck_assert_uint_eq(rig.sent[0].ol_flags & marks, marks);
+}
+END_TEST
+
+START_TEST(segments_to_ourselves_stay_off_the_wire)
+{
+	struct tcp_flow flow = { { ipaddr_v4(RIG_US), .port = 4000 },
+				 { ipaddr_v4(RIG_US), .port = 81 } };
+	struct tcp_seg seg = { .sport = 4000, .dport = 81, .seq = { 5 }, .flags = TCPF_SYN };
+
+	stats_this_thread = &w[0].stats;
+	worker_host.tcp_output(&w[0], &flow, &seg, NULL, 0, 0, 0);
+	ck_assert(loop_pending(&w[0]));
+	wrig_run();
+	ck_assert(!loop_pending(&w[0]));
+	ck_assert_uint_eq(rig.n_sent, 0);
+	/* The SYN drew a reset, the reset drew nothing. */
+	ck_assert_uint_eq(COUNT(0, tcp_rx_segs), 2);
+}
+END_TEST
+
+START_TEST(questions_of_the_sockets_are_answered_from_the_routes)
+{
+	struct ipaddr us = ipaddr_v4(RIG_US), peer = ipaddr_v4(RIG_PEER);
+	struct ipaddr bcast = ipaddr_v4(RIG_US | 255), far = ipaddr_v4(0x08080808), src;
+
+	ck_assert_uint_eq(worker_host.path_mss(&w[0], &peer), 1460);
+	ck_assert_uint_eq(worker_host.path_mss(&w[0], &far), 1460);
+	ck_assert_uint_eq(worker_host.path_mss(&w[0], &us), LOOP_MSS);
+	ck_assert_uint_eq(worker_host.path_mss(&w[0], &bcast), 0);
+	ck_assert(worker_host.is_local(&w[0], &us));
+	ck_assert(!worker_host.is_local(&w[0], &peer));
+	ck_assert(worker_host.source_addr(&w[0], &far, &src));
+	ck_assert(ipaddr_eq(&src, &us));
+}
+END_TEST
+
+START_TEST(routes_are_exported_without_broadcasts)
+{
+	route_export(&rig.routes, &engine);
+	ck_assert_uint_eq(engine.n_routes, 3);
+	ck_assert_uint_eq(engine.route_seq, 2);
+	ck_assert_uint_eq(engine.route[0].kind, CHAN_ROUTE_LOCAL);
+	ck_assert_uint_eq(engine.route[1].plen, 120);
+	ck_assert_uint_eq(engine.route[2].kind, CHAN_ROUTE_GATEWAY);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tc = tcase_create("tx");
+
+	rig_eal();
+	tcase_add_checked_fixture(tc, wrig_setup, wrig_teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, a_stuck_port_loses_frames_but_not_the_loop);
+	tcase_add_test(tc, pieces_of_odd_length_sum_up);
+	tcase_add_test(tc, a_port_with_offload_gets_the_pseudo_sum_and_marks);
+	tcase_add_test(tc, segments_to_ourselves_stay_off_the_wire);
+	tcase_add_test(tc, questions_of_the_sockets_are_answered_from_the_routes);
+	tcase_add_test(tc, routes_are_exported_without_broadcasts);
+	return unit_run("tx", tc);
+}
