@@ -3,6 +3,7 @@
 #include "shim/engine.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,9 +40,22 @@ static bool env_is(const char *name, const char *word, bool otherwise)
 	return v && *v ? !strcmp(v, word) : otherwise;
 }
 
+/* Programs overwrite their environment (setproctitle), so strings are copied. */
+static const char *env_copy(char *to, size_t n, const char *name)
+{
+	const char *v = getenv(name);
+	size_t len = v ? strlen(v) : 0;
+
+	if (len == 0 || len >= n)
+		return NULL;
+	memcpy(to, v, len + 1);
+	return to;
+}
+
 const struct engine_config *engine_config(void)
 {
 	static struct engine_config config;
+	static char socket_path[CHAN_PATH_MAX], engine_path[PATH_MAX];
 	static _Atomic bool ready;
 
 	if (likely(atomic_load_explicit(&ready, memory_order_acquire)))
@@ -53,7 +67,8 @@ const struct engine_config *engine_config(void)
 		.loopback = env_is("FASTNET_LOOPBACK", "stack", false),
 		.dns = env_is("FASTNET_DNS", "stack", false),
 		.deephook = !env_is("FASTNET_DEEPHOOK", "0", false),
-		.socket = getenv("FASTNET_SOCKET"),
+		.socket = env_copy(socket_path, sizeof(socket_path), "FASTNET_SOCKET"),
+		.engine = env_copy(engine_path, sizeof(engine_path), "FASTNET_ENGINE"),
 	};
 	atomic_store_explicit(&ready, true, memory_order_release);
 	return &config;
@@ -171,7 +186,7 @@ static int start(void)
 	struct chan_start s = {
 		.socket = c->socket,
 		.envp = environ,
-		.engine = getenv("FASTNET_ENGINE"),
+		.engine = c->engine,
 		.timeout_ms = START_TIMEOUT_MS,
 	};
 

@@ -14,6 +14,7 @@ struct engine_config {
 	bool dns;	/* FASTNET_DNS=stack */
 	bool deephook;	/* FASTNET_DEEPHOOK */
 	const char *socket; /* FASTNET_SOCKET, NULL: the default path */
+	const char *engine; /* FASTNET_ENGINE: the program to start, NULL: look for it */
 };
 /* Read once, on first use or at start-up. */
 const struct engine_config *engine_config(void);
