@@ -4,8 +4,8 @@
  * kernel descriptors and, behind random data words ("cookies"), our own: the doorbell of the set's
  * event queue, an eventfd by which one thread wakes another (the kick), the kernel twins of listeners
  * and the sets inside this one; all edge-triggered. Sockets on the stack are items of our own table.
- * A set gets an object when it is made and becomes live with the first such item; until then every call
- * goes to the kernel as it is.
+ * A set gets an object when it is made and becomes live with the first such item; until then waiting
+ * in it is the kernel's call and a count.
  *
  * Locks: epoll_lock, then set->lock. Tables and lists change under both, so either is enough to read
  * them; the ready list, events and edges of a set's items need set->lock only. */

@@ -342,11 +342,37 @@ static bool spin(const struct epoll_set *set, uint64_t deadline)
 					      memory_order_relaxed));
 }
 
+/* A set without anything of ours: the kernel's own wait, but counted, because another thread may add the
+ * first socket of ours meanwhile. *done false: it has, and the set is live now. */
+static int wait_plain(struct epoll_set *set, int epfd, const struct epoll_wait_args *args, bool *done)
+{
+	volatile int r = 0;
+
+	*done = false;
+	atomic_fetch_add(&set->sleeping, 1);
+	if (!atomic_load(&set->live)) { /* W1: pairs with enliven, then a look at `sleeping` */
+		pthread_cleanup_push(cancelled, set);
+		r = kernel_wait(set, epfd, args);
+		pthread_cleanup_pop(0);
+		*done = !atomic_load(&set->live);
+	}
+	epoll_set_rest_end(set);
+	return r;
+}
+
 int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args *args)
 {
-	bool last = args->deadline_ns == 0;
+	bool last = args->deadline_ns == 0, done;
+	struct epoll_wait_args now;
 	int r = 0, n;
 
+	if (unlikely((uintptr_t)args->events < 4096))
+		return epoll_set_is_ready(set, epfd) ? -EFAULT : kernel_wait(set, epfd, args);
+	if (!atomic_load_explicit(&set->live, memory_order_acquire)) {
+		r = wait_plain(set, epfd, args, &done);
+		if (done)
+			return r;
+	}
 	for (;;) {
 		/* A signal handler on top of our own code can't look, and must not wait. */
 		if (chan_lock(&set->lock) < 0)
@@ -366,7 +392,9 @@ int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args
 			return 0;
 		if (spin(set, args->deadline_ns))
 			continue;
-		r = doze(set, epfd, args);
+		now = *args;
+		now.deadline_ns = sock_revive(args->deadline_ns);
+		r = doze(set, epfd, &now);
 		last = args->deadline_ns != WAIT_FOREVER && r == 0 &&
 		       wait_now_ns() >= args->deadline_ns;
 	}

@@ -142,19 +142,17 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	return r == EPOLL_TO_KERNEL ? libc.epoll_ctl(epfd, op, fd, ev) : (int)to_errno(r);
 }
 
-/* The set behind epfd when it is live and the arguments are good; else the kernel answers. */
-static inline struct epoll_set *live_set(int epfd, const struct epoll_event *ev, int max)
+/* The set behind epfd when the arguments are good; else the kernel says what is wrong with them. */
+static inline struct epoll_set *waitable(int epfd, int max)
 {
 	struct epoll_set *set = epoll_set_get(epfd);
 
-	if (likely(!set))
+	if (!set)
 		return NULL;
-	if (!atomic_load_explicit(&set->live, memory_order_acquire) || max <= 0 ||
-	    (size_t)max > INT32_MAX / sizeof(*ev) || (uintptr_t)ev < 4096) {
-		epoll_set_put(set);
-		return NULL;
-	}
-	return set;
+	if (likely(max > 0 && (size_t)max <= INT32_MAX / sizeof(struct epoll_event)))
+		return set;
+	epoll_set_put(set);
+	return NULL;
 }
 
 static int wait_in(struct epoll_set *set, int epfd, const struct epoll_wait_args *args)
@@ -169,9 +167,9 @@ static int wait_in(struct epoll_set *set, int epfd, const struct epoll_wait_args
 
 EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int timeout)
 {
-	struct epoll_set *set = live_set(epfd, ev, max);
+	struct epoll_set *set = waitable(epfd, max);
 
-	if (!set)
+	if (likely(!set))
 		return libc.epoll_wait(epfd, ev, max, timeout);
 	return wait_in(set, epfd,
 		       &(struct epoll_wait_args){ .events = ev, .max = max,
@@ -180,7 +178,7 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int timeout)
 
 EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int timeout, const sigset_t *mask)
 {
-	struct epoll_set *set = live_set(epfd, ev, max);
+	struct epoll_set *set = waitable(epfd, max);
 
 	if (!set)
 		return libc.epoll_pwait(epfd, ev, max, timeout, mask);
@@ -192,7 +190,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int timeout, c
 EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const struct timespec *timeout,
 			const sigset_t *mask)
 {
-	struct epoll_set *set = is_valid(timeout) ? live_set(epfd, ev, max) : NULL;
+	struct epoll_set *set = is_valid(timeout) ? waitable(epfd, max) : NULL;
 
 	if (!set)
 		return libc.epoll_pwait2(epfd, ev, max, timeout, mask);

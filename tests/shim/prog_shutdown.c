@@ -123,8 +123,8 @@ static void wakes_an_acceptor(void)
 	pthread_join(thread, NULL);
 	t_out("mask %s", t_mask((uint32_t)t_poll(l, ALL)));
 	t_res("accept", accept(l, NULL, NULL));
-	struct sockaddr_in addr = t_addr(t_port(l));
 	t_res("listen again", listen(l, 1));
+	struct sockaddr_in addr = t_addr(t_port(l));
 	int c = socket(AF_INET, SOCK_STREAM, 0);
 	t_res("connect", connect(c, (struct sockaddr *)&addr, sizeof(addr)));
 	close(c);
