@@ -319,7 +319,7 @@ enum chan_msg_type {
 	CHAN_MSG_EVQ_CLOSE, /* app: number; no answer */
 	CHAN_MSG_TOKEN,	    /* app, before fork: -; engine: proc number + fd (a connected socket), or err */
 	CHAN_MSG_CHILD,	    /* child, on the token's socket, first thing after the fork; no answer */
-	CHAN_MSG_ADMIN,	    /* the tool: a command line in text; engine: text in ADMIN messages, empty = end */
+	CHAN_MSG_ADMIN,	    /* tool: a command line in text; engine: text in ADMIN messages, empty = end */
 };
 struct chan_msg {
 	uint32_t type;
