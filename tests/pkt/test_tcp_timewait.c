@@ -103,6 +103,26 @@ START_TEST(newer_timestamp_opens_again_whatever_the_number) /* RFC 6191 */
 }
 END_TEST
 
+START_TEST(repeated_fin_with_timestamps) /* RFC 7323 5.3: equal is new enough, older is not */
+{
+	struct rig *r = in_time_wait(RIG_OPTS(.ts = true));
+	uint32_t ts = 7777 + (uint32_t)(r->now_ns / 1000000);
+	rig_after_ms(r, 30000);
+	IN(r, .seq = 1, .ack = 2, .flags = F | A, .tsval = ts - 1);
+	OUT(r, .seq = 2, .ack = 2, .flags = A, .tsecr = ts);
+	IN(r, .seq = 2, .ack = 2, .flags = A, .tsval = ts - 1); /* answered only for being old */
+	OUT(r, .seq = 2, .ack = 2, .flags = A, .tsecr = ts);
+	rig_after_ms(r, 29000);
+	IN(r, .seq = 1, .ack = 2, .flags = F | A, .tsval = ts);
+	OUT(r, .seq = 2, .ack = 2, .flags = A, .tsecr = ts);
+	rig_after_ms(r, 59000);
+	ck_assert_uint_eq(r->env.n_timewait, 1);
+	rig_after_ms(r, 1000);
+	ck_assert_uint_eq(r->env.n_timewait, 0);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(connect_may_reuse_it_after_a_second_of_timestamps) /* RFC 6191, tcp_tw_reuse */
 {
 	struct rig *r = in_time_wait(RIG_OPTS(.ts = true));
@@ -160,5 +180,6 @@ RIG_MAIN("tcp_timewait", { time_wait_lasts_60_s }, { repeated_fin_is_answered_an
 	 { reset_does_not_assassinate_it }, { stray_segments_are_answered_pure_acks_are_not },
 	 { syn_with_a_higher_number_opens_again }, { syn_without_a_listener_leaves_the_record },
 	 { newer_timestamp_opens_again_whatever_the_number },
+	 { repeated_fin_with_timestamps },
 	 { connect_may_reuse_it_after_a_second_of_timestamps },
 	 { connect_may_not_reuse_it_without_timestamps }, { full_pool_recycles_the_oldest })
