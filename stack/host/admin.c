@@ -298,12 +298,10 @@ static int run_trace(struct conn *conn, char **args, FILE *out)
 		if (!args[0] || !args[1] || all[i].id == strtoul(args[1], NULL, 10))
 			all[kept++] = all[i];
 	}
-	fprintf(out, "Time\tEvent\n");
+	fprintf(out, "Event\n");
 	for (uint32_t i = kept > want ? kept - want : 0; i < kept; i++) {
 		trace_format(&all[i], line, sizeof(line));
-		fprintf(out, "%llu.%09llu\t%s\n",
-			(unsigned long long)(all[i].now_ns / NSEC_PER_SEC),
-			(unsigned long long)(all[i].now_ns % NSEC_PER_SEC), line);
+		fprintf(out, "%s\n", line);
 	}
 	free(all);
 	return 0;

@@ -229,6 +229,23 @@ static void stop(struct host *h)
 	host_unlock(h);
 }
 
+static int serve(struct host *h)
+{
+	int status = 0;
+
+	set_signals();
+	if (start(h)) {
+		status = give_up(h, h->is_second ? CHAN_EXIT_BUSY : CHAN_EXIT_FAILED);
+	} else {
+		say_ready(h);
+		eal_serving();
+		tell(h, CHAN_READY_OK, "");
+		control_run(h);
+	}
+	stop(h);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	/* Large and zeroed: not on the stack. */
@@ -238,20 +255,8 @@ int main(int argc, char **argv)
 		return CHAN_EXIT_FAILED;
 	h->ready_fd = h->lock_fd = h->listen_fd = -1;
 	int status = read_options(h, argc, argv);
-	if (status != GO_ON)
-		return status;
-	set_signals();
-	int r = start(h);
-	if (r) {
-		status = give_up(h, h->is_second ? CHAN_EXIT_BUSY : CHAN_EXIT_FAILED);
-		stop(h);
-		return status;
-	}
-	say_ready(h);
-	eal_serving();
-	tell(h, CHAN_READY_OK, "");
-	control_run(h);
-	stop(h);
+	if (status == GO_ON)
+		status = serve(h);
 	free(h);
-	return 0;
+	return status;
 }

@@ -193,22 +193,23 @@ static int open_port(struct host *h, const char *devargs)
 	return wrap(h, &h->netif[n]);
 }
 
-/* The engine's end of the pair: af_xdp, else af_packet. */
+/* The engine's end of the pair: af_xdp, else af_packet. The af_xdp driver does not see the queues of
+ * a veth, so several data threads share out the frames by af_packet's fanout. */
 static int open_auto(struct host *h)
 {
-	char devargs[128], queues[32] = "";
+	char devargs[128];
+	int r;
 
-	if (h->n_workers > 1)
-		snprintf(queues, sizeof(queues), ",queue_count=%u", h->n_workers);
-	snprintf(devargs, sizeof(devargs), "net_af_xdp0,iface=%s%s", h->autoport.engine, queues);
-	int r = open_port(h, devargs);
-	if (!r || h->n_ports)
-		return r;
-	LOG(host, INFO, "%s; using af_packet", h->err);
-	h->err[0] = 0;
-	if (h->n_workers > 1)
-		snprintf(queues, sizeof(queues), ",qpairs=%u", h->n_workers);
-	snprintf(devargs, sizeof(devargs), "net_af_packet0,iface=%s%s", h->autoport.engine, queues);
+	snprintf(devargs, sizeof(devargs), "net_af_xdp0,iface=%s", h->autoport.engine);
+	if (h->n_workers == 1) {
+		r = open_port(h, devargs);
+		if (!r || h->n_ports)
+			return r;
+		LOG(host, INFO, "%s; using af_packet", h->err);
+		h->err[0] = 0;
+	}
+	snprintf(devargs, sizeof(devargs), "net_af_packet0,iface=%s,qpairs=%u", h->autoport.engine,
+		 h->n_workers);
 	return open_port(h, devargs);
 }
 

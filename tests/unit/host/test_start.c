@@ -160,13 +160,13 @@ START_TEST(signals_and_limits_are_reset)
 	sigset_t all;
 
 	make_engine(
-		"grep -E 'SigBlk|SigIgn' /proc/$$/status >&9; pwd >&9; ulimit -t >&9; echo ok >&3");
+		"grep -E 'SigBlk|SigIgn' /proc/self/status >&9; pwd >&9; ulimit -t >&9; echo ok >&3");
 	signal(SIGHUP, SIG_IGN);
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	ck_assert_int_eq(start_with(NULL, 5000, err), 0);
 	const char *r = read_report();
-	ck_assert_ptr_nonnull(strstr(r, "SigBlk:\t0000000000000000"));
+	ck_assert_msg(strstr(r, "SigBlk:\t0000000000000000"), "%s", r);
 	ck_assert_ptr_nonnull(strstr(r, "SigIgn:\t0000000000000000"));
 	ck_assert_ptr_nonnull(strstr(r, "\n/\n"));
 	ck_assert_ptr_nonnull(strstr(r, "unlimited"));
