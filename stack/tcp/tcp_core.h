@@ -157,7 +157,8 @@ void tcp_reply_rst(struct tcp_env *env, const struct tcp_flow *flow, const struc
 /* May a challenge ACK be sent now (RFC 5961 7)? Counts it. */
 bool tcp_may_challenge(struct tcp_env *env, uint64_t now_ns);
 void tcp_challenge_ack(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
-/* Edge of the receive window that the buffer allows, silly-window rule applied (RFC 9293 3.8.6.2.2). */
+/* Edge of the receive window that the buffer allows, silly-window rule applied (RFC 9293
+ * 3.8.6.2.2). */
 seq_t tcp_window_edge(const struct tcp_conn *c);
 
 /* ---- tcp_timer.c ---- */

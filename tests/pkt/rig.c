@@ -4,7 +4,8 @@
 #include "tests/pkt/invariant.h"
 
 enum { OUR_SALT = 1, PEER_SALT = 77 };
-static const uint32_t variant_iss[RIG_VARIANTS] = { 1000, UINT32_MAX, UINT32_MAX - 700, 0x7ffffff0 };
+static const uint32_t variant_iss[RIG_VARIANTS] = { 1000, UINT32_MAX, UINT32_MAX - 700,
+						    0x7ffffff0 };
 static const uint32_t variant_irs[RIG_VARIANTS] = { 5000, UINT32_MAX - 2, UINT32_MAX, 0x7fffff00 };
 
 static struct rig *rig_of(struct tcp_env *env) { return (struct rig *)env; }

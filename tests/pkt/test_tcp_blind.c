@@ -116,7 +116,8 @@ START_TEST(noise_in_every_state_breaks_nothing)
 }
 END_TEST
 
-RIG_MAIN("tcp_blind", { ack_of_the_future_is_challenged }, { ack_older_than_a_window_is_challenged },
+RIG_MAIN("tcp_blind", { ack_of_the_future_is_challenged },
+	 { ack_older_than_a_window_is_challenged },
 	 { segment_outside_the_window_is_answered },
 	 { pure_acks_outside_the_window_cannot_start_a_war }, { segment_without_ack_is_dropped },
 	 { urgent_data_is_read_in_band }, { noise_in_every_state_breaks_nothing })

@@ -176,7 +176,8 @@ START_TEST(full_pool_recycles_the_oldest)
 }
 END_TEST
 
-RIG_MAIN("tcp_timewait", { time_wait_lasts_60_s }, { repeated_fin_is_answered_and_restarts_the_wait },
+RIG_MAIN("tcp_timewait", { time_wait_lasts_60_s },
+	 { repeated_fin_is_answered_and_restarts_the_wait },
 	 { reset_does_not_assassinate_it }, { stray_segments_are_answered_pure_acks_are_not },
 	 { syn_with_a_higher_number_opens_again }, { syn_without_a_listener_leaves_the_record },
 	 { newer_timestamp_opens_again_whatever_the_number },
