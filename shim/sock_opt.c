@@ -7,11 +7,14 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/time.h>
+#include <unistd.h>
 #include "shim/addr.h"
 #include "shim/explain.h"
 #include "shim/libc.h"
 #include "shim/sock.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_limit.h"
+#include "shim/wait.h"
 #include "stack/chan/app.h"
 
 enum kind {
@@ -52,7 +55,7 @@ static const struct opt table[] = {
 	{ SOL_SOCKET, SO_RCVLOWAT, LOWAT, 0, INT_MIN, INT_MAX, 1 },
 	{ SOL_SOCKET, SO_BROADCAST, KEPT_BOOL, 0, INT_MIN, INT_MAX, 0 },
 	{ SOL_SOCKET, SO_DONTROUTE, KEPT_BOOL, 0, INT_MIN, INT_MAX, 0 },
-	{ SOL_SOCKET, SO_PRIORITY, KEPT, 0, 0, 6, 0 },
+	{ SOL_SOCKET, SO_PRIORITY, KEPT, 0, INT_MIN, INT_MAX, 0 },
 	{ SOL_SOCKET, SO_BUSY_POLL, KEPT, 0, 0, INT_MAX, 0 },
 	{ SOL_SOCKET, SO_INCOMING_CPU, KEPT, 0, INT_MIN, INT_MAX, -1 },
 	{ SOL_SOCKET, SO_MAX_PACING_RATE, KEPT, 0, INT_MIN, INT_MAX, -1 },
@@ -100,7 +103,7 @@ _Static_assert(ARRAY_LEN(table) <= SOCK_OPTS, "bits of opt_set");
 
 /* Congestion control: opts.cc is the index; the stack's own default is the first. */
 static const char *const cc_name[] = { "reno", "cubic", "bbr" };
-enum { CC_NAME_MAX = 16, SNDBUF_MIN = 4608, RCVBUF_MIN = 2304, MEM_MAX = 212992 };
+enum { CC_NAME_MAX = 16, SNDBUF_MIN = 4608, RCVBUF_MIN = 2304 };
 
 uint32_t sock_opt_default_sndbuf(void)
 {
@@ -203,6 +206,7 @@ static int set_timeout(struct sock *s, const struct opt *o, const void *val, soc
 {
 	_Atomic uint32_t *to = (_Atomic uint32_t *)((char *)s->b + o->arg);
 	struct timeval tv;
+	uint32_t tick;
 	uint64_t ms;
 
 	if (len < sizeof(tv))
@@ -210,9 +214,11 @@ static int set_timeout(struct sock *s, const struct opt *o, const void *val, soc
 	memcpy(&tv, val, sizeof(tv));
 	if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
 		return -EDOM;
-	ms = tv.tv_sec > INT_MAX / 1000 ? 0 : (uint64_t)tv.tv_sec * 1000 + ((uint64_t)tv.tv_usec + 999) / 1000;
-	/* Linux: a negative time is "do not wait at all", which one millisecond comes closest to. */
-	atomic_store(to, tv.tv_sec < 0 ? 1 : (uint32_t)ms);
+	tick = sock_tick_ms(s);
+	ms = tv.tv_sec > INT_MAX / 1000 ? 0 :
+		(uint64_t)tv.tv_sec * 1000 + ((uint64_t)tv.tv_usec + 999) / 1000;
+	ms = (ms + tick - 1) / tick * tick;
+	atomic_store(to, tv.tv_sec < 0 ? WAIT_NEVER_MS : (uint32_t)ms);
 	remember(s, o, &tv, sizeof(tv));
 	return 0;
 }
@@ -224,7 +230,8 @@ static int set_linger(struct sock *s, const struct opt *o, const void *val, sock
 	if (len < sizeof(l))
 		return -EINVAL;
 	memcpy(&l, val, sizeof(l));
-	s->b->opts.linger_s = (uint32_t)l.l_linger;
+	if (l.l_onoff)
+		s->b->opts.linger_s = (uint32_t)l.l_linger;
 	set_flag(s, CHAN_O_LINGER, l.l_onoff != 0);
 	remember(s, o, &l, sizeof(l));
 	return 0;
@@ -257,6 +264,8 @@ static int set_int(struct sock *s, const struct opt *o, int v)
 		v = 0;
 	else if (v < o->min || v > o->max)
 		return -EINVAL;
+	if (o->name == SO_PRIORITY && o->level == SOL_SOCKET && (v < 0 || v > 6) && geteuid())
+		return -EPERM;
 	switch (o->kind) {
 	case FLAG:
 		if (o->level == IPPROTO_IPV6 && sock_has(s, SOCK_BOUND))
@@ -269,12 +278,13 @@ static int set_int(struct sock *s, const struct opt *o, int v)
 		set_field(&s->b->opts, o, o->name == IP_TOS && o->kind == FIELD8 ? v & 0xfc : v);
 		break;
 	case BUFFER:
-		v = v < 0 || v > MEM_MAX ? MEM_MAX : v;
+		v = (uint32_t)v > (uint32_t)sock_buffer_max(o->name) ? sock_buffer_max(o->name) : v;
 		v = (int)max_u32((uint32_t)v, (o->name == SO_SNDBUF ? SNDBUF_MIN : RCVBUF_MIN) / 2);
 		*(uint32_t *)((char *)&s->b->opts + o->arg) = (uint32_t)v;
 		break;
 	case LOWAT:
-		atomic_store(&s->b->rcvlowat, v < 0 ? INT_MAX : (uint32_t)v);
+		v = v < 0 || v > sock_lowat_max(s) ? sock_lowat_max(s) : v;
+		atomic_store(&s->b->rcvlowat, (uint32_t)v);
 		break;
 	case LINGER2:
 		s->b->opts.linger2_s = v < 0 ? -1 : v > 120 ? 120 : v;
@@ -289,6 +299,8 @@ static int set_int(struct sock *s, const struct opt *o, int v)
 static int get_given(const struct opt *o, const void *val, socklen_t len, int *v)
 {
 	*v = 0;
+	if (len == 0 && o->level == IPPROTO_IP)
+		return 0;
 	if ((uintptr_t)val < 4096)
 		return -EFAULT;
 	if (len >= sizeof(int))
@@ -457,7 +469,8 @@ static size_t get_info(struct sock *s, void *buf, size_t room)
 
 static size_t get_time(const struct sock *s, const struct opt *o, void *buf, size_t room)
 {
-	uint32_t ms = atomic_load((_Atomic uint32_t *)((char *)s->b + o->arg));
+	uint32_t raw = atomic_load((_Atomic uint32_t *)((char *)s->b + o->arg));
+	uint32_t ms = raw == WAIT_NEVER_MS ? 0 : raw;
 	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
 	room = min_u64(room, sizeof(tv));
@@ -530,7 +543,7 @@ int sock_getopt(struct sock *s, int level, int name, void *val, socklen_t *len)
 	if (!o) {
 		if (level_is_known(s, level) && sock_mode(s) == SOCK_STACK)
 			explain_kernel(CHAN_REASON_option_unsupported);
-		return -ENOPROTOOPT;
+		return level_is_known(s, level) || s->family == AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
 	}
 	if ((uintptr_t)len < 4096)
 		return -EFAULT;

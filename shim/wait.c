@@ -12,6 +12,8 @@ uint64_t wait_now_ns(void)
 
 uint64_t wait_deadline_ms(uint32_t timeo_ms)
 {
+	if (timeo_ms == WAIT_NEVER_MS)
+		return 1;
 	return timeo_ms ? chan_now_ns() + timeo_ms * NSEC_PER_MSEC : WAIT_FOREVER;
 }
 

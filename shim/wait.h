@@ -10,7 +10,9 @@ struct sock;
 
 /* CLOCK_MONOTONIC. */
 uint64_t wait_now_ns(void);
-/* Deadline of a SO_RCVTIMEO/SO_SNDTIMEO value, 0 = none. */
+/* Deadline of a SO_RCVTIMEO/SO_SNDTIMEO value: 0 = none; a negative time of the program's, WAIT_NEVER_MS, is over
+ * at once. */
+#define WAIT_NEVER_MS UINT32_MAX
 uint64_t wait_deadline_ms(uint32_t timeo_ms);
 /* Sleeps until s->a->evseq differs from seen (read before the condition was found false), its engine
  * ends, or: -EINTR a signal handler ran, -EAGAIN the deadline has passed. 0: look again (may be

@@ -1,0 +1,11 @@
+/* What the kernel would make of option values: its settings, so that ours report the same. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdint.h>
+
+struct sock;
+/* Largest SO_SNDBUF or SO_RCVBUF as given, before it is doubled. */
+int sock_buffer_max(int name);
+int sock_lowat_max(const struct sock *s);
+/* The kernel keeps times in ticks, rounded up: one of them in ms. */
+uint32_t sock_tick_ms(struct sock *s);
