@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The three lists of intercepted names must be one: shim/calls.h (calls and aliases), preload.map, and what a
 # built libfastnet.so exports. `--write` makes preload.map from calls.h.
 # usage: check-exports.sh [--write | path/to/libfastnet.so]
@@ -8,7 +9,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 from_calls() {
 	# Join continued lines, drop the definitions of the lists themselves, then take the names out.
 	sed -e ':a' -e '/\\$/N; s/\\\n//; ta' "$root/shim/calls.h" |
-		grep -oE '\b(X\([^,()]+,[[:space:]]*[A-Za-z0-9_]+,|Y\([A-Za-z0-9_]+, [A-Za-z0-9_]+\))' |
+		grep -oE '\b(X\([^,()]+,[[:space:]]*[A-Za-z0-9_]+,|Y\([A-Za-z0-9_]+, \w+\))' |
 		sed -E -e 's/^X\([^,]+,[[:space:]]*([A-Za-z0-9_]+),$/\1/' -e 's/^Y\(([A-Za-z0-9_]+),.*$/\1/' |
 		grep -vx -e name -e alias | LC_ALL=C sort -u
 }

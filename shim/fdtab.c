@@ -205,7 +205,9 @@ static int hidden_floor(void)
 	if (getrlimit(RLIMIT_NOFILE, &lim) < 0 || lim.rlim_cur > HIDDEN_LOW + HIDDEN_ROOM)
 		return HIDDEN_LOW;
 	n = (int)lim.rlim_cur;
-	return n > 2 * HIDDEN_ROOM ? n - HIDDEN_ROOM : n > 2 * HIDDEN_ROOM_SMALL ? n - HIDDEN_ROOM_SMALL : n / 2;
+	if (n > 2 * HIDDEN_ROOM)
+		return n - HIDDEN_ROOM;
+	return n > 2 * HIDDEN_ROOM_SMALL ? n - HIDDEN_ROOM_SMALL : n / 2;
 }
 
 /* A copy of fd at a high free number. */

@@ -39,8 +39,8 @@ static inline bool fdtab_has(int fd)
 /* As fdtab_get, but only an object of this type; others are left alone (NULL). */
 struct object *fdtab_get_type(int fd, enum object_type type);
 
-/* Puts o (one reference is taken for the entry) where fd is; what was there loses its entry. False: the number
- * is beyond the table. */
+/* Puts o (one reference is taken for the entry) where fd is; what was there loses its entry.
+ * False: the number is beyond the table. */
 bool fdtab_set(int fd, struct object *o);
 /* Takes the entry off and drops its reference; false: there was none. */
 bool fdtab_clear(int fd);

@@ -92,8 +92,9 @@ static inline bool sock_is_nonblocking(const struct sock *s)
 static inline bool sock_is_attached(const struct sock *s) { return s->id != CHAN_SOCK_NEW; }
 /* The engine that served it is gone. */
 bool sock_is_dead(const struct sock *s);
-/* EPOLL* bits that hold now (IN OUT RDHUP PRI ERR HUP, RDNORM WRNORM). A listener with a twin and nothing in the
- * stack's queue asks the kernel about its own (a system call). Unattached sockets answer as Linux does (OUT | HUP). Does not set TX_WAIT: call sock_want_out() before sleeping for OUT. */
+/* EPOLL* bits that hold now (IN OUT RDHUP PRI ERR HUP, RDNORM WRNORM). A listener with a twin and
+ * nothing in the stack's queue asks the kernel about its own (a system call). Unattached sockets
+ * answer as Linux does (OUT | HUP). Does not set TX_WAIT: call sock_want_out() before sleeping for OUT. */
 uint32_t sock_readiness(const struct sock *s);
 /* Tells the engine that an event is wanted when the send buffer has room again. */
 void sock_want_out(struct sock *s);

@@ -10,8 +10,8 @@ struct sock;
 
 /* CLOCK_MONOTONIC. */
 uint64_t wait_now_ns(void);
-/* Deadline of a SO_RCVTIMEO/SO_SNDTIMEO value: 0 = none; a negative time of the program's, WAIT_NEVER_MS, is over
- * at once. */
+/* Deadline of a SO_RCVTIMEO/SO_SNDTIMEO value: 0 = none; a negative time of the program's,
+ * WAIT_NEVER_MS, is over at once. */
 #define WAIT_NEVER_MS UINT32_MAX
 uint64_t wait_deadline_ms(uint32_t timeo_ms);
 /* Sleeps until s->a->evseq differs from seen (read before the condition was found false), its engine

@@ -1,4 +1,5 @@
-/* getsockopt and setsockopt on fresh, listening, connected and accepted sockets: values, lengths and errors. */
+/* getsockopt and setsockopt on fresh, listening, connected and accepted sockets: values, lengths
+ * and errors. */
 // SPDX-License-Identifier: MIT
 #include "tests/shim/t.h"
 
