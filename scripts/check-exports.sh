@@ -10,7 +10,7 @@ from_calls() {
 	# Join continued lines, drop the definitions of the lists themselves, then take the names out.
 	sed -e ':a' -e '/\\$/N; s/\\\n//; ta' "$root/shim/calls.h" |
 		grep -oE '\b(X\([^,()]+,[[:space:]]*[A-Za-z0-9_]+,|Y\([A-Za-z0-9_]+, \w+\))' |
-		sed -E -e 's/^X\([^,]+,[[:space:]]*([A-Za-z0-9_]+),$/\1/' -e 's/^Y\(([A-Za-z0-9_]+),.*$/\1/' |
+		sed -E -e 's/^X\([^,]+,[[:space:]]*(\w+),$/\1/' -e 's/^Y\((\w+),.*$/\1/' |
 		grep -vx -e name -e alias | LC_ALL=C sort -u
 }
 from_map() {
