@@ -273,6 +273,11 @@ static int dispatch(struct call *k)
 	if (op == CHAN_OP_CONNECT && k->req.sock == CHAN_SOCK_NEW)
 		return op_connect(k);
 	k->s = sock_find(k->cw, k->req.sock);
+	if (k->s && k->s->queued) {
+		/* A call on what accept() has just given may arrive before the news of accept(). */
+		sock_check_held(k->s);
+		k->s = sock_find(k->cw, k->req.sock);
+	}
 	if (k->s && (k->s->gen != k->req.gen || k->s->queued || k->s->closing))
 		k->s = NULL;
 	if (!k->s)
