@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The three lists of intercepted names must be one: shim/calls.h (calls and aliases), preload.map, and what a
-# built libfastnet.so exports. `--write` makes preload.map from calls.h.
+# The three lists of intercepted names must be one: shim/calls.h (calls and aliases), preload.map,
+# and what a built libfastnet.so exports. `--write` makes preload.map from calls.h.
 # usage: check-exports.sh [--write | path/to/libfastnet.so]
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -22,7 +22,7 @@ from_library() {
 
 if [ "${1-}" = --write ]; then
 	{
-		echo '/* The libc names that libfastnet.so takes over; made by scripts/check-exports.sh --write. */'
+		echo '/* The libc names that libfastnet.so takes over; by scripts/check-exports.sh --write. */'
 		echo '{'
 		echo 'global:'
 		from_calls | sed 's/.*/	&;/'
