@@ -22,7 +22,7 @@ from_library() {
 
 if [ "${1-}" = --write ]; then
 	{
-		echo '/* The libc names that libfastnet.so takes over; by scripts/check-exports.sh --write. */'
+		echo '/* The libc names that libfastnet.so takes over (scripts/check-exports.sh --write). */'
 		echo '{'
 		echo 'global:'
 		from_calls | sed 's/.*/	&;/'
