@@ -50,9 +50,11 @@ static void handler(int sig)
 	handled++;
 }
 
+static int main_tid;
+
 static void *kick(void *arg)
 {
-	t_sleep_ms(30);
+	t_until_asleep(main_tid);
 	pthread_kill(*(pthread_t *)arg, SIGUSR1);
 	return NULL;
 }
@@ -71,6 +73,7 @@ static void signals(void)
 	t_pair(&a, &b);
 	ep = epoll_create1(0);
 	t_epoll_add(ep, a, EPOLLIN);
+	main_tid = t_self();
 	pthread_create(&thread, NULL, kick, &self);
 	t_res("epoll_wait", epoll_wait(ep, ev, 4, 2000));
 	t_out("handled %d", handled);

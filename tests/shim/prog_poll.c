@@ -204,9 +204,11 @@ static void on_alarm(int sig)
 	alarms++;
 }
 
+static int main_tid;
+
 static void *kick(void *arg)
 {
-	t_sleep_ms(30);
+	t_until_asleep(main_tid);
 	pthread_kill(*(pthread_t *)arg, SIGUSR1);
 	return NULL;
 }
@@ -219,6 +221,7 @@ static void signals(void)
 	struct pollfd p = { .fd = a, .events = POLLIN };
 	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
 	sigaction(SIGUSR1, &sa, NULL);
+	main_tid = t_self();
 	pthread_create(&thread, NULL, kick, &self);
 	t_res("poll", poll(&p, 1, 2000));
 	t_out("handler ran %d", alarms);

@@ -243,3 +243,31 @@ void t_sleep_ms(int ms)
 	while (nanosleep(&t, &t) < 0 && errno == EINTR)
 		;
 }
+
+int t_self(void)
+{
+	return (int)syscall(SYS_gettid);
+}
+
+static char state_of(int tid)
+{
+	char path[64], text[256], *p;
+	int fd;
+	ssize_t n;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	p = strrchr(text, ')');
+	return p ? p[2] : '?';
+}
+
+void t_until_asleep(int tid)
+{
+	int asleep = 0;
+	for (int i = 0; i < 500 && asleep < 4; i++) {
+		t_sleep_ms(4);
+		asleep = state_of(tid) == 'S' ? asleep + 1 : 0;
+	}
+}

@@ -77,3 +77,6 @@ ssize_t t_read_all(int fd, void *buf, size_t n);
 /* Sends with MSG_DONTWAIT until nothing more fits and it stays so; returns the bytes. */
 size_t t_fill(int fd);
 void t_sleep_ms(int ms);
+/* The caller's thread, for t_until_asleep(): returns when that thread has slept for a while. */
+int t_self(void);
+void t_until_asleep(int tid);
