@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "shim/deephook.h"
 #include "shim/explain.h"
 #include "shim/fdtab.h"
 #include "shim/wait.h"
@@ -244,6 +245,7 @@ static struct attachment *attach(int *err)
 	hide(&t->app);
 	atomic_store(&t->refs, 2);
 	explain_attached(&t->app);
+	deephook_install();
 	return t;
 }
 
