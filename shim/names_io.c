@@ -7,7 +7,7 @@
 #include "shim/sock_io.h"
 
 #define SOCK_IO(ours, real) \
-	struct sock *s = sock_enter(&fd); \
+	struct sock *s = sock_enter_point(&fd); \
 	ssize_t r; \
 \
 	if (likely(!s)) \

@@ -6,8 +6,9 @@
 
 /* A socket of ours does OURS and answers; a foreign one, or one that has meanwhile gone to the kernel,
  * does REAL. */
-#define SOCK_CALL(ours, real) \
-	struct sock *s = sock_enter(&fd); \
+#define SOCK_CALL(ours, real) SOCK_CALL_AFTER(sock_enter, ours, real)
+#define SOCK_CALL_AFTER(enter, ours, real) \
+	struct sock *s = enter(&fd); \
 	int r; \
 \
 	if (likely(!s)) \
@@ -39,7 +40,7 @@ EXPORT int listen(int fd, int backlog)
 
 EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	struct sock *s = sock_enter(&fd);
+	struct sock *s = sock_enter_point(&fd);
 	int r = SOCK_TO_KERNEL;
 
 	if (s) {
@@ -55,7 +56,7 @@ EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
 
 EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-	struct sock *s = sock_enter(&fd);
+	struct sock *s = sock_enter_point(&fd);
 	int r = SOCK_TO_KERNEL;
 
 	if (s) {
@@ -71,7 +72,7 @@ EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	SOCK_CALL(sock_connect(s, addr, len), libc.connect(fd, addr, len));
+	SOCK_CALL_AFTER(sock_enter_point, sock_connect(s, addr, len), libc.connect(fd, addr, len));
 }
 EXPORT_ALIAS(__connect, connect);
 

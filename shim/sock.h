@@ -9,6 +9,7 @@
 #pragma once
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include "shim/fdtab.h"
 #include "shim/object.h"
 #include "stack/chan/layout.h"
@@ -75,6 +76,14 @@ static inline struct sock *sock_enter(int *fd)
 }
 static inline void sock_put(struct sock *s) { object_put(&s->obj); }
 static inline struct sock *sock_of(struct object *o) { return container_of(o, struct sock, obj); }
+
+/* The same for cancellation points: a pending pthread_cancel() is acted on while nothing is held. */
+static inline struct sock *sock_enter_point(int *fd)
+{
+	if (unlikely(fdtab_has(*fd)))
+		pthread_testcancel();
+	return sock_enter(fd);
+}
 
 static inline uint32_t sock_mode(const struct sock *s)
 {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/wait.h"
 #include <errno.h>
+#include <pthread.h>
 #include "shim/sock.h"
 #include "stack/chan/wait.h"
 
@@ -17,9 +18,27 @@ uint64_t wait_deadline_ms(uint32_t timeo_ms)
 	return timeo_ms ? chan_now_ns() + timeo_ms * NSEC_PER_MSEC : WAIT_FOREVER;
 }
 
+/* pthread_cancel() while asleep: the exported function's reference goes. (A count left in b->waiters
+ * costs needless wakes only.) */
+static void cancelled(void *arg)
+{
+	sock_put(arg);
+}
+
 int wait_sock(struct sock *s, uint32_t seen, uint64_t deadline_ns)
 {
-	int r = chan_sock_wait(s->app, s->id, seen, deadline_ns, NULL, 0);
+	volatile int r = 0; /* lives across the cancellation frame */
+	int type;
+
+	if (!atomic_load_explicit(&s->obj.refs, memory_order_relaxed)) /* being released: linger */
+		r = chan_sock_wait(s->app, s->id, seen, deadline_ns, NULL, 0);
+	else {
+		pthread_cleanup_push(cancelled, s);
+		pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+		r = chan_sock_wait(s->app, s->id, seen, deadline_ns, NULL, 0);
+		pthread_setcanceltype(type, NULL);
+		pthread_cleanup_pop(0);
+	}
 
 	/* -EPIPE: the engine is gone, which the caller's next look tells it. */
 	return r == -ETIMEDOUT ? -EAGAIN : r == -EINTR ? -EINTR : 0;

@@ -8,7 +8,7 @@
 #include "stack/base/util.h"
 #include "stack/chan/lock.h"
 
-enum { APP_TIMEOUT_MS = 5000, FD_TOP = 16384, FD_STEP = 32, FD_TRIES = 8 };
+enum { APP_TIMEOUT_MS = 5000, FD_TOP = 1024, FD_STEP = 32, FD_TRIES = 8 };
 
 /* Very high numbers cost: the kernel's table of a process has a slot for each number below. */
 int chan_fd_high(int fd)
