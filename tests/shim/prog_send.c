@@ -163,6 +163,7 @@ static void full_buffer(void)
 	t_pair(&a, &b);
 	int small = 8192;
 	setsockopt(a, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	setsockopt(b, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)); /* no growth by itself */
 	size_t sent = t_fill(a);
 	t_out("something fits %d", sent > 0);
 	t_out("full: %s", t_mask((uint32_t)t_poll(a, POLLIN | POLLOUT)));
