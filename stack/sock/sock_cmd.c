@@ -263,6 +263,22 @@ static int op_unbind(struct call *k)
 	return 0;
 }
 
+/* The socket that a request names. A call on what accept() has just given may arrive before the news of
+ * accept(), which comes by mail when another worker is the listener's home: until then the socket may be
+ * used, but not undone. */
+static struct sock *find(struct client_worker *cw, uint32_t id, uint32_t gen, uint32_t op)
+{
+	struct sock *s = sock_find(cw, id);
+
+	if (s && s->queued) {
+		sock_check_held(s);
+		s = sock_find(cw, id);
+	}
+	if (!s || s->gen != gen || s->closing)
+		return NULL;
+	return s->queued && op != CHAN_OP_TX_GROW && op != CHAN_OP_INFO ? NULL : s;
+}
+
 static int dispatch(struct call *k)
 {
 	uint32_t op = k->req.op;
@@ -272,14 +288,7 @@ static int dispatch(struct call *k)
 		return op_bind(k);
 	if (op == CHAN_OP_CONNECT && k->req.sock == CHAN_SOCK_NEW)
 		return op_connect(k);
-	k->s = sock_find(k->cw, k->req.sock);
-	if (k->s && k->s->queued) {
-		/* A call on what accept() has just given may arrive before the news of accept(). */
-		sock_check_held(k->s);
-		k->s = sock_find(k->cw, k->req.sock);
-	}
-	if (k->s && (k->s->gen != k->req.gen || k->s->queued || k->s->closing))
-		k->s = NULL;
+	k->s = find(k->cw, k->req.sock, k->req.gen, op);
 	if (!k->s)
 		return -EBADF;
 	switch (op) {
