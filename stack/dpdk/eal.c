@@ -243,6 +243,28 @@ void eal_thread_enter(void)
 
 void eal_thread_leave(void) { rte_thread_unregister(); }
 
+/* Buffers end to end, also across page boundaries: nothing here needs a buffer to be contiguous for
+ * a device, because the IOMMU or nobody translates (iova-mode=va). Without huge pages the usual layout
+ * puts one buffer on each 4 KB page, and net_af_xdp, which takes the pool for packed, then gives the
+ * kernel too small a piece of it: buffers from its end are refused, and in time none is left. */
+static struct rte_mempool *packed_pool(unsigned n, unsigned cache, uint16_t room)
+{
+	struct rte_pktmbuf_pool_private priv = { .mbuf_data_room_size = room };
+	struct rte_mempool *p = rte_mempool_create_empty("mbufs", n, sizeof(struct rte_mbuf) + room,
+							 cache, sizeof(priv), SOCKET_ID_ANY,
+							 RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+
+	if (!p)
+		return NULL;
+	rte_pktmbuf_pool_init(p, &priv);
+	if (rte_mempool_populate_default(p) < 0) {
+		rte_mempool_free(p);
+		return NULL;
+	}
+	rte_mempool_obj_iter(p, rte_pktmbuf_init, NULL);
+	return p;
+}
+
 struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 			      char err[EAL_ERR_MAX])
 {
@@ -264,8 +286,7 @@ struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 			 (unsigned long long)(least * each / 3 * 4 >> 20) + 1);
 		return NULL;
 	}
-	struct rte_mempool *p = rte_pktmbuf_pool_create("mbufs", (unsigned)n, CACHE, 0,
-							(uint16_t)room, SOCKET_ID_ANY);
+	struct rte_mempool *p = packed_pool((unsigned)n, CACHE, (uint16_t)room);
 	if (!p) {
 		int e = rte_errno;
 

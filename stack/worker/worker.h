@@ -44,7 +44,7 @@ struct worker {
 	struct ip4_reass *reass;	/* [w] */
 	struct rte_ring *mailbox;	/* [a] struct sock_mail * from others, multi-producer */
 	struct rte_ring *steered;	/* [a] mbufs whose flow is ours, received by another worker */
-	int epfd;			/* [k] what the worker sleeps on: client eventfds, port fds, wake_fd */
+	int epfd;			/* [k] sleeps on: client eventfds, port fds, wake_fd */
 	int wake_fd;			/* [k] eventfd: mail, steered packets, stop */
 	_Atomic uint32_t stop;		/* [a] */
 	struct stats stats;		/* [w], read by control without a lock */
