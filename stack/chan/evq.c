@@ -19,8 +19,13 @@ void chan_subscribe(struct chan_app *app, uint32_t id, uint32_t evq)
 	uint16_t me = (uint16_t)(evq + 1);
 
 	for (unsigned i = 0; i < CHAN_SUBS; i++) {
-		if (atomic_load_explicit(&b->sub[i], memory_order_relaxed) == me)
-			return;
+		if (atomic_load_explicit(&b->sub[i], memory_order_relaxed) != me)
+			continue;
+		/* Perhaps left behind by a dead process that had this number: what was told to it
+		 * must not count as told to us. */
+		mark_seen(a, b, i);
+		atomic_thread_fence(memory_order_seq_cst);
+		return;
 	}
 	for (unsigned i = 0; i < CHAN_SUBS; i++) {
 		uint16_t none = 0;

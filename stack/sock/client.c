@@ -3,6 +3,7 @@
 #include "stack/sock/client.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -295,19 +296,6 @@ static void free_calls(struct client *c, uint32_t proc)
 	}
 }
 
-void client_proc_gone(struct client *c, uint32_t proc)
-{
-	if (proc >= CHAN_MAX_PROCS || c->proc_state[proc] != CLIENT_PROC_LIVE)
-		return;
-	c->proc_state[proc] = CLIENT_PROC_ENDED;
-	c->n_procs--;
-	STAT_INC(client_died);
-	atomic_fetch_and_explicit(&c->live[proc / 64], ~(1ull << (proc % 64)),
-				  memory_order_release);
-	free_calls(c, proc);
-	mail_all(c, (struct sock_mail){ .type = SOCK_MAIL_PROC_GONE, .a = proc });
-}
-
 /* ---- event queues ---- */
 int client_evq_open(struct client *c, int *fd)
 {
@@ -375,7 +363,35 @@ void client_evq_close(struct client *c, uint32_t number)
 		passage_start(c, fd - 1, NULL);
 }
 
+/* Event queues whose doorbell nobody can hear any more: their process did not get to close them. */
+static void reap_evqs(struct client *c)
+{
+	uint32_t n = atomic_load_explicit(&c->n_evqs, memory_order_relaxed);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct pollfd p = { .fd = atomic_load_explicit(&c->evq_fd[i],
+							       memory_order_relaxed) - 1 };
+
+		if (p.fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLERR))
+			client_evq_close(c, i);
+	}
+}
+
 /* ---- the end ---- */
+void client_proc_gone(struct client *c, uint32_t proc)
+{
+	if (proc >= CHAN_MAX_PROCS || c->proc_state[proc] != CLIENT_PROC_LIVE)
+		return;
+	c->proc_state[proc] = CLIENT_PROC_ENDED;
+	c->n_procs--;
+	STAT_INC(client_died);
+	atomic_fetch_and_explicit(&c->live[proc / 64], ~(1ull << (proc % 64)),
+				  memory_order_release);
+	free_calls(c, proc);
+	reap_evqs(c);
+	mail_all(c, (struct sock_mail){ .type = SOCK_MAIL_PROC_GONE, .a = proc });
+}
+
 void client_del(struct client *c)
 {
 	if (c->deleting)

@@ -122,6 +122,12 @@ START_TEST(a_new_owner_of_a_slot_is_not_silenced)
 	chan_subscribe(&app, 1, 2);
 	event(1);
 	ck_assert_uint_eq(drain(2, ids, 8, &lost), 1);
+	/* the number of a queue whose process died with an entry untaken, given out again */
+	event(1);
+	evq_b[2].head[0] = chan_evq_a(&app, 2)->tail[0];
+	chan_subscribe(&app, 1, 2);
+	event(1);
+	ck_assert_uint_eq(drain(2, ids, 8, &lost), 1);
 }
 END_TEST
 

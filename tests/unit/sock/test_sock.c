@@ -427,6 +427,23 @@ START_TEST(event_queue_tells_which)
 }
 END_TEST
 
+START_TEST(queues_of_a_dead_process_are_closed)
+{
+	int fd[2];
+
+	up(1);
+	uint32_t child = (uint32_t)client_add_proc(csrv);
+	ck_assert_int_eq(client_evq_open(csrv, &fd[0]), 0);
+	ck_assert_int_eq(client_evq_open(csrv, &fd[1]), 1);
+	close(fd[0]); /* as the kernel does at its end */
+	client_proc_gone(csrv, child);
+	RIG_WAIT(atomic_load(&csrv->evq_fd[0]) == 0);
+	ck_assert(atomic_load(&csrv->evq_fd[1]) != 0);
+	close(fd[1]);
+	down();
+}
+END_TEST
+
 START_TEST(many_connections_come_and_go)
 {
 	uint16_t port;
@@ -501,6 +518,7 @@ int main(void)
 	tcase_add_test(tc, orphan_delivers_what_was_written);
 	tcase_add_test(tc, sockets_live_until_the_last_holder_ends);
 	tcase_add_test(tc, event_queue_tells_which);
+	tcase_add_test(tc, queues_of_a_dead_process_are_closed);
 	tcase_add_loop_test(tc, many_connections_come_and_go, 1, 3);
 	tcase_add_test(tc, info_and_rows);
 	return unit_run("sock", tc);
