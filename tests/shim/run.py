@@ -88,6 +88,9 @@ def side_bare(opt):
 
 
 def side_stack(opt):
+    # Once up, so that the kernel has a table of local addresses and refuses to bind strange ones.
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
     socket = os.path.join(opt.out, "engine.sock")
     engine = start_engine(opt, socket)
     env = dict(os.environ, FN_TEST_ADDR=ADDR, LD_PRELOAD=opt.shim, FASTNET_SOCKET=socket,
