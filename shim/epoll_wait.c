@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "shim/fdtab.h"
 #include "shim/libc.h"
+#include "shim/signal.h"
 #include "shim/sock.h"
 #include "shim/wait.h"
 #include "stack/chan/evq.h"

@@ -1,4 +1,4 @@
-/* Exported: fork and its relatives, exec, signals. libc's own fork() runs our handlers by itself
+/* Exported: fork and its relatives, exec. libc's own fork() runs our handlers by itself
  * (process.c), so most of these only pass on. */
 // SPDX-License-Identifier: MIT
 #include <sched.h>
@@ -235,16 +235,4 @@ EXPORT int execle(const char *path, const char *arg, ...)
 	envp = va_arg(ap, char **);
 	va_end(ap);
 	return libc.execve(path, argv, envp);
-}
-
-/* ---- signals: the shim uses none and wraps none ---- */
-EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
-{
-	return libc.sigaction(sig, act, old);
-}
-EXPORT_ALIAS(__sigaction, sigaction);
-
-EXPORT sighandler_t signal(int sig, sighandler_t handler)
-{
-	return libc.signal(sig, handler);
 }

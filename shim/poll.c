@@ -11,6 +11,7 @@
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/poll_ours.h"
+#include "shim/signal.h"
 #include "shim/sock.h"
 #include "shim/wait.h"
 
@@ -169,6 +170,7 @@ static int poll_loop(struct poll_call *c, uint64_t deadline, const sigset_t *mas
 	bool last = deadline == 0;
 	int n, r = 0;
 
+	signal_call_begins();
 	poll_sort(c);
 	for (bool first = true;; first = false) {
 		if (poll_ours_look(&c->g) || (last && first))
@@ -398,6 +400,7 @@ static int select_loop(struct select_call *c, uint64_t deadline, const sigset_t 
 	bool last = deadline == 0;
 	int n, r = 0;
 
+	signal_call_begins();
 	if (!select_sort(c))
 		return -EBADF;
 	for (bool first = true;; first = false) {
@@ -454,20 +457,10 @@ int select_mixed(int n, fd_set *r, fd_set *w, fd_set *x, uint64_t deadline_ns,
 }
 
 /* ---- one socket and one kernel descriptor: blocking accept ---- */
-/* Linux restarts accept() after a handler that was installed with SA_RESTART, but never poll(). Which
- * handler ran can't be seen; when all that are installed restart, it did. */
-static bool all_handlers_restart(void)
+/* Linux restarts accept() after a handler that was installed with SA_RESTART, but never poll(). */
+static bool was_ended_by_signal(uint64_t deadline_ns)
 {
-	struct sigaction sa;
-
-	for (int sig = 1; sig < _NSIG; sig++) {
-		if (libc.sigaction(sig, NULL, &sa) < 0 || sa.sa_handler == SIG_DFL ||
-		    sa.sa_handler == SIG_IGN)
-			continue;
-		if (!(sa.sa_flags & SA_RESTART))
-			return false;
-	}
-	return true;
+	return signal_interrupted(deadline_ns == WAIT_FOREVER ? SIGNAL_ENDS : SIGNAL_ANY);
 }
 
 int wait_mixed(struct object *o, int kernel_fd, short events, uint64_t deadline_ns)
@@ -480,7 +473,9 @@ int wait_mixed(struct object *o, int kernel_fd, short events, uint64_t deadline_
 
 	if (!object_try_get(o)) /* poll_cancelled() drops one; the caller's leaks then, as its call does */
 		return -EBADF;
-	if (poll_ours_look(&c.g) == 0) {
+	if (poll_ours_look(&c.g) == 0 && was_ended_by_signal(deadline_ns)) {
+		r = -EINTR;
+	} else if (poll_ours_look(&c.g) == 0) {
 		pthread_cleanup_push(poll_cancelled, &c);
 		if (poll_ours_arm(&c.g))
 			r = poll_kernel(&c, deadline_ns, NULL);
@@ -488,7 +483,7 @@ int wait_mixed(struct object *o, int kernel_fd, short events, uint64_t deadline_
 		pthread_cleanup_pop(0);
 	}
 	poll_ours_drop(&c.g);
-	if (r == -EINTR && deadline_ns == WAIT_FOREVER && all_handlers_restart())
+	if (r == -EINTR && !was_ended_by_signal(deadline_ns) && signal_interrupted(SIGNAL_ANY))
 		return 0;
 	if (r == 0 && has_passed(deadline_ns))
 		return -EAGAIN;

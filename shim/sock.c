@@ -2,6 +2,7 @@
  * file flags. Connections are made in sock_conn.c, bytes moved in sock_io.c, options kept in
  * sock_opt.c. */
 // SPDX-License-Identifier: MIT
+#include "shim/signal.h"
 #include "shim/sock.h"
 #include <asm/ioctls.h>
 #include <linux/sockios.h>
@@ -57,8 +58,10 @@ int sock_placeholder(int flags)
 /* ---- numbers ---- */
 struct sock *sock_enter_slow(struct object *o, int *fd)
 {
-	if (likely(o->ops->type == OBJECT_SOCK))
+	if (likely(o->ops->type == OBJECT_SOCK)) {
+		signal_call_begins();
 		return sock_of(o);
+	}
 	if (o->ops->type == OBJECT_HIDDEN)
 		*fd = -1;
 	fdtab_put(o);

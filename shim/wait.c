@@ -3,6 +3,7 @@
 #include "shim/wait.h"
 #include <errno.h>
 #include <pthread.h>
+#include "shim/signal.h"
 #include "shim/sock.h"
 #include "stack/chan/wait.h"
 
@@ -28,6 +29,8 @@ static void cancelled(void *arg)
 int wait_sock(struct sock *s, uint32_t seen, uint64_t deadline_ns)
 {
 	volatile int r = 0; /* lives across the cancellation frame */
+	/* With a time limit Linux ends the call whatever the handler's SA_RESTART says. */
+	enum signal_count ends = deadline_ns == WAIT_FOREVER ? SIGNAL_ENDS : SIGNAL_ANY;
 	int type;
 
 	if (!atomic_load_explicit(&s->obj.refs, memory_order_relaxed)) /* being released: linger */
@@ -35,7 +38,8 @@ int wait_sock(struct sock *s, uint32_t seen, uint64_t deadline_ns)
 	else {
 		pthread_cleanup_push(cancelled, s);
 		pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
-		r = chan_sock_wait(s->app, s->id, seen, deadline_ns, NULL, 0);
+		r = chan_sock_wait(s->app, s->id, seen, deadline_ns, &signal_runs[ends],
+				   signal_mark[ends]);
 		pthread_setcanceltype(type, NULL);
 		pthread_cleanup_pop(0);
 	}

@@ -78,8 +78,18 @@ static int engine_died(struct chan_app *app)
 	return -EPIPE;
 }
 
-static int wait_slices(struct chan_app *app, const _Atomic uint32_t *word, uint32_t seen,
-		       uint64_t deadline_ns)
+/* Words to sleep on: what is waited for, and perhaps a count of signal handlers. */
+struct wait_on {
+	const _Atomic uint32_t *word, *intr;
+	uint32_t seen, intr_seen;
+};
+
+static bool is_interrupted(const struct wait_on *w)
+{
+	return w->intr && atomic_load_explicit(w->intr, memory_order_relaxed) != w->intr_seen;
+}
+
+static int wait_slices(struct chan_app *app, const struct wait_on *w, uint64_t deadline_ns)
 {
 	for (;;) {
 		uint64_t now = chan_now_ns();
@@ -88,7 +98,9 @@ static int wait_slices(struct chan_app *app, const _Atomic uint32_t *word, uint3
 
 		if (now >= deadline_ns)
 			return -ETIMEDOUT;
-		int err = sys_futex_wait(word, seen, &ts);
+		if (is_interrupted(w))
+			return -EINTR;
+		int err = sys_futex_wait(w->word, w->seen, &ts);
 		if (!chan_alive(app))
 			return engine_died(app);
 		if (err == -ETIMEDOUT && until < deadline_ns)
@@ -97,28 +109,43 @@ static int wait_slices(struct chan_app *app, const _Atomic uint32_t *word, uint3
 	}
 }
 
-int chan_word_wait(struct chan_app *app, const _Atomic uint32_t *word, uint32_t seen,
-		   uint64_t deadline_ns)
+/* The count of handlers is a word of the wait: a handler that runs before the kernel has put us to sleep
+ * makes it differ, one that runs later ends the sleep. */
+static int wait_words(struct chan_app *app, const struct wait_on *w, uint64_t deadline_ns)
 {
 	uint32_t alive = atomic_load_explicit(&app->e->alive, memory_order_acquire);
+	bool forever = deadline_ns == CHAN_FOREVER;
+	struct timespec ts = timespec_of(deadline_ns);
 
 	if (!chan_alive(app))
 		return engine_died(app);
-	if (deadline_ns != CHAN_FOREVER || atomic_load_explicit(&no_waitv, memory_order_relaxed))
-		return wait_slices(app, word, seen, deadline_ns);
-	struct sys_waitv v[2] = {
-		{ .val = seen, .addr = (uintptr_t)word, .flags = SYS_WAITV_U32 },
+	if ((!forever && !w->intr) || atomic_load_explicit(&no_waitv, memory_order_relaxed))
+		return wait_slices(app, w, deadline_ns);
+	struct sys_waitv v[3] = {
+		{ .val = w->seen, .addr = (uintptr_t)w->word, .flags = SYS_WAITV_U32 },
 		{ .val = alive, .addr = (uintptr_t)&app->e->alive, .flags = SYS_WAITV_U32 },
+		{ .val = w->intr_seen, .addr = (uintptr_t)w->intr, .flags = SYS_WAITV_U32 },
 	};
-	int err = sys_futex_waitv(v, 2, NULL);
+	int err = sys_futex_waitv(v, w->intr ? 3 : 2, forever ? NULL : &ts);
 
 	if (err == -ENOSYS || err == -EPERM) {
 		atomic_store_explicit(&no_waitv, true, memory_order_relaxed);
-		return wait_slices(app, word, seen, deadline_ns);
+		return wait_slices(app, w, deadline_ns);
 	}
 	if (!chan_alive(app))
 		return engine_died(app);
+	/* News go before the signal, as in the kernel's own calls. */
+	if (atomic_load_explicit(w->word, memory_order_acquire) != w->seen)
+		return 0;
+	if (is_interrupted(w))
+		return -EINTR;
 	return err >= 0 || err == -EAGAIN ? 0 : err;
+}
+
+int chan_word_wait(struct chan_app *app, const _Atomic uint32_t *word, uint32_t seen,
+		   uint64_t deadline_ns)
+{
+	return wait_words(app, &(struct wait_on){ .word = word, .seen = seen }, deadline_ns);
 }
 
 int chan_sock_wait(struct chan_app *app, uint32_t id, uint32_t seen, uint64_t deadline_ns,
@@ -126,13 +153,14 @@ int chan_sock_wait(struct chan_app *app, uint32_t id, uint32_t seen, uint64_t de
 {
 	const struct chan_sock_a *a = chan_sock_a(app, id);
 	struct chan_sock_b *b = chan_sock_b(app, id);
+	struct wait_on w = { &a->evseq, intr, seen, intr_seen };
 
 	if (chan_spin(app, a->worker, &a->evseq, seen))
 		return 0;
-	if (intr && atomic_load_explicit(intr, memory_order_relaxed) != intr_seen)
+	if (is_interrupted(&w))
 		return -EINTR;
 	atomic_fetch_add_explicit(&b->waiters, 1, memory_order_seq_cst);
-	int err = chan_word_wait(app, &a->evseq, seen, deadline_ns);
+	int err = wait_words(app, &w, deadline_ns);
 	atomic_fetch_sub_explicit(&b->waiters, 1, memory_order_relaxed);
 	return err;
 }

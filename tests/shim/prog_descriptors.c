@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 #include "tests/shim/t.h"
 #include <sys/resource.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 
 static void dup_forms(void)
