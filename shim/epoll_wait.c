@@ -367,6 +367,7 @@ int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args
 	struct epoll_wait_args now;
 	int r = 0, n;
 
+	signal_call_begins();
 	if (unlikely((uintptr_t)args->events < 4096))
 		return epoll_set_is_ready(set, epfd) ? -EFAULT : kernel_wait(set, epfd, args);
 	if (!atomic_load_explicit(&set->live, memory_order_acquire)) {
@@ -393,6 +394,10 @@ int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args
 			return 0;
 		if (spin(set, args->deadline_ns))
 			continue;
+		if (signal_interrupted(SIGNAL_ANY)) {
+			r = -EINTR; /* ran while we were awake; one more look: events go first */
+			continue;
+		}
 		now = *args;
 		now.deadline_ns = sock_revive(args->deadline_ns);
 		r = doze(set, epfd, &now);

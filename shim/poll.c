@@ -180,7 +180,8 @@ static int poll_loop(struct poll_call *c, uint64_t deadline, const sigset_t *mas
 			return n > 0 ? n : r;
 		if (last)
 			return 0;
-		r = poll_sleep(c, sock_revive(deadline), mask);
+		r = signal_interrupted(SIGNAL_ANY) ? -EINTR :
+						     poll_sleep(c, sock_revive(deadline), mask);
 		last = has_passed(deadline);
 	}
 }
@@ -413,7 +414,8 @@ static int select_loop(struct select_call *c, uint64_t deadline, const sigset_t 
 			select_store(c);
 			return n;
 		}
-		r = select_sleep(c, sock_revive(deadline), mask);
+		r = signal_interrupted(SIGNAL_ANY) ? -EINTR :
+						     select_sleep(c, sock_revive(deadline), mask);
 		last = has_passed(deadline);
 	}
 }

@@ -182,8 +182,9 @@ def report(opt, tmp):
         if opt.show:
             print("\n".join(sides["stack"]))
         bad, good = compare(name, sides["bare"], sides["stack"], allowed)
-        for minus, plus in good:
-            print(f"meant: {minus} -> {plus}: {allowed[(minus, plus)]}")
+        for reason in dict.fromkeys(allowed[pair] for pair in good):
+            n = sum(allowed[pair] == reason for pair in good)
+            print(f"meant ({n} lines of {name}): {reason}")
         for minus, plus in bad:
             if minus:
                 print(f"  bare:  {minus}")
