@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include "shim/libc.h"
 #include "shim/sock.h"
+#include "shim/pass.h"
 #include "shim/sock_io.h"
 
 #define SOCK_IO(ours, real) \
@@ -93,14 +94,14 @@ EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flag
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
-	SOCK_IO(sock_recvmsg(s, msg, flags), libc.recvmsg(fd, msg, flags));
+	SOCK_IO(sock_recvmsg(s, msg, flags), pass_recvmsg(fd, msg, flags));
 }
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags,
 		    struct timespec *timeout)
 {
 	SOCK_IO(sock_recvmmsg(s, msgs, n, flags, timeout),
-		libc.recvmmsg(fd, msgs, n, flags, timeout));
+		pass_recvmmsg(fd, msgs, n, flags, timeout));
 }
 
 /* ---- out ---- */
@@ -137,12 +138,12 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-	SOCK_IO(sock_sendmsg(s, msg, flags), libc.sendmsg(fd, msg, flags));
+	SOCK_IO(sock_sendmsg(s, msg, flags), pass_sendmsg(fd, msg, flags));
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags)
 {
-	SOCK_IO(sock_sendmmsg(s, msgs, n, flags), libc.sendmmsg(fd, msgs, n, flags));
+	SOCK_IO(sock_sendmmsg(s, msgs, n, flags), pass_sendmmsg(fd, msgs, n, flags));
 }
 EXPORT_ALIAS(__sendmmsg, sendmmsg);
 
