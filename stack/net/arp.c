@@ -113,8 +113,8 @@ void arp_input(struct net_env *env, struct netif *nif, const void *p, uint32_t n
 	if (eth_addr_eq(a.sha, mac_of(nif)))
 		return; /* our own broadcast, back from the link */
 	if (is_own(nif, a.spa)) {
-		STAT_INC(arp_drop_bad);
-		LOG(net, WARN, "event=address_conflict addr=" IP4_FMT " mac=" ETH_ADDR_FMT,
+		STAT_INC(arp_conflict);
+		LOG(net, DEBUG, "event=address_conflict addr=" IP4_FMT " mac=" ETH_ADDR_FMT,
 		    IP4_ARG(a.spa), ETH_ADDR_ARG(a.sha));
 		return;
 	}

@@ -96,11 +96,11 @@ START_TEST(who_claims_our_address_is_counted_and_ignored)
 
 	input(&a, ARP_ANSWER);
 	ck_assert_uint_eq(rig.n_sent, 0);
-	ck_assert_uint_eq(STAT(arp_drop_bad), 1);
+	ck_assert_uint_eq(STAT(arp_conflict), 1);
 	/* Our own broadcast that comes back is no conflict. */
 	a.sha = OURS;
 	input(&a, ARP_ANSWER);
-	ck_assert_uint_eq(STAT(arp_drop_bad), 1);
+	ck_assert_uint_eq(STAT(arp_conflict), 1);
 }
 END_TEST
 
