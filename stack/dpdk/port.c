@@ -79,7 +79,7 @@ static void port_rx_arm(struct netif *nif, uint16_t queue, bool on)
 	struct port *p = nif->priv;
 
 	if (queue < p->n_rx)
-		port_wait_arm(&p->wait, p->id, queue, on);
+		port_wait_arm(&p->wait, queue, on);
 }
 
 static const struct netif_ops ops = {
@@ -316,13 +316,13 @@ int port_open(const struct port_conf *conf, struct port **out, char text[PORT_ER
 	part_tap_macs(p);
 	port_wait_find(&p->wait, p->id, p->n_rx, p->intr, &p->fds_before);
 	bool shared = p->n_tx < conf->n_workers;
-	p->nif.ops = p->wait.intr ? shared ? &ops_armed_shared : &ops_armed :
+	p->nif.ops = p->wait.kind != PORT_WAIT_FRAMES ? shared ? &ops_armed_shared : &ops_armed :
 		     shared	  ? &ops_shared : &ops;
 	p->nif.priv = p;
 	LOG(dpdk, INFO, "port=%s driver=%s queues=%u mtu=%u sleep=%s", p->nif.name, p->driver,
 	    p->n_rx, p->nif.mtu,
 	    p->wait.fd[0] < 0 ? "no"
-	    : p->wait.intr    ? "interrupt"
+	    : p->wait.kind != PORT_WAIT_FRAMES    ? "interrupt"
 			      : "socket");
 	*out = p;
 	return 0;
@@ -335,6 +335,7 @@ fail_free:
 
 void port_close(struct port *p)
 {
+	port_wait_fini(&p->wait);
 	rte_eth_dev_stop(p->id);
 	rte_eth_dev_close(p->id);
 	if (p->probed_here && p->info.device)

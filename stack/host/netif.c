@@ -8,6 +8,7 @@
 #include "stack/base/log.h"
 #include "stack/host/host.h"
 #include "stack/host/nl.h"
+#include "stack/host/probe.h"
 #include "stack/net/netif_wrap.h"
 
 /* The n-th item of a list separated by ';', empty when there are fewer. */
@@ -163,6 +164,21 @@ static int wrap(struct host *h, struct netif **nif)
 	return err ? host_fail(h, err, "can't inject faults: %s", strerror(-err)) : 0;
 }
 
+static int check_link(struct host *h, struct netif *nif)
+{
+	struct eth_addr owner;
+	char text[64];
+	int i = probe_addresses(nif, h->mbufs, &owner);
+
+	if (i < 0)
+		return 0;
+	return host_fail(h, -EADDRINUSE,
+			 "address %s is in use on the network of port %s, by " ETH_ADDR_FMT
+			 "; choose another addr",
+			 addr_text(&nif->addr[i].addr, text, sizeof(text)), nif->name,
+			 ETH_ADDR_ARG(owner));
+}
+
 static int open_port(struct host *h, const char *devargs)
 {
 	struct port_conf pc = {
@@ -190,7 +206,8 @@ static int open_port(struct host *h, const char *devargs)
 	nif->index = (uint16_t)n;
 	nif->n_addrs = (uint16_t)n_addr;
 	memcpy(nif->addr, addr, sizeof(addr));
-	return wrap(h, &h->netif[n]);
+	r = check_link(h, nif);
+	return r ? r : wrap(h, &h->netif[n]);
 }
 
 /* The engine's end of the pair: af_xdp, else af_packet. The af_xdp driver does not see the queues of

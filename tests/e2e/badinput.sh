@@ -7,6 +7,7 @@ build=${FASTNET_BUILD:?the build folder}
 fastnetd=$build/stack/host/fastnetd
 fastnet=$build/stack/cli/fastnet
 ns=fnbad$$
+peer=fnbadp$$
 tmp=$(mktemp -d) || exit 1
 failed=0
 unset LD_PRELOAD
@@ -19,6 +20,7 @@ cleanup()
 {
 	[ -z "${engine-}" ] || kill "$engine" 2>/dev/null
 	ip netns del "$ns" 2>/dev/null
+	ip netns del "$peer" 2>/dev/null
 	rm -rf "$tmp"
 }
 trap cleanup EXIT
@@ -103,6 +105,15 @@ addr="--addr 10.77.5.2/24"
 	in_ns ip addr add 10.77.5.2/24 dev lo
 	bad "occupied address" 1 "in use" "$fastnetd" $sock --port net_null0 $addr
 	in_ns ip addr del 10.77.5.2/24 dev lo
+
+	ip netns add "$peer"
+	ip -n "$ns" link add fnb1 type veth peer name fnb0 netns "$peer"
+	ip -n "$ns" link set fnb1 up
+	ip -n "$peer" addr add 10.77.6.9/24 dev fnb0
+	ip -n "$peer" link set fnb0 up
+	bad "address occupied on the link" 1 "in use on the network" \
+		"$fastnetd" $sock --port net_af_packet0,iface=fnb1 --addr 10.77.6.9/24
+	ip netns del "$peer"
 
 	# rights and resources
 	bad "unprivileged user, port by devargs" 1 "CAP_NET" \
