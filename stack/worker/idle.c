@@ -37,9 +37,8 @@ struct worker_idle {
 	uint64_t spin_ns;	/* how long to spin now, learned */
 	bool slept;		/* since since_ns */
 	bool naps;		/* a port gives no descriptor */
-	uint64_t check_ns;	/* last look at the two below */
+	uint64_t check_ns;	/* last look at run_delay_ns */
 	uint64_t run_delay_ns;
-	long preempted;
 	uint64_t no_spin_until_ns;
 	uint32_t yield_ms;
 	int sched_fd;		/* /proc/thread-self/schedstat, -1: not there */
@@ -142,49 +141,46 @@ void idle_thread_start(struct worker *w)
 	publish_cpu(w);
 }
 
-/* Time that this thread has waited for its processor, from "run delay count". */
+/* Time that this thread has waited for its processor: the second number of schedstat. Where the kernel
+ * does not keep it, each involuntary switch counts as a long wait. */
 static uint64_t read_run_delay(const struct worker_idle *id)
 {
 	char buf[96];
 	ssize_t n = id->sched_fd < 0 ? -1 : pread(id->sched_fd, buf, sizeof(buf) - 1, 0);
+	struct rusage ru;
 	char *end;
 
-	if (n <= 0)
-		return 0;
+	if (n <= 0) {
+		getrusage(RUSAGE_THREAD, &ru);
+		return (uint64_t)ru.ru_nivcsw * 2 * DELAY_MAX_US * NSEC_PER_USEC;
+	}
 	buf[n] = 0;
 	strtoull(buf, &end, 10);
 	return strtoull(end, NULL, 10);
 }
 
-static bool learns_contention(struct worker_idle *id)
-{
-	struct rusage ru;
-	uint64_t delay = read_run_delay(id);
-
-	getrusage(RUSAGE_THREAD, &ru);
-	bool first = id->check_ns == 0;
-	bool in_the_way = delay > id->run_delay_ns + DELAY_MAX_US * NSEC_PER_USEC ||
-			  ru.ru_nivcsw > id->preempted;
-	id->run_delay_ns = delay;
-	id->preempted = ru.ru_nivcsw;
-	return in_the_way && !first;
-}
-
-/* Others want this processor: give it to them, for longer each time that it happens again. */
+/* While spinning: do others want this processor? Then give it to them, for longer each time that it
+ * happens again. */
 static void check_contention(struct worker *w, uint64_t now_ns)
 {
 	struct worker_idle *id = w->idle;
+	uint64_t window = now_ns - id->check_ns;
 
-	if (now_ns - id->check_ns < CHECK_US * NSEC_PER_USEC)
+	if (window < CHECK_US * NSEC_PER_USEC)
 		return;
-	publish_cpu(w);
-	if (learns_contention(id)) {
-		id->no_spin_until_ns = now_ns + id->yield_ms * NSEC_PER_MSEC;
-		id->yield_ms = min_u32(id->yield_ms * 2, YIELD_MAX_MS);
-	} else {
-		id->yield_ms = max_u32(id->yield_ms / 2, YIELD_MIN_MS);
+	uint64_t delay = read_run_delay(id);
+	/* A longer window says nothing about now: it only sets the mark. */
+	if (window < 2 * CHECK_US * NSEC_PER_USEC) {
+		if (delay > id->run_delay_ns + DELAY_MAX_US * NSEC_PER_USEC) {
+			id->no_spin_until_ns = now_ns + id->yield_ms * NSEC_PER_MSEC;
+			id->yield_ms = min_u32(id->yield_ms * 2, YIELD_MAX_MS);
+		} else {
+			id->yield_ms = max_u32(id->yield_ms / 2, YIELD_MIN_MS);
+		}
 	}
+	id->run_delay_ns = delay;
 	id->check_ns = now_ns;
+	publish_cpu(w);
 }
 
 /* How long to nap when nothing has come for idle_ns: the next frame is noticed late by a fraction of
