@@ -244,9 +244,10 @@ void eal_thread_enter(void)
 void eal_thread_leave(void) { rte_thread_unregister(); }
 
 /* Buffers end to end, also across page boundaries: nothing here needs a buffer to be contiguous for
- * a device, because the IOMMU or nobody translates (iova-mode=va). Without huge pages the usual layout
- * puts one buffer on each 4 KB page, and net_af_xdp, which takes the pool for packed, then gives the
- * kernel too small a piece of it: buffers from its end are refused, and in time none is left. */
+ * a device, because the IOMMU or nobody translates (iova-mode=va). Without huge pages the usual
+ * layout puts one buffer on each 4 KB page, and net_af_xdp, which takes the pool for packed, then
+ * gives the kernel too small a piece of it: buffers from its end are refused, and in time none is
+ * left. */
 static struct rte_mempool *packed_pool(unsigned n, unsigned cache, uint16_t room)
 {
 	struct rte_pktmbuf_pool_private priv = { .mbuf_data_room_size = room };

@@ -86,9 +86,10 @@ static enum port_wait_kind kind_of(int fd)
 	return strstr(link, "[eventpoll]") ? PORT_WAIT_SET : PORT_WAIT_FRAMES;
 }
 
-/* ---- net_vhost: its descriptor is an epoll set that holds the counter of the peer of the day ---- */
-/* The driver watches the counter by level and nobody reads it: by edge the set is quiet again once it
- * has been asked. The counter is the driver's, and it is the driver that calls us. */
+/* ---- net_vhost: its descriptor is an epoll set that holds the counter of the peer of the day ----
+ */
+/* The driver watches the counter by level and nobody reads it: by edge the set is quiet again once
+ * it has been asked. The counter is the driver's, and it is the driver that calls us. */
 static void watch_by_edge(const struct port_wait *w, uint16_t q)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
@@ -101,8 +102,8 @@ static void watch_by_edge(const struct port_wait *w, uint16_t q)
 		epoll_ctl(w->fd[q], EPOLL_CTL_MOD, vring.kickfd, &ev);
 }
 
-/* A data thread that slept when the peer came has armed nothing, because there was nothing to arm. It
- * is woken to do so; here the driver holds a lock that arming takes. */
+/* A data thread that slept when the peer came has armed nothing, because there was nothing to arm.
+ * It is woken to do so; here the driver holds a lock that arming takes. */
 static int on_peer(uint16_t port_id, enum rte_eth_event_type type, void *arg, void *ret)
 {
 	struct port_wait *w = arg;

@@ -17,7 +17,7 @@ enum port_wait_kind {
 	PORT_WAIT_SET,	   /* an epoll set of such counters */
 };
 
-struct port_wait {		 /* [k] constant after port_wait_find  [a] atomic, by driver's events */
+struct port_wait { /* [k] constant after port_wait_find  [a] atomic, by driver's events */
 	uint16_t port_id, n_queues; /* [k] */
 	int fd[PORT_QUEUES_MAX];    /* [k] -1: nothing to sleep on */
 	enum port_wait_kind kind;   /* [k] */

@@ -210,8 +210,8 @@ static int open_port(struct host *h, const char *devargs)
 	return r ? r : wrap(h, &h->netif[n]);
 }
 
-/* The engine's end of the pair: af_xdp, else af_packet. The af_xdp driver does not see the queues of
- * a veth, so several data threads share out the frames by af_packet's fanout. */
+/* The engine's end of the pair: af_xdp, else af_packet. The af_xdp driver does not see the queues
+ * of a veth, so several data threads share out the frames by af_packet's fanout. */
 static int open_auto(struct host *h)
 {
 	char devargs[128];

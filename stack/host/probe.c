@@ -1,5 +1,5 @@
-/* Address probes. RFC 5227 waits for seconds, for the sake of sleeping stations; this is meant for the
- * wrong address in a configuration, whose owner answers at once. */
+/* Address probes. RFC 5227 waits for seconds, for the sake of sleeping stations; this is meant for
+ * the wrong address in a configuration, whose owner answers at once. */
 // SPDX-License-Identifier: MIT
 #include "stack/host/probe.h"
 #include <time.h>
