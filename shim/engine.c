@@ -66,7 +66,6 @@ const struct engine_config *engine_config(void)
 		.autostart = !env_is("FASTNET_AUTOSTART", "0", false),
 		.fail = env_is("FASTNET_FALLBACK", "fail", false),
 		.loopback = env_is("FASTNET_LOOPBACK", "stack", false),
-		.dns = env_is("FASTNET_DNS", "stack", false),
 		.deephook = !env_is("FASTNET_DEEPHOOK", "0", false),
 		.socket = env_copy(socket_path, sizeof(socket_path), "FASTNET_SOCKET"),
 		.engine = env_copy(engine_path, sizeof(engine_path), "FASTNET_ENGINE"),

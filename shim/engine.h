@@ -11,7 +11,6 @@ struct engine_config {
 	bool autostart; /* FASTNET_AUTOSTART */
 	bool fail;	/* FASTNET_FALLBACK=fail: new sockets fail without an engine */
 	bool loopback;	/* FASTNET_LOOPBACK=stack */
-	bool dns;	/* FASTNET_DNS=stack */
 	bool deephook;	/* FASTNET_DEEPHOOK */
 	const char *socket; /* FASTNET_SOCKET, NULL: the default path */
 	const char *engine; /* FASTNET_ENGINE: the program to start, NULL: look for it */
