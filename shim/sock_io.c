@@ -2,8 +2,6 @@
  * then end, error, timeout and signal. */
 // SPDX-License-Identifier: MIT
 #include "shim/sock_io.h"
-#include <limits.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include "shim/libc.h"
 #include "shim/sock_conn.h"
@@ -12,11 +10,8 @@
 
 enum {
 	IOV_LIMIT = 1024,	/* UIO_MAXIOV */
-	SPLICE_BYTES = 16384,	/* on the stack of a thread that may have little */
-	SENDFILE_BYTES = 262144, /* per read into the send ring: a signal is noticed between two */
 	MSG_END = 0x200,	/* MSG_FIN of Linux, MSG_EOF elsewhere: send and half-close in one call */
 };
-#define RW_LIMIT 0x7ffff000u /* MAX_RW_COUNT */
 
 #define USER_END 0x7ffffffff000ull /* TASK_SIZE of x86-64 with four levels */
 
@@ -265,8 +260,7 @@ static int send_broken(struct sock *s, int flags)
 	return -EPIPE;
 }
 
-/* May bytes be queued now? 1: yes, 0: still connecting, else -errno. */
-static int send_state(struct sock *s, int flags)
+int sock_send_state(struct sock *s, int flags)
 {
 	uint32_t state;
 
@@ -284,9 +278,7 @@ static int send_state(struct sock *s, int flags)
 	return 1;
 }
 
-/* MSG_MORE is a cork that the next send without it pulls. The mark that tells the engine comes with
- * the bytes. */
-static void send_more(struct sock *s, int flags)
+void sock_send_more(struct sock *s, int flags)
 {
 	bool more = flags & MSG_MORE;
 
@@ -304,10 +296,9 @@ static void send_more(struct sock *s, int flags)
 	atomic_fetch_add(&s->b->opt_seq, 1);
 }
 
-/* Sleeps until room or news; 0 or -errno. */
-static int send_wait(struct sock *s, uint32_t seen, uint64_t *deadline, int flags)
+int sock_send_wait(struct sock *s, uint32_t seen, uint64_t *deadline, int flags)
 {
-	if (flags & MSG_DONTWAIT || sock_is_nonblocking(s))
+	if (flags & MSG_DONTWAIT || (sock_is_nonblocking(s) && !(flags & SOCK_SEND_ALL)))
 		return -EAGAIN;
 	if (!*deadline)
 		*deadline = wait_deadline_ms(atomic_load(&s->b->sndtimeo_ms));
@@ -322,7 +313,7 @@ static ssize_t send_loop(struct sock *s, struct walk *w, size_t len, int flags)
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
 		/* A signal only when nothing was sent: then the count is the answer. */
-		ssize_t r = send_state(s, done ? flags | MSG_NOSIGNAL : flags);
+		ssize_t r = sock_send_state(s, done ? flags | MSG_NOSIGNAL : flags);
 
 		if (r < 0 && r != SOCK_TO_KERNEL && done)
 			return (ssize_t)done;
@@ -332,7 +323,7 @@ static ssize_t send_loop(struct sock *s, struct walk *w, size_t len, int flags)
 			int n;
 			const struct iovec *iov = walk_piece(w, &n);
 
-			send_more(s, flags);
+			sock_send_more(s, flags);
 			r = chan_tx_write(s->app, s->id, iov, n);
 			if (r > 0) {
 				done += (size_t)r;
@@ -344,7 +335,7 @@ static ssize_t send_loop(struct sock *s, struct walk *w, size_t len, int flags)
 				return done ? (ssize_t)done : r;
 			}
 		}
-		r = send_wait(s, seen, &deadline, flags);
+		r = sock_send_wait(s, seen, &deadline, flags);
 		if (r < 0)
 			return done ? (ssize_t)done : r;
 	}
@@ -358,7 +349,7 @@ ssize_t sock_send(struct sock *s, const struct iovec *iov, int n, int flags)
 	if (unlikely(flags & MSG_OOB) && sock_mode(s) != SOCK_KERNEL)
 		return -EOPNOTSUPP;
 	if (unlikely(w.bad)) {
-		r = send_state(s, flags);
+		r = sock_send_state(s, flags);
 		return r < 0 ? r : -EFAULT;
 	}
 	if (len < 0)
@@ -451,141 +442,4 @@ int sock_sendmmsg(struct sock *s, struct mmsghdr *msgs, unsigned int n, int flag
 		msgs[i].msg_len = (unsigned int)r;
 	}
 	return (int)i;
-}
-
-/* ---- from a file ---- */
-/* One read of the file straight into the send ring. Bytes, 0 at the end of the file, -EAGAIN when
- * the ring is full (an event is asked for), or -errno. */
-static ssize_t file_step(struct sock *s, int in, int64_t *offset, size_t want)
-{
-	ssize_t room, r;
-	void *p;
-
-	if (chan_lock(&s->b->tx_lock) < 0)
-		return -EAGAIN;
-	room = chan_tx_chunk(s->app, s->id, (uint32_t)min_u64(want, SENDFILE_BYTES), &p);
-	if (room <= 0) {
-		chan_unlock(&s->b->tx_lock);
-		return room == 0 ? -EAGAIN : room;
-	}
-	room = (ssize_t)min_u64((uint64_t)room, want);
-	r = offset ? libc.pread(in, p, (size_t)room, *offset) : libc.read(in, p, (size_t)room);
-	r = r < 0 ? -errno : r;
-	if (r > 0)
-		chan_tx_commit(s->app, s->id, (uint32_t)r);
-	chan_unlock(&s->b->tx_lock);
-	if (r > 0 && offset)
-		*offset += r;
-	return r;
-}
-
-ssize_t sock_sendfile(struct sock *s, int in, int64_t *offset, size_t count)
-{
-	int64_t at = offset && (uintptr_t)offset >= 4096 ? *offset : 0;
-	uint64_t deadline = 0;
-	size_t done = 0;
-	ssize_t r = 0;
-
-	if (sock_mode(s) == SOCK_KERNEL)
-		return SOCK_TO_KERNEL;
-	if (offset && (uintptr_t)offset < 4096)
-		return -EFAULT;
-	if (fdtab_has(in) || at < 0) /* a socket is no file to read from */
-		return -EINVAL;
-	count = min_u64(count, RW_LIMIT);
-	while (done < count) {
-		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
-
-		r = send_state(s, done ? MSG_NOSIGNAL : 0);
-		if (r < 0)
-			break;
-		if (r == 1) {
-			send_more(s, 0);
-			r = file_step(s, in, offset ? &at : NULL, count - done);
-			if (r == 0)
-				break;
-			if (r > 0) {
-				done += (size_t)r;
-				continue;
-			}
-			if (r != -EAGAIN && r != -ENOTCONN)
-				break;
-		}
-		r = send_wait(s, seen, &deadline, 0);
-		if (r < 0)
-			break;
-	}
-	if (offset)
-		*offset = at;
-	return done ? (ssize_t)done : r;
-}
-
-/* ---- pipes ---- */
-static bool pipe_nonblocking(int pipe, unsigned int flags)
-{
-	return flags & SPLICE_F_NONBLOCK || libc.fcntl(pipe, F_GETFL) & O_NONBLOCK;
-}
-
-ssize_t sock_splice_out(struct sock *s, int pipe, size_t n, unsigned int flags)
-{
-	char buf[SPLICE_BYTES];
-	struct iovec iov = { .iov_base = buf, .iov_len = min_u64(n, sizeof(buf)) };
-	int held = 0, room = libc.fcntl(pipe, F_GETPIPE_SZ);
-	ssize_t got, put;
-
-	if (sock_mode(s) == SOCK_KERNEL)
-		return SOCK_TO_KERNEL;
-	if (room < 0)
-		return -EINVAL;
-	/* Leave alone what does not fit: a pipe takes a full buffer at once, or we wait for it. */
-	if (libc.ioctl(pipe, FIONREAD, &held) == 0 && room - held < (int)iov.iov_len) {
-		if (room <= held && pipe_nonblocking(pipe, flags))
-			return -EAGAIN;
-		if (room > held)
-			iov.iov_len = (size_t)(room - held);
-	}
-	got = n ? sock_recv(s, &iov, 1, MSG_PEEK | (flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0)) : 0;
-	if (got <= 0)
-		return got;
-	put = libc.write(pipe, buf, (size_t)got);
-	if (put < 0)
-		return -errno;
-	iov.iov_len = (size_t)put;
-	return sock_recv(s, &iov, 1, MSG_TRUNC | MSG_DONTWAIT);
-}
-
-ssize_t sock_splice_in(struct sock *s, int pipe, size_t n, unsigned int flags)
-{
-	int msg = (flags & SPLICE_F_MORE ? MSG_MORE : 0) |
-		  (flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0);
-	char buf[SPLICE_BYTES];
-	struct iovec iov = { .iov_base = buf };
-	uint64_t deadline = 0;
-	ssize_t got;
-	int r;
-
-	if (sock_mode(s) != SOCK_KERNEL && libc.fcntl(pipe, F_GETPIPE_SZ) < 0)
-		return -EINVAL;
-	/* Bytes leave the pipe only when there is room for them. */
-	for (;;) {
-		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
-
-		r = send_state(s, msg);
-		if (r < 0)
-			return r;
-		if (r == 1 && chan_tx_space(s->a, s->b) > 0)
-			break;
-		if (r == 1)
-			sock_want_out(s);
-		r = r == 1 && chan_tx_space(s->a, s->b) > 0 ? 0 : send_wait(s, seen, &deadline, msg);
-		if (r < 0)
-			return r;
-	}
-	iov.iov_len = min_u64(min_u64(n, sizeof(buf)), chan_tx_space(s->a, s->b));
-	got = libc.read(pipe, buf, iov.iov_len);
-	if (got <= 0)
-		return got < 0 ? -errno : 0;
-	iov.iov_len = (size_t)got;
-	/* Taken from the pipe means sent: wait for the rest even in a non-blocking call. */
-	return sock_send(s, &iov, 1, msg & ~MSG_DONTWAIT);
 }

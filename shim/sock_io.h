@@ -15,6 +15,19 @@ ssize_t sock_sendmsg(struct sock *s, const struct msghdr *msg, int flags);
 int sock_sendmmsg(struct sock *s, struct mmsghdr *msgs, unsigned int n, int flags);
 int sock_recvmmsg(struct sock *s, struct mmsghdr *msgs, unsigned int n, int flags,
 		  struct timespec *timeout);
+
+/* ---- what sending is made of, for sock_file.c ---- */
+#define RW_LIMIT 0x7ffff000u /* MAX_RW_COUNT */
+enum { SOCK_SEND_ALL = 0x10000 }; /* beside MSG_*: wait for room whatever O_NONBLOCK says */
+/* May bytes be queued now? 1: yes, 0: still connecting, else -errno (SIGPIPE has been raised). */
+int sock_send_state(struct sock *s, int flags);
+/* MSG_MORE is a cork that the next send without it pulls. The mark that tells the engine comes with
+ * the bytes. */
+void sock_send_more(struct sock *s, int flags);
+/* Sleeps until room or news; 0 or -errno. *deadline: 0 at first. */
+int sock_send_wait(struct sock *s, uint32_t seen, uint64_t *deadline, int flags);
+
+/* ---- sock_file.c ---- */
 /* splice() between the stream and a pipe; flags: SPLICE_F_*. */
 ssize_t sock_splice_out(struct sock *s, int pipe, size_t n, unsigned int flags);
 ssize_t sock_splice_in(struct sock *s, int pipe, size_t n, unsigned int flags);

@@ -331,6 +331,25 @@ static int set_known(struct sock *s, const struct opt *o, const void *val, sockl
 	return r < 0 ? r : set_int(s, o, v);
 }
 
+/* Servers set options on each connection that they accept, and a mark may cost a system call: only what
+ * has an effect before the next byte is sent needs one now. */
+static void tell_engine(struct sock *s, const struct opt *o)
+{
+	bool pending = atomic_load(&s->b->tx_tail) != atomic_load(&s->a->tx_una);
+	bool now = pending || o->kind == FIELD32 || o->name == SO_RCVBUF;
+
+	if (!sock_is_attached(s) || o->kind == KEPT || o->kind == KEPT_BOOL || o->kind == TIMEOUT ||
+	    o->kind == LOWAT || o->kind == DEFER)
+		return;
+	if (sock_mode(s) == SOCK_UNDECIDED || sock_has(s, SOCK_LISTENING))
+		now = true; /* REUSEADDR of a bound one decides about others */
+	if (o->kind == FLAG)
+		now |= o->arg & (CHAN_O_KEEPALIVE | CHAN_O_CORK | CHAN_O_OOBINLINE);
+	atomic_fetch_add(&s->b->opt_seq, 1);
+	if (now)
+		chan_mark(s->app, s->id);
+}
+
 int sock_setopt(struct sock *s, int level, int name, const void *val, socklen_t len)
 {
 	const struct opt *o;
@@ -358,10 +377,7 @@ int sock_setopt(struct sock *s, int level, int name, const void *val, socklen_t 
 		if (fd >= 0)
 			libc.setsockopt(fd, level, name, val, len);
 	}
-	if (sock_is_attached(s)) {
-		atomic_fetch_add(&s->b->opt_seq, 1);
-		chan_mark(s->app, s->id);
-	}
+	tell_engine(s, o);
 	return 0;
 }
 
