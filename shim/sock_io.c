@@ -216,6 +216,8 @@ int sock_recvmmsg(struct sock *s, struct mmsghdr *msgs, unsigned int n, int flag
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
+	if (n && (uintptr_t)msgs < 4096)
+		return -EFAULT;
 	if (timeout) {
 		if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000)
 			return -EINVAL;
@@ -434,6 +436,8 @@ int sock_sendmmsg(struct sock *s, struct mmsghdr *msgs, unsigned int n, int flag
 {
 	unsigned int i;
 
+	if (n && (uintptr_t)msgs < 4096)
+		return sock_mode(s) == SOCK_KERNEL ? SOCK_TO_KERNEL : -EFAULT;
 	for (i = 0; i < n && i < IOV_LIMIT; i++) {
 		ssize_t r = sock_sendmsg(s, &msgs[i].msg_hdr, flags);
 
