@@ -57,6 +57,7 @@ static void both_ways(void)
 	fcntl(l, F_SETFL, O_NONBLOCK);
 	t_res("nobody left", accept(l, NULL, NULL));
 	close(l);
+	t_sleep_ms(50); /* until the last FIN is acknowledged: LAST-ACK holds the port, on Linux too */
 	struct sockaddr_in again = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
 	l = socket(AF_INET, SOCK_STREAM, 0);
 	int one = 1;
