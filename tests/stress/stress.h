@@ -11,14 +11,29 @@
 #include "stack/chan/wait.h"
 
 enum { PUBLISHES = 1200000, SOCKS = 512, SILENCE_EVERY = 150000 };
-#define SILENCE_NS 300000000ull /* long enough to show a sleeper that was left behind */
-#define STUCK_NS 150000000ull	/* asleep that long after the last publish with something to take */
+/* When the publisher falls silent everything must be taken within SETTLE_NS without further help (on a
+ * busy machine a thread that was woken may well wait a second for a core). No timed sleep of the
+ * application is shorter than SLEEP_NS, so none hides a wake-up that was lost. */
+#define SETTLE_NS 6000000000ull
+#define SLEEP_NS 20000000000ull
 
 static inline void pause_ns(uint64_t ns)
 {
 	struct timespec ts = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
 
 	nanosleep(&ts, NULL);
+}
+/* Waits until all() says so; false: it did not within SETTLE_NS. */
+static inline bool settles(bool (*all)(void))
+{
+	uint64_t end = chan_now_ns() + SETTLE_NS;
+
+	while (!all()) {
+		if (chan_now_ns() > end)
+			return false;
+		pause_ns(1000000);
+	}
+	return true;
 }
 static inline uint64_t stress_seed(void)
 {

@@ -3,6 +3,7 @@
  * sleeper asleep while there is something to take. One of the threads sleeps in an outer epoll set that
  * holds the inner one. */
 // SPDX-License-Identifier: MIT
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -25,7 +26,7 @@ static struct chan_app app;
 static struct chan_evq_out out;
 static uint32_t notified[SOCKS];
 static int pipe_fd[2], kick_fd, epfd, outer;
-static _Atomic uint64_t delivered, bells, sleeps, stuck, last_publish;
+static _Atomic uint64_t delivered, bells, sleeps, stuck;
 static _Atomic uint32_t done;
 static uint64_t seed;
 
@@ -136,10 +137,9 @@ static void *consumer(void *arg)
 			continue;
 		}
 		atomic_fetch_add(&sleeps, 1);
-		int n = epoll_wait(nested ? outer : epfd, ev, 4, 500);
+		int n = epoll_wait(nested ? outer : epfd, ev, 4, SLEEP_NS / 1000000);
 		chan_evq_awake(&app, 0);
-		if (n == 0 && !atomic_load(&done) && chan_evq_pending(&app, 0, overflow) &&
-		    chan_now_ns() - last_publish > STUCK_NS)
+		if (n == 0)
 			atomic_fetch_add(&stuck, 1);
 		if (n > 0)
 			heard(ev, nested ? epoll_wait(epfd, ev, 4, 0) : n);
@@ -182,6 +182,19 @@ static uint32_t unseen(void)
 	return n;
 }
 
+static bool all_seen(void) { return unseen() == 0; }
+
+/* Kicks the sleepers until this thread has seen that it is over. */
+static void join(pthread_t t)
+{
+	uint64_t one = 1;
+
+	while (pthread_tryjoin_np(t, NULL) == EBUSY) {
+		(void)!write(kick_fd, &one, sizeof(one));
+		pause_ns(1000000);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	int n = argc > 1 ? atoi(argv[1]) : 2;
@@ -196,18 +209,15 @@ int main(int argc, char **argv)
 		pthread_create(&t[i], NULL, consumer, (void *)(i + 1));
 	for (uint32_t i = 0; i < PUBLISHES; i++) {
 		publish_burst(&r);
-		atomic_store(&last_publish, chan_now_ns());
 		dawdle(&r);
-		if (i % SILENCE_EVERY == SILENCE_EVERY - 1) {
-			pause_ns(SILENCE_NS);
+		if (i % SILENCE_EVERY == SILENCE_EVERY - 1 && !settles(all_seen))
 			left += unseen();
-		}
 	}
-	pause_ns(SILENCE_NS);
+	settles(all_seen);
 	left += unseen();
 	atomic_store(&done, 1);
 	for (int i = 0; i < n; i++)
-		pthread_join(t[i], NULL);
+		join(t[i]);
 	printf("evq waiters=%d publishes=%d delivered=%llu doorbells=%llu sleeps=%llu stuck=%llu unseen=%u "
 	       "sleepers=%u\n", n, PUBLISHES, (unsigned long long)delivered,
 	       (unsigned long long)bells, (unsigned long long)sleeps, (unsigned long long)stuck, left,

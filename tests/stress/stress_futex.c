@@ -13,7 +13,8 @@ static struct {
 	struct chan_sock_b b;
 } *sh;
 static struct chan_app app;
-static _Atomic uint64_t taken, sleeps, stuck, last_publish;
+static _Atomic uint64_t taken, sleeps, stuck;
+static uint64_t total;
 static _Atomic uint32_t done;
 static uint64_t seed;
 
@@ -46,13 +47,10 @@ static void *waiter(void *arg)
 		}
 		if (atomic_load(&done))
 			return NULL;
-		/* Half of the sleeps have a deadline (another system call), and one that long must never
-		 * pass while there is something to take. */
-		uint64_t until = rng_below(&r, 2) ? chan_now_ns() + SILENCE_NS : CHAN_FOREVER;
+		/* Half of the sleeps have a deadline: another system call. */
+		uint64_t until = rng_below(&r, 2) ? chan_now_ns() + SLEEP_NS : CHAN_FOREVER;
 		atomic_fetch_add(&sleeps, 1);
-		int err = chan_sock_wait(&app, 0, seen, until, NULL, 0);
-		if (err == -ETIMEDOUT && sh->b.rx_head != sh->a.rx_tail &&
-		    chan_now_ns() - last_publish > STUCK_NS && !atomic_load(&done))
+		if (chan_sock_wait(&app, 0, seen, until, NULL, 0) == -ETIMEDOUT)
 			atomic_fetch_add(&stuck, 1);
 	}
 }
@@ -65,6 +63,8 @@ static void publish(uint32_t n)
 	if (atomic_load_explicit(&sh->b.waiters, memory_order_relaxed))
 		sys_futex_wake(&sh->a.evseq, INT_MAX);
 }
+
+static bool all_taken(void) { return atomic_load(&taken) == total; }
 
 int main(int argc, char **argv)
 {
@@ -81,22 +81,16 @@ int main(int argc, char **argv)
 	sh->e.worker[0].cpu = UINT32_MAX;
 	for (uintptr_t i = 0; i < (uintptr_t)n; i++)
 		pthread_create(&t[i], NULL, waiter, (void *)(i + 1));
-	uint64_t total = 0;
 	for (uint32_t i = 0; i < PUBLISHES; i++) {
 		uint32_t k = 1 + rng_below(&r, 3);
 
 		publish(k);
 		total += k;
-		atomic_store(&last_publish, chan_now_ns());
 		dawdle(&r);
-		/* Silence: everything must be taken without any further help. */
-		if (i % SILENCE_EVERY == SILENCE_EVERY - 1) {
-			pause_ns(SILENCE_NS);
-			if (atomic_load(&taken) != total)
-				atomic_fetch_add(&stuck, 1);
-		}
+		if (i % SILENCE_EVERY == SILENCE_EVERY - 1 && !settles(all_taken))
+			atomic_fetch_add(&stuck, 1);
 	}
-	pause_ns(SILENCE_NS);
+	settles(all_taken);
 	uint64_t got = atomic_load(&taken);
 	atomic_store(&done, 1);
 	publish(0);
