@@ -29,6 +29,7 @@ def options():
     p.add_argument("--differences", default=os.path.join(HERE, "differences.txt"))
     p.add_argument("--show", action="store_true", help="print the preloaded output, too")
     p.add_argument("--deephook", default="1")
+    p.add_argument("--first", default="", help="libraries to preload before the shim (sanitizers)")
     p.add_argument("--side", choices=["bare", "stack"], help=argparse.SUPPRESS)
     p.add_argument("--out", help=argparse.SUPPRESS)
     p.add_argument("program", nargs="+", help="path, or path:case")
@@ -93,8 +94,10 @@ def side_stack(opt):
     subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
     socket = os.path.join(opt.out, "engine.sock")
     engine = start_engine(opt, socket)
-    env = dict(os.environ, FN_TEST_ADDR=ADDR, LD_PRELOAD=opt.shim, FASTNET_SOCKET=socket,
-               FASTNET_AUTOSTART="0", FASTNET_DEEPHOOK=opt.deephook)
+    env = dict(os.environ, FN_TEST_ADDR=ADDR, FASTNET_SOCKET=socket, FASTNET_AUTOSTART="0",
+               LD_PRELOAD=f"{opt.first} {opt.shim}".strip(), FASTNET_DEEPHOOK=opt.deephook)
+    if opt.first:
+        env["ASAN_OPTIONS"] = "detect_leaks=0:handle_segv=0:" + env.get("ASAN_OPTIONS", "")
     seen = 0
     try:
         for spec in opt.program:
@@ -162,7 +165,7 @@ def run_side(opt, side, out):
     os.mkdir(out)
     cmd = ["unshare", "--net", "--", sys.executable, os.path.abspath(__file__), "--side", side,
            "--out", out, "--shim", opt.shim, "--engine", opt.engine, "--timeout", str(opt.timeout),
-           "--deephook", opt.deephook] + opt.program
+           "--deephook", opt.deephook, "--first", opt.first] + opt.program
     limit = 30 + len(opt.program) * (opt.timeout + 5)
     p = subprocess.Popen(cmd, start_new_session=True)
     try:
@@ -198,6 +201,9 @@ def report(opt, tmp):
         err = open(os.path.join(tmp, "stack", name + ".err"), errors="replace").read()
         if err and bad:
             print("  stderr:", err[-2000:])
+        if "AddressSanitizer" in err or "runtime error:" in err:
+            print(err[:4000])
+            bad.append((None, None))
         failures += len(bad) > 0
         n = len(sides["bare"]) - 1
         print(f"{'FAIL' if bad else 'ok'}   {name}: {n} lines, {len(bad)} differ, {len(good)} meant")
