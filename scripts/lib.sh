@@ -73,6 +73,7 @@ fn_init()
 		unset "$name"
 	done < <(compgen -e | grep '^FASTNET_' | grep -vE '^FASTNET_(BUILD|E2E_FULL)$' || true)
 	unset LD_PRELOAD http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
+	export FASTNET_LIB=$FN_SHIM	# which library `fastnet run` and `explain --` preload
 	FN_TMP=$(mktemp -d "${TMPDIR:-/tmp}/$FN_TAG.XXXXXX")
 	chmod 755 "$FN_TMP"		# other uids are tested too
 	fn_reap_stale
