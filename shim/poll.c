@@ -140,6 +140,7 @@ static int poll_kernel(struct poll_call *c, uint64_t deadline, const sigset_t *m
 	c->kfds[c->n] = (struct pollfd){ .fd = poll_ours_doorbell(&c->g), .events = POLLIN };
 	r = libc.ppoll(c->kfds, c->n + 1, left_until(sleep_until(&c->g, deadline), &ts), mask);
 	r = r < 0 ? -errno : 0;
+	c->g.rang = r == 0 && c->kfds[c->n].revents;
 	for (uint32_t i = 0; i < c->g.n; i++)
 		c->kfds[c->g.ours[i].slot].fd = -1;
 	if (r < 0)
@@ -157,6 +158,8 @@ static int poll_sleep(struct poll_call *c, uint64_t deadline, const sigset_t *ma
 									deadline);
 		return r == -EAGAIN ? 0 : r;
 	}
+	if (poll_ours_spin(&c->g))
+		return 0;
 	pthread_cleanup_push(poll_cancelled, c);
 	if (poll_ours_arm(&c->g))
 		r = poll_kernel(c, deadline, mask);
@@ -359,6 +362,7 @@ static int select_kernel(struct select_call *c, uint64_t deadline, const sigset_
 	r = r < 0 ? -errno : r;
 	if (r <= 0)
 		select_clear(c);
+	c->g.rang = bell >= 0 && (uint32_t)bell / BITS < c->words && bit(c->work[0], bell);
 	for (uint32_t i = 0; i < c->g.n; i++) /* halves: ours to judge */
 		c->work[0][c->g.ours[i].fd / BITS] &= ~(1ull << (c->g.ours[i].fd % BITS));
 	if (bell >= 0 && (uint32_t)bell / BITS < c->words)
@@ -376,6 +380,8 @@ static int select_sleep(struct select_call *c, uint64_t deadline, const sigset_t
 									deadline);
 		return r == -EAGAIN ? 0 : r;
 	}
+	if (poll_ours_spin(&c->g))
+		return 0;
 	pthread_cleanup_push(select_cancelled, c);
 	if (poll_ours_arm(&c->g))
 		r = select_kernel(c, deadline, mask);

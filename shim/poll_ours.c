@@ -15,6 +15,7 @@
 #include "shim/wait.h"
 #include "stack/chan/evq.h"
 #include "stack/chan/lock.h"
+#include "stack/chan/wait.h"
 
 /* ---- event queues to borrow ---- */
 struct poll_queue {
@@ -88,18 +89,21 @@ void poll_fork_child(void)
 	atomic_store(&n_queues, 0);
 }
 
-static void queue_empty(struct poll_queue *q)
+/* A byte that comes after the last look at the doorbell only makes the next sleep a short one. */
+static void queue_empty(struct poll_queue *q, bool rang)
 {
 	uint32_t ids[64];
 	char junk[64];
 	bool lost = false;
 	int saved = errno;
 
-	while (libc.syscall(SYS_read, atomic_load(&q->doorbell), junk, sizeof(junk)) ==
-	       (long)sizeof(junk))
-		;
-	errno = saved;
-	chan_evq_heard(q->app, q->evq);
+	if (rang) {
+		while (libc.syscall(SYS_read, atomic_load(&q->doorbell), junk, sizeof(junk)) ==
+		       (long)sizeof(junk))
+			;
+		errno = saved;
+		chan_evq_heard(q->app, q->evq);
+	}
 	while (chan_evq_drain(q->app, q->evq, ids, 64, &q->overflow, &lost) == 64)
 		;
 }
@@ -170,6 +174,10 @@ uint32_t poll_ours_look(struct poll_group *g)
 	for (uint32_t i = 0; i < g->n; i++) {
 		struct poll_ours *p = &g->ours[i];
 
+		struct sock *s = sock_in(p);
+
+		if (s)
+			p->seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
 		p->got = readiness(p) & (p->want | POLLNVAL);
 		ready += p->got != 0;
 	}
@@ -243,7 +251,8 @@ void poll_ours_disarm(struct poll_group *g)
 			chan_unsubscribe(s->app, s->id, g->queue->evq);
 	}
 	if (g->queue) {
-		queue_empty(g->queue);
+		queue_empty(g->queue, g->rang);
+		g->rang = false;
 		queue_give(g->queue);
 		g->queue = NULL;
 	}
@@ -259,6 +268,14 @@ bool poll_ours_is_one(const struct poll_group *g)
 	struct sock *s = g->n == 1 ? sock_in(&g->ours[0]) : NULL;
 
 	return s && sock_is_attached(s) && !sock_has(s, SOCK_TWIN);
+}
+
+bool poll_ours_spin(const struct poll_group *g)
+{
+	struct sock *s = g->n == 1 ? sock_in(&g->ours[0]) : NULL;
+
+	return s && sock_is_attached(s) && !sock_is_dead(s) &&
+	       chan_spin(s->app, s->a->worker, &s->a->evseq, g->ours[0].seen);
 }
 
 int poll_ours_wait_one(struct poll_group *g, uint64_t deadline_ns)

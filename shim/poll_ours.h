@@ -13,12 +13,14 @@ struct poll_ours {
 	uint32_t slot;	  /* of the caller: index of the pollfd */
 	uint32_t want;	  /* EPOLL bits that end the wait */
 	uint32_t got;
+	uint32_t seen; /* evseq of a socket before the last look */
 };
 struct poll_group {
 	struct poll_ours *ours;
 	uint32_t n;
 	struct poll_queue *queue; /* while armed */
 	uint32_t armed;		  /* sets and sockets armed so far */
+	bool rang;		  /* the caller has seen the doorbell readable: read it */
 };
 
 /* Takes fd into the group when it is ours at this moment. False: it is the kernel's. */
@@ -34,6 +36,9 @@ bool poll_ours_arm(struct poll_group *g);
 void poll_ours_disarm(struct poll_group *g);
 /* The doorbell while armed, -1: none to be had, sleep in short slices. */
 int poll_ours_doorbell(const struct poll_group *g);
+/* One socket of ours among the kernel's: looks at it for a moment before anything is armed. True: something
+ * has changed. */
+bool poll_ours_spin(const struct poll_group *g);
 /* Only one socket of ours and no kernel half: sleeps on the socket itself; *handled false: can't. */
 int poll_ours_wait_one(struct poll_group *g, uint64_t deadline_ns);
 bool poll_ours_is_one(const struct poll_group *g);
