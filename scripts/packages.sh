@@ -18,7 +18,7 @@ run_packages=(
 )
 test_packages=(
 	check git
-	nginx-light memcached socat iperf3 wrk curl python3 nodejs
+	nginx-light memcached socat iperf3 wrk netbase curl python3 nodejs	# wrk: /etc/services
 	iputils-ping tcpdump strace jq netcat-openbsd
 	shellcheck cppcheck
 )

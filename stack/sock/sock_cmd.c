@@ -256,8 +256,25 @@ static int op_info(struct call *k)
 	return 0;
 }
 
+/* The process that asked for a socket holds it from birth, before its chan_hold(): else the late close_seq of
+ * somebody who gave up the id's last owner would find nobody and close the new one. */
+static void set_held(const struct call *k, bool held)
+{
+	uint32_t id = k->s->id, proc = k->req.proc;
+	_Atomic uint64_t *word;
+
+	if (proc >= CHAN_MAX_PROCS)
+		return;
+	word = &k->cw->client->held[proc].word[id / 64];
+	if (held)
+		atomic_fetch_or_explicit(word, 1ull << (id % 64), memory_order_seq_cst);
+	else
+		atomic_fetch_and_explicit(word, ~(1ull << (id % 64)), memory_order_seq_cst);
+}
+
 static int op_unbind(struct call *k)
 {
+	set_held(k, false);
 	sock_close(k->s);
 	k->s = NULL;
 	return 0;
@@ -321,6 +338,9 @@ static void run(struct client_worker *cw, uint32_t slot)
 	atomic_store_explicit(&k.req.seq, seq, memory_order_relaxed);
 	a->len = 0;
 	int result = dispatch(&k);
+	if (k.s && (k.req.op == CHAN_OP_BIND ||
+		    (k.req.op == CHAN_OP_CONNECT && k.req.sock == CHAN_SOCK_NEW)))
+		set_held(&k, true);
 	if (result != DEFERRED)
 		sock_reply(cw, slot, seq, result, k.s);
 }
