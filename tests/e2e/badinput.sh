@@ -107,10 +107,10 @@ addr="--addr 10.77.5.2/24"
 	in_ns ip addr del 10.77.5.2/24 dev lo
 
 	ip netns add "$peer"
-	ip -n "$ns" link add fnb1 type veth peer name fnb0 netns "$peer"
-	ip -n "$ns" link set fnb1 up
-	ip -n "$peer" addr add 10.77.6.9/24 dev fnb0
-	ip -n "$peer" link set fnb0 up
+	in_ns ip link add fnb1 type veth peer name fnb0 netns "$peer"
+	in_ns ip link set fnb1 up
+	nsenter --net="/run/netns/$peer" -- ip addr add 10.77.6.9/24 dev fnb0
+	nsenter --net="/run/netns/$peer" -- ip link set fnb0 up
 	bad "address occupied on the link" 1 "in use on the network" \
 		"$fastnetd" $sock --port net_af_packet0,iface=fnb1 --addr 10.77.6.9/24
 	ip netns del "$peer"
