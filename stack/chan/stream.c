@@ -11,9 +11,11 @@
 static bool rx_seg_at(const struct chan_sock_a *a, uint32_t pos, struct chan_seg *seg,
 		      uint32_t *end)
 {
+	/* The tail first: every segment of the bytes before it is then in the count. The other way
+	 * round bytes of a segment opened in between would be looked for in the one before. */
+	*end = atomic_load_explicit(&a->rx_tail, memory_order_acquire);
 	uint32_t n = atomic_load_explicit(&a->rx_nseg, memory_order_acquire);
 
-	*end = atomic_load_explicit(&a->rx_tail, memory_order_acquire);
 	for (uint32_t i = 0; i < CHAN_SEGS && i < n; i++) {
 		*seg = a->rx_seg[(n - 1 - i) % CHAN_SEGS];
 		if ((int32_t)(pos - seg->start) >= 0)
