@@ -140,10 +140,8 @@ static void conn_dirty(struct sock *s)
 	if (!sock_take_tx(s) || !sock_take_rx(s))
 		return;
 	tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, env->now_ns);
-	if (s->rx_head != s->conn.rx_head) {
-		sock_set_flag(s, 0, CHAN_A_WANT_HEAD);
-		tcp_app_read(&env->tcp, &s->conn, s->rx_head, env->now_ns);
-	}
+	if (s->rx_head != s->conn.rx_head)
+		sock_head_moved(s);
 	if ((flags & CHAN_B_SHUT_WR) && !(s->flags_b & CHAN_B_SHUT_WR)) {
 		s->flags_b |= CHAN_B_SHUT_WR;
 		sock_set_flag(s, CHAN_A_TX_DONE, 0);

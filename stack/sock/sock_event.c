@@ -51,22 +51,34 @@ void sock_set_error(struct sock *s, int err)
 }
 
 /* ---- what the core reports ---- */
-/* A window that may run out while unread bytes wait: the application must tell when it reads. */
-static void want_head(struct sock *s)
+/* May the window run out while unread bytes wait? Then the application must tell when it reads. */
+static bool needs_head(const struct sock *s)
 {
 	const struct tcp_conn *c = &s->conn;
-	uint32_t open = seq_diff(c->rcv_adv, c->rcv_nxt);
 
-	if (s->rx_tail == s->rx_head || open >= c->opts.rcvbuf / 2 ||
-	    (s->flags_a & CHAN_A_WANT_HEAD))
+	return s->rx_tail != s->rx_head && seq_diff(c->rcv_adv, c->rcv_nxt) < c->opts.rcvbuf / 2;
+}
+
+static void want_head(struct sock *s)
+{
+	if (!needs_head(s) || (s->flags_a & CHAN_A_WANT_HEAD))
 		return;
 	sock_set_flag(s, CHAN_A_WANT_HEAD, 0);
 	s->head_look = true;
 }
 
-static void readable(struct sock *s)
+void sock_head_moved(struct sock *s)
 {
 	struct sock_env *env = s->cw->env;
+
+	tcp_app_read(&env->tcp, &s->conn, s->rx_head, env->now_ns);
+	/* It stays set as long as it is needed: too little may have been read for a window update. */
+	if (!needs_head(s))
+		sock_set_flag(s, 0, CHAN_A_WANT_HEAD);
+}
+
+static void readable(struct sock *s)
+{
 	uint32_t tail = tcp_rx_tail(&s->conn);
 
 	if (tail == s->rx_tail)
@@ -77,7 +89,7 @@ static void readable(struct sock *s)
 	if (!sock_take_rx(s))
 		return;
 	if (s->rx_head != s->conn.rx_head)
-		tcp_app_read(&env->tcp, &s->conn, s->rx_head, env->now_ns);
+		sock_head_moved(s);
 	want_head(s);
 }
 
@@ -182,13 +194,10 @@ static bool answer_tx_wait(struct sock *s)
 
 static void look_at_head(struct sock *s)
 {
-	struct sock_env *env = s->cw->env;
-
 	s->head_look = false;
 	if (!s->started || s->closing || !sock_take_rx(s) || s->rx_head == s->conn.rx_head)
 		return;
-	sock_set_flag(s, 0, CHAN_A_WANT_HEAD);
-	tcp_app_read(&env->tcp, &s->conn, s->rx_head, env->now_ns);
+	sock_head_moved(s);
 }
 
 static void ring_later(struct client_worker *cw, uint32_t evq)

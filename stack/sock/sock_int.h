@@ -220,6 +220,8 @@ int sock_payload_add(struct client_worker *cw, enum region_kind kind, uint32_t n
 void sock_touch(struct sock *s, bool push);
 void sock_set_state(struct sock *s, uint32_t state);
 void sock_set_flag(struct sock *s, uint32_t set, uint32_t clear);
+/* The application has read up to s->rx_head: TCP is told, and whether we want to know of the next read. */
+void sock_head_moved(struct sock *s);
 void sock_set_error(struct sock *s, int err);
 /* Wakes everything that sleeps in the client: it has been detached. */
 void sock_wake_client(struct client_worker *cw);
