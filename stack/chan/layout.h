@@ -71,7 +71,8 @@ enum { CHAN_ENGINE_LOOPBACK = 1 /* 127/8 and ::1 belong to the stack */ };
 
 /* ---- sockets ---- */
 /* One contiguous ring buffer of a stream, in force from stream position `start` on until the next
- * segment's start. Byte `pos` is at off + ((pos - start) & (size - 1)). */
+ * segment's start. Byte `pos` is at off + ((pos - start) & (size - 1)). The engine moves the start of a
+ * lone segment after the stream by multiples of size, because comparing by sign holds for 2 GB. */
 struct chan_seg {
 	uint32_t start;
 	uint32_t size;	 /* power of two */

@@ -104,6 +104,22 @@ int sock_ring_open(struct sock *s, enum region_kind kind, uint32_t start, uint32
 	return 0;
 }
 
+/* Positions are compared with a segment's start by sign, which holds for 2 GB: the start of the only
+ * segment follows the stream, by multiples of its size so that no byte changes its place. It stays
+ * at or behind pos, which the application has passed. */
+static void ring_follow(struct sock *s, enum region_kind kind, uint32_t pos)
+{
+	struct sock_ring *r = ring_of(s, kind);
+	struct chan_seg *seg = &ring_last(r)->s, *shown;
+
+	if ((int32_t)(pos - seg->start) < 1 << 30)
+		return;
+	seg->start += (pos - seg->start) & ~(seg->size - 1);
+	shown = kind == REGION_DOWN ? &s->a->rx_seg[(r->n - 1) % CHAN_SEGS] :
+				      &s->a->tx_seg[(r->n - 1) % CHAN_SEGS];
+	*(volatile uint32_t *)&shown->start = seg->start;
+}
+
 void sock_ring_trim(struct sock *s, enum region_kind kind, uint32_t pos)
 {
 	struct sock_ring *r = ring_of(s, kind);
@@ -111,6 +127,8 @@ void sock_ring_trim(struct sock *s, enum region_kind kind, uint32_t pos)
 	while (r->n - r->first > 1 &&
 	       (int32_t)(pos - r->seg[(r->first + 1) % CHAN_SEGS].s.start) >= 0)
 		seg_free(s->cw, kind, &r->seg[r->first++ % CHAN_SEGS]);
+	if (r->n - r->first == 1)
+		ring_follow(s, kind, pos);
 }
 
 void sock_ring_free(struct sock *s)
