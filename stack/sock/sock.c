@@ -334,6 +334,15 @@ void sock_mail(struct sock_env *env, const struct sock_mail *msg)
 	}
 }
 
+/* Connections that wait for accept(), also those whose taking we have not looked at yet. */
+static uint32_t accept_waiting(const struct sock *s)
+{
+	uint32_t known = s->l->tail - s->l->head;
+	uint32_t now = s->l->tail - atomic_load_explicit(&s->b->rx_head, memory_order_relaxed);
+
+	return min_u32(known, now);
+}
+
 static uint32_t row_of(struct sock *s, struct sock_row *row)
 {
 	bool live = s->started || s->l;
@@ -343,7 +352,7 @@ static uint32_t row_of(struct sock *s, struct sock_row *row)
 		.remote = s->a->remote,
 		.state = s->l ? TCPS_LISTEN : s->conn.state,
 		.pid = s->cw->client->conf.pid,
-		.rx_queue = s->rx_tail - s->rx_head,
+		.rx_queue = s->l ? accept_waiting(s) : s->rx_tail - s->rx_head,
 		.tx_queue = s->l ? s->l->tl.backlog : s->tx_tail - s->tx_una,
 		.backlog = s->l ? s->l->tl.backlog : 0,
 		.client = s->cw->client->conf.number,
