@@ -128,6 +128,8 @@ other_uid()
 {
 	fn_engine_start engine "$FN_SRV" "$FN_SRV_ADDR" "$(fn_port_of srv)" || fn_die "no engine"
 	FN_SRV_SOCKET=$FN_TMP/engine.sock
+	cp "$FN_SHIM" "$FN_TMP/shim.so"	# a checkout under /root is not for everybody to read
+	FN_SHIM=$FN_TMP/shim.so
 	# shellcheck disable=SC2046	# words
 	fn_bg nobody nsenter --net="/run/netns/$FN_SRV" -- \
 		setpriv --reuid 65534 --regid 65534 --clear-groups $(fn_preload_words srv) \
