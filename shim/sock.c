@@ -113,7 +113,8 @@ struct sock *sock_new(uint16_t family, uint16_t protocol, enum sock_mode mode)
 		return NULL;
 	s = sock_of(o);
 	s->family = family;
-	s->protocol = protocol;
+	s->protocol = (uint8_t)protocol;
+	s->type = SOCK_STREAM;
 	s->id = CHAN_SOCK_NEW;
 	atomic_store_explicit(&s->mode, mode, memory_order_release);
 	return s;

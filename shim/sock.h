@@ -55,7 +55,8 @@ struct sock {
 	struct sock_draft *draft; /* NULL: came from accept() */
 	_Atomic uint32_t lock;	/* bind, listen, connect, decisions: owner's tid */
 	uint16_t family;	/* AF_INET or AF_INET6, as the program asked */
-	uint16_t protocol;
+	uint8_t protocol;
+	uint8_t type;		/* SOCK_STREAM or SOCK_DGRAM (then: shim/dgram.h) */
 	uint32_t backlog;
 	struct endpoint bound;	/* what bind() got; port 0: not bound */
 	/* epoll.c's: registrations of this socket in epoll sets of this process, under epoll.c's lock */
@@ -93,6 +94,8 @@ static inline bool sock_has(const struct sock *s, uint32_t flag)
 {
 	return atomic_load_explicit(&s->flags, memory_order_acquire) & flag;
 }
+/* names_*.c hand datagram sockets to the functions of dgram.h, which get the number as well. */
+static inline bool sock_is_dgram(const struct sock *s) { return s->type == SOCK_DGRAM; }
 static inline bool sock_is_nonblocking(const struct sock *s)
 {
 	return atomic_load_explicit(&s->b->file_flags, memory_order_relaxed) & O_NONBLOCK;

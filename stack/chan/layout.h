@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 1,
+	CHAN_VERSION = 2,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -50,7 +50,8 @@ struct chan_route {
 	struct ipaddr prefix;
 	uint8_t plen;  /* of the 128-bit form: 10.77.0.0/24 is 120 */
 	uint8_t kind;  /* CHAN_ROUTE_ */
-	uint8_t pad[6];
+	uint16_t mtu;  /* of the way there, 0: no limit (LOCAL) */
+	uint32_t ifindex; /* of the interface, in the kernel's numbering where it has one */
 };
 _Static_assert(sizeof(struct chan_route) == 24, "ABI");
 struct chan_engine {
@@ -96,8 +97,8 @@ enum chan_sock_flags_a {
 	CHAN_A_TX_WAKE = 1 << 4,  /* CHAN_B_TX_WAIT as last answered */
 };
 
-/* Engine's half. Positions are stream positions modulo 2^32 (see stack/tcp/tcp.h); for a listener
- * rx_tail counts accepted connections put into its accept ring (rx_seg[0], struct chan_accept). */
+/* Engine's half. Positions are stream positions modulo 2^32 (see stack/tcp/tcp.h); of datagram sockets
+ * they count ring bytes; for a listener rx_tail counts accepted connections put into its accept ring (rx_seg[0], struct chan_accept). */
 struct chan_sock_a {
 	/* hot line, all [e] by the socket's worker */
 	_Alignas(64) _Atomic uint32_t gen; /* changes when the id is given out again */
@@ -121,8 +122,53 @@ struct chan_sock_a {
 	uint32_t soft_err;
 	uint32_t type;			   /* SOCK_STREAM, SOCK_DGRAM */
 	uint32_t v6;			   /* 1: made as AF_INET6 */
+	/* rarely used */
+	struct chan_seg errq; /* error queue: a ring of struct chan_dgram, positions from 0; size 0: none */
+	_Atomic uint32_t errq_tail; /* [e] bytes put there; pending while != b->errq_head */
+	_Atomic uint32_t rx_drops;  /* datagrams dropped because the receive buffer was full */
+	_Atomic uint32_t urg_seq;   /* +1 with each new urgent pointer of the peer (RFC 6093) */
+	_Atomic uint32_t urg_pos;   /* stream position of its byte; it may not have arrived yet */
+	_Atomic uint64_t rx_time_ns; /* CLOCK_REALTIME of the newest data, with CHAN_O_TIMESTAMP */
+	uint32_t path_mtu;	    /* 0: unknown */
+	uint32_t pad[5];
 };
-_Static_assert(sizeof(struct chan_sock_a) == 256, "ABI");
+_Static_assert(sizeof(struct chan_sock_a) == 320, "ABI");
+
+/* ---- datagrams ---- */
+/* A datagram in a ring: this header, len bytes, padding to `size`. The receive ring and the error queue
+ * are written by the engine, the send ring by the application. Positions advance by whole records
+ * (tail on one side, una or head on the other); a record may wrap and may span two segments. */
+enum chan_dgram_flags {
+	CHAN_DG_DONT_FRAG = 1 << 0, /* tx: EMSGSIZE rather than fragments */
+	CHAN_DG_MCAST_LOOP = 1 << 1, /* tx to a group: members on this stack get it, too */
+	CHAN_DG_NO_CSUM = 1 << 2,   /* tx: SO_NO_CHECK */
+	CHAN_DG_BROADCAST = 1 << 3, /* tx: allowed (SO_BROADCAST); rx: came as one */
+	CHAN_DG_MULTICAST = 1 << 4, /* rx */
+	CHAN_DG_DONTROUTE = 1 << 5, /* tx: on-link destinations only */
+};
+struct chan_dgram {
+	uint32_t size;	/* of the whole record, multiple of 16 */
+	uint32_t len;	/* bytes of payload */
+	uint16_t gso;	/* tx: UDP_SEGMENT; rx: size of the coalesced datagrams (UDP_GRO), 0: one */
+	uint8_t ttl;	/* tx: 0 = default */
+	uint8_t tos;
+	uint32_t flags; /* CHAN_DG_ */
+	struct endpoint from; /* rx: sender; tx: source address, any = choose; error queue: offender */
+	struct endpoint to;   /* tx: destination, port 0 = the connected one; rx: our address and port;
+			       * error queue: destination of the datagram that met the error */
+	uint64_t time_ns;     /* rx: arrival, CLOCK_REALTIME */
+	uint32_t err, info;   /* error queue: ee_errno, ee_info */
+	uint8_t origin, type, code, pad0; /* error queue: ee_origin, ee_type, ee_code */
+	uint32_t ifindex;     /* rx: came in by; tx to a group: leaves by, 0 = choose */
+	uint64_t pad;
+};
+_Static_assert(sizeof(struct chan_dgram) == 96, "ABI");
+enum { CHAN_DGRAM_ALIGN = 16, CHAN_DGRAM_MAX = 65507 };
+/* All datagram sockets of a port live on one worker, so that it alone sees the port's traffic. */
+static inline uint32_t chan_port_worker(uint16_t port, uint32_t n_workers)
+{
+	return n_workers <= 1 ? 0 : port % n_workers;
+}
 
 /* Options of a socket: values as the application set them, already checked by the shim; the engine
  * clamps again. One struct for the call that opens a socket and for later changes. */
@@ -131,6 +177,11 @@ enum chan_opt_flags {
 	CHAN_O_QUICKACK = 1 << 3, CHAN_O_REUSEADDR = 1 << 4, CHAN_O_REUSEPORT = 1 << 5,
 	CHAN_O_V6ONLY = 1 << 6, CHAN_O_LINGER = 1 << 7, CHAN_O_OOBINLINE = 1 << 8,
 	CHAN_O_FREEBIND = 1 << 9,
+	CHAN_O_RECVERR = 1 << 10,    /* ICMP errors go to the error queue as well */
+	CHAN_O_TIMESTAMP = 1 << 11,  /* keep rx_time_ns */
+	CHAN_O_UDP_GRO = 1 << 12,
+	CHAN_O_MCAST_OWN = 1 << 13,  /* IP_MULTICAST_ALL off: only groups that this socket joined */
+	CHAN_O_BROADCAST = 1 << 14,
 };
 struct chan_opts {
 	uint32_t flags;		/* CHAN_O_ */
@@ -143,7 +194,8 @@ struct chan_opts {
 	uint16_t user_mss;
 	uint8_t ttl, tos;	/* 0 = default */
 	uint8_t cc;
-	uint8_t pad[3];
+	uint8_t mtu_disc; /* IP_PMTUDISC_ + 1, 0 = default (IP_PMTUDISC_WANT) */
+	uint8_t pad[2];
 };
 _Static_assert(sizeof(struct chan_opts) == 48, "ABI");
 
@@ -172,8 +224,17 @@ struct chan_sock_b {
 	_Atomic uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0 = none */
 	_Atomic uint32_t rcvlowat;    /* 0 = 1 */
 	uint32_t pad;
+	/* third line: rarely used */
+	_Atomic uint32_t errq_head;   /* [a] under rx_lock: bytes taken from the error queue */
+	_Atomic uint32_t zc_next;     /* MSG_ZEROCOPY sends so far (shared by the processes) ... */
+	_Atomic uint32_t zc_told;     /* ... and completions that the program has read */
+	_Atomic uint32_t urg_taken;   /* a->urg_seq whose byte has been received, or discarded */
+	_Atomic uint32_t urg_tx_seq;  /* +1 with each send with MSG_OOB, after ... */
+	_Atomic uint32_t urg_tx_pos;  /* ... the position of its last byte has been stored */
+	_Atomic int32_t peek_off;     /* SO_PEEK_OFF + 1, 0 = off */
+	uint32_t pad2[9];
 };
-_Static_assert(sizeof(struct chan_sock_b) == 128, "ABI");
+_Static_assert(sizeof(struct chan_sock_b) == 192, "ABI");
 
 /* Entry of a listener's accept ring (a kind-A payload buffer of rx_seg[0].size / 8 entries). */
 struct chan_accept {
@@ -213,6 +274,17 @@ enum chan_op {
 	CHAN_OP_TX_GROW, /* sock; arg[0] = bytes wanted free, arg[1] = tx_tail now; caller holds tx_lock */
 	CHAN_OP_INFO,	 /* sock -> payload: struct tcp_info */
 	CHAN_OP_UNBIND,	 /* sock: drop it at once (undo of BIND), no held bit needed */
+	CHAN_OP_MCAST,	 /* datagram sock; arg[0] = enum chan_mcast, arg[1] = ifindex (0 = choose),
+			  * remote.addr = group, local.addr = source or any */
+};
+/* Datagram sockets: BIND with type SOCK_DGRAM makes one on worker chan_port_worker(port) (port 0: on any, a
+ * port of that worker is chosen; CHAN_ARG_NO_PORT in arg[0]: none yet, the next BIND with its sock
+ * or CONNECT gives it one). CONNECT sets the peer (also of a fresh socket), may be repeated; a remote
+ * port 0 with address any takes it away again. Both answer 0 and the local endpoint at once. */
+enum { CHAN_ARG_NO_PORT = 1 };
+enum chan_mcast {
+	CHAN_MC_JOIN = 1, CHAN_MC_LEAVE, CHAN_MC_JOIN_SOURCE, CHAN_MC_LEAVE_SOURCE, CHAN_MC_BLOCK,
+	CHAN_MC_UNBLOCK,
 };
 #define CHAN_SOCK_NEW UINT32_MAX
 struct chan_call_b {

@@ -7,10 +7,12 @@
 #include "stack/base/list.h"
 #include "stack/chan/layout.h"
 #include "stack/tcp/tcp.h"
+#include "stack/udp/udp.h"
 
 /* One data thread's sockets of all clients. Owned by that data thread. */
 struct sock_env {
 	struct tcp_env tcp; /* tcp.host points back to this sock_env */
+	struct udp_env udp; /* and so does udp.host */
 	uint32_t worker;    /* our number */
 	uint32_t n_workers;
 	uint64_t now_ns;    /* of this loop, set by the worker */
@@ -51,12 +53,38 @@ struct sock_mail {
 	void (*fn)(struct sock_env *env, void *p);
 };
 
+/* A datagram to send. Addresses in the channel's form. */
+struct sock_udp_tx {
+	struct endpoint local;	/* address any: chosen by route */
+	struct endpoint remote;
+	uint32_t flags;		/* CHAN_DG_ */
+	uint32_t ifindex;	/* multicast: leaves by, 0 = by route */
+	uint16_t gso;		/* > 0: cut into datagrams of so many bytes */
+	uint8_t ttl, tos;	/* ttl 0: default (64, multicast 1) */
+};
+
 /* What sock/ asks of the worker around it. */
 struct sock_host {
 	/* Builds and sends (or queues on the neighbour, or loops back) one TCP segment of seg->len payload
 	 * bytes; the bytes come in up to 8 pieces that lie in the send ring (copy them now). */
 	void (*tcp_output)(void *arg, const struct tcp_flow *flow, const struct tcp_seg *seg,
 			   const struct sock_piece *piece, unsigned n_pieces, uint8_t ttl, uint8_t tos);
+	/* Sends one datagram (cut into several when tx->gso): route, source address, fragments, checksum,
+	 * loop to ourselves, to groups and broadcast addresses. The bytes lie in the send ring (copy them
+	 * now). 0; -ENETUNREACH, -EMSGSIZE (DONT_FRAG, or too long), -EACCES (broadcast not
+	 * allowed), -ENOBUFS, -EINVAL. */
+	int (*udp_output)(void *arg, const struct sock_udp_tx *tx, const struct sock_piece *piece,
+			  unsigned n_pieces);
+	/* Memberships of (group, interface) changed on this worker: IGMP is told. */
+	void (*group_changed)(void *arg, const struct ipaddr *group, uint32_t ifindex);
+	/* Interface by number, or for 0 by route to group or by a local address (any: none given); 0: no
+	 * such interface of the stack. */
+	uint32_t (*find_interface)(void *arg, uint32_t ifindex, const struct ipaddr *addr,
+				   const struct ipaddr *group);
+	/* IP bytes that a packet to remote may have; 0: no route. */
+	uint32_t (*path_mtu)(void *arg, const struct ipaddr *remote);
+	/* CLOCK_REALTIME of this loop. */
+	uint64_t (*realtime_ns)(void *arg);
 	/* MSS of the path, 0 when there is no route; source address to use when local is any. */
 	uint16_t (*path_mss)(void *arg, const struct ipaddr *remote);
 	bool (*source_addr)(void *arg, const struct ipaddr *remote, struct ipaddr *src);

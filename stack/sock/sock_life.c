@@ -55,6 +55,13 @@ static void reset_b(struct sock *s)
 	atomic_store_explicit(&b->rcvtimeo_ms, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->sndtimeo_ms, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->rcvlowat, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->errq_head, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->zc_next, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->zc_told, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->urg_taken, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->urg_tx_seq, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->urg_tx_pos, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->peek_off, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->err_seen, s->err_seq, memory_order_relaxed);
 	for (unsigned i = 0; i < CHAN_SUBS; i++) {
 		atomic_store_explicit(&b->sub[i], 0, memory_order_relaxed);
@@ -81,7 +88,13 @@ static void reset_a(struct sock *s)
 	a->sndbuf = SOCK_SNDBUF_MIN;
 	memset(&a->local, 0, sizeof(a->local));
 	memset(&a->remote, 0, sizeof(a->remote));
-	a->mss = a->soft_err = a->v6 = 0;
+	a->mss = a->soft_err = a->v6 = a->path_mtu = 0;
+	memset(&a->errq, 0, sizeof(a->errq));
+	atomic_store_explicit(&a->errq_tail, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->rx_drops, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->urg_seq, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->urg_pos, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->rx_time_ns, 0, memory_order_relaxed);
 	a->type = SOCK_TYPE_STREAM;
 	s->gen = atomic_load_explicit(&a->gen, memory_order_relaxed) + 1;
 	atomic_store_explicit(&a->gen, s->gen, memory_order_release);

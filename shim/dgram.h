@@ -1,0 +1,49 @@
+/* Datagram (UDP) sockets as the application sees them: a kernel UDP socket sits at the program's number from
+ * the start, and a socket of the stack (app, id) joins it when it gets something to do. names_*.c
+ * hand sockets of type SOCK_DGRAM to the functions here.
+ *
+ * Who does what:
+ *  - mode is SOCK_STACK for life: the object stays until the last close, also while only the kernel works.
+ *  - options: setsockopt() goes to the kernel's socket first, which checks it exactly as Linux does and
+ *    remembers it; what was accepted and concerns the stack is then noted in b->opts or in the dgram's own
+ *    record. getsockopt() asks the kernel, except for what only the stack knows (ERROR, MEMINFO...).
+ *  - bind() to any address: the port is taken on both sides (same number; port 0: kernel chooses, engine
+ *    confirms, a few tries). To an address of the stack: the stack only, the kernel's stays unbound. To
+ *    another address: the kernel only.
+ *  - connect(): by route. To the stack: receives from the peer through the stack only; the kernel's half, if
+ *    bound, is made deaf to others as Linux would (connected sockets hear their peer only). To the
+ *    kernel: the opposite. AF_UNSPEC dissolves it. Without bind, only the side in question gets a port.
+ *  - sendto() of an unconnected socket: by route of the destination; binds implicitly (both sides, as
+ *    bind(any, 0) would) on first use.
+ *  - recv(): both sides while both can receive; in turn, so that neither starves. Blocking with both:
+ *    wait_mixed(); with the stack only: wait_sock().
+ *  - readiness: the stack's chan_readiness(), together with IN, PRI and ERR of the kernel's, which is watched
+ *    the same way as a listener's twin (SOCK_TWIN is set while the kernel's half may receive).
+ *  - the engine gone: the stack's half ends (port and memberships with it), the kernel's lives on. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include "shim/sock.h"
+
+/* A new descriptor, or SOCK_TO_KERNEL (no engine: an ordinary kernel socket, counted). */
+int dgram_open(int domain, int type, int protocol);
+int dgram_bind(struct sock *s, int fd, const struct sockaddr *addr, socklen_t len);
+int dgram_connect(struct sock *s, int fd, const struct sockaddr *addr, socklen_t len);
+int dgram_shutdown(struct sock *s, int fd, int how);
+int dgram_getname(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len);
+int dgram_getpeer(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len);
+int dgram_getopt(struct sock *s, int fd, int level, int name, void *val, socklen_t *len);
+int dgram_setopt(struct sock *s, int fd, int level, int name, const void *val, socklen_t len);
+int dgram_ioctl(struct sock *s, int fd, unsigned long req, void *arg);
+int dgram_get_fl(struct sock *s, int fd);
+int dgram_set_fl(struct sock *s, int fd, int fl);
+/* One datagram. msg as for recvmsg(2): name, control and flags are filled in. Bytes, or -errno. */
+ssize_t dgram_recvmsg(struct sock *s, int fd, struct msghdr *msg, int flags);
+/* One datagram (several with UDP_SEGMENT). Bytes or -errno; never partial. */
+ssize_t dgram_sendmsg(struct sock *s, int fd, const struct msghdr *msg, int flags);
+uint32_t dgram_readiness(const struct sock *s);
+/* Before a fork: the stack's half exists from now on, so that parent and child share it. */
+void dgram_settle(struct sock *s);
+/* The last descriptor of this process is gone. */
+void dgram_release(struct sock *s);

@@ -1,0 +1,39 @@
+/* Datagrams between an application and the rings of its socket: whole records in and out, the error
+ * queue, readiness. The application's side, for shim/dgram*.c; the engine's is sock/sock_dgram.c.
+ * No malloc, no system call except wake-ups, async-signal-safe like stream.h. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdbool.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include "stack/chan/app.h"
+
+/* Bytes of a record with n bytes of payload. */
+static inline uint32_t chan_dgram_size(uint32_t n)
+{
+	return (uint32_t)align_up(sizeof(struct chan_dgram) + n, CHAN_DGRAM_ALIGN);
+}
+
+/* Queues one datagram, all or nothing: h with size and len filled in here, then the bytes of iov. 0;
+ * -EAGAIN: no room, chan_tx_want() has been done (wait with the evseq read before the call);
+ * -EMSGSIZE: longer than CHAN_DGRAM_MAX (longer is allowed with h->gso, up to 65535); -EINVAL: iov;
+ * -EDEADLK, -ENOTCONN (engine gone), -ENOBUFS. A datagram larger than the whole send buffer goes when the
+ * buffer is empty, as on Linux. Does not look at state, destination or permission. */
+int chan_dgram_send(struct chan_app *app, uint32_t id, const struct chan_dgram *h,
+		    const struct iovec *iov, int n);
+
+enum chan_dgram_recv_flags { CHAN_DG_PEEK = 1, CHAN_DG_ERRQ = 2 /* of the error queue */ };
+/* Takes the oldest datagram: header in *h, as many bytes as fit into iov (the rest is lost; h->len says how
+ * long it was). Bytes copied, -EAGAIN: none, -EDEADLK, -ENOBUFS (can't map). With peek_off (>= 0)
+ * and CHAN_DG_PEEK copying starts at that payload offset. */
+ssize_t chan_dgram_recv(struct chan_app *app, uint32_t id, struct chan_dgram *h,
+			const struct iovec *iov, int n, int flags, int peek_off);
+/* Payload bytes of the oldest datagram (FIONREAD), -EAGAIN: none. Takes the rx_lock for a moment. */
+ssize_t chan_dgram_next_len(struct chan_app *app, uint32_t id);
+static inline bool chan_errq_pending(const struct chan_sock_a *a, const struct chan_sock_b *b)
+{
+	return atomic_load_explicit(&a->errq_tail, memory_order_acquire) !=
+	       atomic_load_explicit(&b->errq_head, memory_order_relaxed);
+}
+/* EPOLL* bits as Linux's udp_poll(); chan_readiness() (stream.h) calls it for SOCK_DGRAM. */
+uint32_t chan_dgram_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b);
