@@ -271,7 +271,8 @@ static int accept_stack(struct sock *s, int flags)
 	atomic_store(&n->b->sndtimeo_ms, atomic_load(&s->b->sndtimeo_ms));
 	atomic_store(&n->b->rcvlowat, atomic_load(&s->b->rcvlowat));
 	atomic_store(&n->b->file_flags, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
-	atomic_store(&n->flags, SOCK_CONNECT_TOLD);
+	atomic_store(&n->flags, SOCK_CONNECT_TOLD | SOCK_ACCEPTED);
+	sock_opt_inherit(n, s);
 	explain_stack();
 	fdtab_set(fd, &n->obj);
 	sock_put(n);
@@ -391,7 +392,7 @@ static int connect_again(struct sock *s)
 	bool told = sock_has(s, SOCK_CONNECT_TOLD);
 	int r;
 
-	if (sock_has(s, SOCK_LISTENING | SOCK_WAS_CONNECTED) || !s->draft)
+	if (sock_has(s, SOCK_LISTENING | SOCK_WAS_CONNECTED | SOCK_ACCEPTED))
 		return -EISCONN;
 	if (sock_is_broken(s) || state == CHAN_ST_CLOSED || state == CHAN_ST_FREE) {
 		/* Linux: the first connect() after it takes the error. */
@@ -494,8 +495,10 @@ static int disconnect_locked(struct sock *s)
 {
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
-	if (sock_mode(s) == SOCK_UNDECIDED || !s->draft)
-		return s->draft ? 0 : -EOPNOTSUPP;
+	if (sock_mode(s) == SOCK_UNDECIDED)
+		return 0;
+	if (!s->draft && !sock_draft_add(s))
+		return -ENOBUFS;
 	s->b->opts.flags |= CHAN_O_LINGER; /* with time 0: reset */
 	s->b->opts.linger_s = 0;
 	atomic_fetch_add(&s->b->opt_seq, 1);
