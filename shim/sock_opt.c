@@ -110,6 +110,10 @@ static void replay_shared(struct sock *s, int k, const struct opt_at *at)
 		break;
 	case OPT_FIELD8:
 		v = *(const uint8_t *)p;
+		if (v && at->o->rule & OPT_PLUS_1) { /* 0 is worth telling */
+			replay_int(k, at, v - 1);
+			v = 0;
+		}
 		break;
 	case OPT_FIELD16:
 		v = *(const uint16_t *)p;
@@ -148,10 +152,13 @@ void sock_opt_replay(struct sock *s, int k)
 
 		if (!opt_nth(i, &at) || !opt_level_is_known(s, at.level))
 			continue;
-		if (at.o->kind == OPT_STAMP && opt_is_set(s, i)) {
+		if (at.o->kind == OPT_STAMP) {
 			at.name = opt_recorded(s, i, 0);
 			if (at.name)
 				replay_int(k, &at, 1);
+		} else if (at.o->kind == OPT_STAMPING) {
+			if (at.name == SO_TIMESTAMPING_OLD && opt_recorded(s, i, 0))
+				replay_int(k, &at, opt_recorded(s, i, 0));
 		} else if (opt_is_set(s, i)) {
 			replay_int(k, &at, opt_recorded(s, i, 0));
 		} else {

@@ -91,7 +91,7 @@ static ssize_t get_peername(struct sock *s, void *buf, size_t room)
 static ssize_t get_mtu(const struct sock *s, void *buf, size_t room)
 {
 	bool had = sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING) && s->a->remote.port;
-	int mtu = had && s->a->mss ? (int)s->a->mss + 40 : 1500;
+	int mtu = !had ? 0 : s->a->path_mtu ? (int)s->a->path_mtu : s->a->mss ? (int)s->a->mss + 40 : 1500;
 
 	return had ? give(buf, room, &mtu, sizeof(mtu)) : -ENOTCONN;
 }
@@ -252,7 +252,7 @@ static int get_int(const struct sock *s, const struct opt_at *at)
 	case OPT_FIELD8:
 	case OPT_FIELD32:
 		v = (uint32_t)get_field(&s->b->opts, o);
-		return v ? (int)v : o->def;
+		return v ? (int)(v - !!(o->rule & OPT_PLUS_1)) : o->def;
 	case OPT_BUFFER:
 		return get_buffer(s, o);
 	case OPT_BUF_LOCK:
@@ -264,6 +264,8 @@ static int get_int(const struct sock *s, const struct opt_at *at)
 		return s->b->opts.linger2_s ? s->b->opts.linger2_s : 60;
 	case OPT_QUICKACK:
 		return get_quickack(s, at);
+	case OPT_PEEK_OFF:
+		return (int)((unsigned int)atomic_load(&s->b->peek_off) - 1);
 	case OPT_DEFER:
 		return defer_rounded(opt_recorded(s, at->index, 0));
 	case OPT_INT:
@@ -313,9 +315,9 @@ static ssize_t get_stamp(const struct sock *s, const struct opt_at *at, void *bu
 	return give(buf, room, &v, sizeof(v));
 }
 
-static ssize_t get_pair(const struct sock *s, const struct opt_at *at, void *buf, size_t room)
+static ssize_t get_pair(int first, void *buf, size_t room)
 {
-	int v[2] = { opt_recorded(s, at->index, 0), 0 };
+	int v[2] = { first, 0 };
 
 	return give(buf, room, v, sizeof(v));
 }
@@ -344,8 +346,12 @@ ssize_t opt_get(struct sock *s, const struct opt_at *at, void *buf, size_t room)
 	case OPT_STAMP:
 		return get_stamp(s, at, buf, room);
 	case OPT_STAMPING:
+		v = sock_opt_value(s, SOL_SOCKET, SO_TIMESTAMPING_OLD);
+		if (at->name == SO_TIMESTAMPING_NEW && !opt_recorded(s, at->index, 0))
+			v = 0;
+		return get_pair(v, buf, room);
 	case OPT_TXTIME:
-		return get_pair(s, at, buf, room);
+		return get_pair(0, buf, room);
 	case OPT_DEVICE:
 		if (at->level == SOL_SOCKET && at->name == SO_BINDTODEVICE)
 			return 0;

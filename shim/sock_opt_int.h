@@ -25,6 +25,7 @@ enum opt_kind {
 	OPT_TIMEOUT, /* struct timeval <-> milliseconds at offset `arg` of b */
 	OPT_STAMP,   /* the four SO_TIMESTAMP*: one of them is on */
 	OPT_STAMPING,
+	OPT_PEEK_OFF,
 	OPT_PACING,
 	OPT_TXTIME,
 	OPT_DEVICE,  /* SO_BINDTODEVICE and the like: "none" is what the stack has */
@@ -50,6 +51,7 @@ enum opt_rule {
 	OPT_OR_MINUS = 1 << 8, /* -1 is good, too, and means the default */
 	OPT_ALONE = 1 << 9,  /* an accepted connection doesn't inherit it */
 	OPT_BEFORE_BIND = 1 << 10, /* EINVAL once bound */
+	OPT_PLUS_1 = 1 << 11, /* a field that keeps value + 1, because 0 is not the default */
 };
 struct opt {
 	uint8_t kind;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <limits.h>
+#include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -120,16 +121,48 @@ static int set_control(struct sock *s, const struct opt_at *at, const void *val,
 	return -ENOENT;
 }
 
-/* Software time stamps of what arrives are ours to give; the sender's are the kernel's. */
+/* Arrival times are kept for either option. */
+static void stamps_changed(struct sock *s)
+{
+	set_flag(s, CHAN_O_TIMESTAMP, sock_opt_value(s, SOL_SOCKET, SO_TIMESTAMP_OLD) ||
+		 sock_opt_value(s, SOL_SOCKET, SO_TIMESTAMPING_OLD) & SOF_TIMESTAMPING_RX_SOFTWARE);
+}
+
+/* One of the four is on, or none: its name is kept in the place of the first. */
+static int set_stamp(struct sock *s, const struct opt_at *at, int v)
+{
+	struct opt_at first;
+
+	opt_find(s, SOL_SOCKET, SO_TIMESTAMP_OLD, &first);
+	opt_record(s, first.index, v ? at->name : 0);
+	stamps_changed(s);
+	return 0;
+}
+
+/* Software time stamps of what arrives are ours to give; the sender's are the kernel's. The old and the
+ * new option share their value; the new one reads as 0 after the old. */
 static int set_stamping(struct sock *s, const struct opt_at *at, const void *val, socklen_t len, int v)
 {
-	int r = 0;
+	const int tx = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED |
+		       SOF_TIMESTAMPING_TX_ACK;
+	struct opt_at old, fresh;
+	int asked[2] = { v, 0 }, r;
 
-	if (v)
-		r = opt_kernel_only(s, at->level, at->name, val, len);
-	if (r == 0)
-		opt_record(s, at->index, v);
-	return r;
+	if (len >= sizeof(asked) && opt_take(asked, val, sizeof(asked)) < 0)
+		return -EFAULT;
+	if (!opt_is_idle(s) && !sock_has(s, SOCK_LISTENING))
+		asked[0] &= ~SOF_TIMESTAMPING_OPT_ID; /* would need a connection */
+	len = len == sizeof(asked) ? len : sizeof(v);
+	r = v & tx ? opt_kernel_only(s, at->level, at->name, asked, len) :
+		     opt_ask_set(s, at->level, at->name, asked, len);
+	if (r < 0)
+		return r;
+	opt_find(s, SOL_SOCKET, SO_TIMESTAMPING_OLD, &old);
+	opt_find(s, SOL_SOCKET, SO_TIMESTAMPING_NEW, &fresh);
+	opt_record(s, old.index, v);
+	opt_record(s, fresh.index, at->name == SO_TIMESTAMPING_NEW);
+	stamps_changed(s);
+	return 0;
 }
 
 static int set_pacing(struct sock *s, const struct opt_at *at, const void *val, socklen_t len, int v)
@@ -287,6 +320,8 @@ static int set_number(struct sock *s, const struct opt_at *at, const void *val, 
 		return r;
 	if (at->level == IPPROTO_TCP && at->name == TCP_FASTOPEN)
 		v = (int)min_u32((uint32_t)v, (uint32_t)sock_backlog_max());
+	if (o->rule & OPT_PLUS_1)
+		v++;
 	if (o->rule & OPT_OR_MINUS && v == -1)
 		v = o->kind == OPT_FIELD8 ? 0 : o->def;
 	switch (o->kind) {
@@ -329,7 +364,6 @@ static int set_lock_filter(struct sock *s, const struct opt_at *at, int v)
 /* Those with rules of their own, once the number is known. */
 static int set_special(struct sock *s, const struct opt_at *at, const void *val, socklen_t len)
 {
-	struct opt_at other;
 	int v, r = take_int(at, val, len, &v);
 
 	if (r < 0)
@@ -344,13 +378,14 @@ static int set_special(struct sock *s, const struct opt_at *at, const void *val,
 		atomic_store(&s->b->rcvlowat, (uint32_t)v);
 		return 0;
 	case OPT_STAMP:
-		opt_find(s, SOL_SOCKET, SO_TIMESTAMP_OLD, &other);
-		r = v ? opt_kernel_only(s, at->level, at->name, val, len) : 0;
-		if (r == 0)
-			opt_record(s, other.index, v ? at->name : 0);
-		return r;
+		return set_stamp(s, at, v);
 	case OPT_STAMPING:
 		return set_stamping(s, at, val, len, v);
+	case OPT_PEEK_OFF:
+		r = opt_ask_set(s, at->level, at->name, val, len); /* from Linux 6.9 on */
+		if (r == 0)
+			atomic_store(&s->b->peek_off, (int)((unsigned int)v + 1));
+		return r;
 	case OPT_PACING:
 		return set_pacing(s, at, val, len, v);
 	case OPT_TXTIME:
