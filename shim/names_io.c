@@ -1,4 +1,5 @@
-/* Exported: the calls that move bytes. Argument plumbing only; the bytes are sock_io.c's. */
+/* Exported: the calls that move bytes. Argument plumbing only; the bytes are
+ * sock_recv.c's and sock_send.c's. */
 // SPDX-License-Identifier: MIT
 #include <sys/sendfile.h>
 #include <unistd.h>
@@ -18,22 +19,9 @@
 	return r == SOCK_TO_KERNEL ? real : to_errno(r)
 
 /* ---- in ---- */
-static ssize_t recv_one(struct sock *s, void *buf, size_t n, int flags)
-{
-	struct iovec iov = { .iov_base = buf, .iov_len = n };
-
-	return sock_recv(s, &iov, 1, flags);
-}
-
-/* read() of nothing is 0 whatever the state, as in System V; recv() of nothing waits for data. */
-static ssize_t read_one(struct sock *s, void *buf, size_t n)
-{
-	return n ? recv_one(s, buf, n, 0) : 0;
-}
-
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
-	SOCK_IO(read_one(s, buf, n), libc.read(fd, buf, n));
+	SOCK_IO(sock_read(s, buf, n), libc.read(fd, buf, n));
 }
 EXPORT_ALIAS(__read, read);
 
@@ -52,7 +40,7 @@ EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 
 EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
-	SOCK_IO(recv_one(s, buf, n, flags), libc.recv(fd, buf, n, flags));
+	SOCK_IO(sock_recvfrom(s, buf, n, flags, NULL, NULL), libc.recv(fd, buf, n, flags));
 }
 EXPORT_ALIAS(__recv, recv);
 
@@ -64,21 +52,10 @@ EXPORT ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
 	return recv(fd, buf, n, flags);
 }
 
-/* A connected stream has no source address: the length given back is 0. */
-static ssize_t recvfrom_ours(struct sock *s, void *buf, size_t n, int flags, struct sockaddr *addr,
-			     socklen_t *len)
-{
-	ssize_t r = recv_one(s, buf, n, flags);
-
-	if (r >= 0 && addr && len)
-		*len = 0;
-	return r;
-}
-
 EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
 			socklen_t *len)
 {
-	SOCK_IO(recvfrom_ours(s, buf, n, flags, addr, len),
+	SOCK_IO(sock_recvfrom(s, buf, n, flags, addr, len),
 		libc.recvfrom(fd, buf, n, flags, addr, len));
 }
 
@@ -105,16 +82,9 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags,
 }
 
 /* ---- out ---- */
-static ssize_t send_one(struct sock *s, const void *buf, size_t n, int flags)
-{
-	struct iovec iov = { .iov_base = (void *)buf, .iov_len = n };
-
-	return sock_send(s, &iov, 1, flags);
-}
-
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
 {
-	SOCK_IO(send_one(s, buf, n, 0), libc.write(fd, buf, n));
+	SOCK_IO(sock_write(s, buf, n), libc.write(fd, buf, n));
 }
 EXPORT_ALIAS(__write, write);
 
@@ -125,7 +95,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 
 EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 {
-	SOCK_IO(send_one(s, buf, n, flags), libc.send(fd, buf, n, flags));
+	SOCK_IO(sock_sendto(s, buf, n, flags, NULL, 0), libc.send(fd, buf, n, flags));
 }
 EXPORT_ALIAS(__send, send);
 

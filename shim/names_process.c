@@ -4,9 +4,14 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "shim/fault.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/process.h"
+
+extern int LIBC_OURS(execv)(const char *path, char *const argv[]);
+extern int LIBC_OURS(execvp)(const char *file, char *const argv[]);
+extern int LIBC_OURS(execve)(const char *path, char *const argv[], char *const envp[]);
 
 /* ---- fork ---- */
 EXPORT pid_t fork(void)
@@ -119,59 +124,75 @@ EXPORT int daemon(int nochdir, int noclose)
 	return libc.daemon(nochdir, noclose);
 }
 
+/* Runs libc's call with what the program ignores known to the kernel. */
+#define WITH_IGNORED(call) \
+	struct fault_exec x; \
+	int r; \
+\
+	fault_exec_begins(&x); \
+	r = (call); \
+	fault_exec_failed(&x); \
+	return r
+
 /* ---- other programs: their children are made inside libc and touch our table only through the deep
  * hooks, which look who they are (process_is_self()) ---- */
 EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 		       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
-	return libc.posix_spawn(pid, path, actions, attr, argv, envp);
+	WITH_IGNORED(libc.posix_spawn(pid, path, actions, attr, argv, envp));
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
-	return libc.posix_spawnp(pid, file, actions, attr, argv, envp);
+	WITH_IGNORED(libc.posix_spawnp(pid, file, actions, attr, argv, envp));
 }
 
 EXPORT int system(const char *command)
 {
-	return libc.system(command);
+	WITH_IGNORED(libc.system(command));
 }
 
 EXPORT FILE *popen(const char *command, const char *type)
 {
-	return libc.popen(command, type);
+	struct fault_exec x;
+	FILE *f;
+
+	fault_exec_begins(&x);
+	f = libc.popen(command, type);
+	fault_exec_failed(&x);
+	return f;
 }
 
 /* ---- exec: descriptors of the engine are CLOEXEC, so this process' references end with its image ---- */
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	return libc.execve(path, argv, envp);
+	WITH_IGNORED(libc.execve(path, argv, envp));
 }
 
 EXPORT int execv(const char *path, char *const argv[])
 {
-	return libc.execv(path, argv);
+	WITH_IGNORED(libc.execv(path, argv));
 }
 
 EXPORT int execvp(const char *file, char *const argv[])
 {
-	return libc.execvp(file, argv);
+	WITH_IGNORED(libc.execvp(file, argv));
 }
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	return libc.execvpe(file, argv, envp);
+	WITH_IGNORED(libc.execvpe(file, argv, envp));
 }
 
 EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	return libc.execveat(dirfd, path, argv, envp, flags);
+	WITH_IGNORED(libc.execveat(dirfd, path, argv, envp, flags));
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	return libc.fexecve(fd, argv, envp);
+	WITH_IGNORED(libc.fexecve(fd, argv, envp));
 }
 
 /* The arguments after `first`, counted up to and including the NULL. */
@@ -203,7 +224,7 @@ EXPORT int execl(const char *path, const char *arg, ...)
 	va_start(ap, arg);
 	take_args(argv, n, arg, ap);
 	va_end(ap);
-	return libc.execv(path, argv);
+	return LIBC_OURS(execv)(path, argv);
 }
 
 EXPORT int execlp(const char *file, const char *arg, ...)
@@ -218,7 +239,7 @@ EXPORT int execlp(const char *file, const char *arg, ...)
 	va_start(ap, arg);
 	take_args(argv, n, arg, ap);
 	va_end(ap);
-	return libc.execvp(file, argv);
+	return LIBC_OURS(execvp)(file, argv);
 }
 
 EXPORT int execle(const char *path, const char *arg, ...)
@@ -234,5 +255,5 @@ EXPORT int execle(const char *path, const char *arg, ...)
 	take_args(argv, n, arg, ap);
 	envp = va_arg(ap, char **);
 	va_end(ap);
-	return libc.execve(path, argv, envp);
+	return LIBC_OURS(execve)(path, argv, envp);
 }

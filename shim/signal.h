@@ -3,7 +3,9 @@
  * must have the same effect, so handlers are counted. Nothing else about them changes. */
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SIGNAL_TLS _Thread_local __attribute__((tls_model("initial-exec")))
@@ -25,3 +27,8 @@ static inline int signal_interrupted(enum signal_count which)
 {
 	return atomic_load_explicit(&signal_runs[which], memory_order_relaxed) != signal_mark[which];
 }
+
+/* sigaction() as the program means it; *was is what the kernel had, which may be a handler of ours. */
+int signal_replace(int sig, const struct sigaction *act, struct sigaction *was);
+/* Does the program ignore sig? */
+bool signal_is_ignored(int sig);

@@ -1,6 +1,6 @@
 /* A stream socket's life in this process: made, decided, shared, released; its state, errors and
- * file flags. Connections are made in sock_conn.c, bytes moved in sock_io.c, options kept in
- * sock_opt.c. */
+ * file flags. Connections are made in sock_conn.c, bytes moved in sock_recv.c and sock_send.c,
+ * options kept in sock_opt.c. */
 // SPDX-License-Identifier: MIT
 #include "shim/signal.h"
 #include "shim/sock.h"
@@ -11,6 +11,7 @@
 #include "shim/addr.h"
 #include "shim/engine.h"
 #include "shim/explain.h"
+#include "shim/fault.h"
 #include "shim/libc.h"
 #include "shim/sock_conn.h"
 #include "shim/sock_opt.h"
@@ -125,11 +126,7 @@ bool sock_draft_add(struct sock *s)
 	struct object *o = object_new(&draft_pool);
 
 	s->draft = (struct sock_draft *)o;
-	if (!o)
-		return false;
-	atomic_store(&s->draft->a.state, CHAN_ST_OPEN);
-	s->draft->a.sndbuf = sock_opt_default_sndbuf();
-	return true;
+	return o != NULL;
 }
 
 static struct sock *new_undecided(uint16_t family, uint16_t protocol)
@@ -142,6 +139,8 @@ static struct sock *new_undecided(uint16_t family, uint16_t protocol)
 		sock_put(s);
 		return NULL;
 	}
+	atomic_store(&s->draft->a.state, CHAN_ST_OPEN);
+	s->draft->a.sndbuf = sock_opt_default_sndbuf();
 	s->a = &s->draft->a;
 	s->b = &s->draft->b;
 	return s;
@@ -184,6 +183,7 @@ int sock_open(int domain, int type, int protocol)
 		return engine_config()->fail ? -ENETDOWN : SOCK_TO_KERNEL;
 	}
 	engine_put(app);
+	fault_arm();
 	fd = sock_placeholder(type);
 	if (fd < 0)
 		return fd;
@@ -433,6 +433,8 @@ uint32_t sock_readiness(const struct sock *s)
 		return mask;
 	}
 	mask = chan_readiness(s->a, s->b);
+	if (unlikely(atomic_load_explicit(&s->own_error, memory_order_relaxed)))
+		mask |= EPOLLERR;
 	if (sock_has(s, SOCK_LISTENING) && sock_has(s, SOCK_TWIN)) {
 		mask &= EPOLLIN | EPOLLRDNORM;
 		if (!mask && twin_is_readable(s))
@@ -456,10 +458,19 @@ int sock_take_error(struct sock *s)
 {
 	int err = sock_is_attached(s) ? chan_take_error(s->a, s->b) : 0;
 
+	if (!err && unlikely(atomic_load_explicit(&s->own_error, memory_order_relaxed)))
+		err = atomic_exchange(&s->own_error, 0);
 	if (!err && unlikely(sock_is_broken(s)) &&
 	    !(atomic_fetch_or(&s->flags, SOCK_DEAD_TOLD) & SOCK_DEAD_TOLD))
 		err = ECONNRESET;
 	return err;
+}
+
+void sock_set_error(struct sock *s, int err)
+{
+	atomic_store(&s->own_error, err);
+	if (s->epoll_items)
+		epoll_sock_changed(s);
 }
 
 void sock_kick(struct sock *s)

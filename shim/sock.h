@@ -29,17 +29,16 @@ enum sock_flags {
 	SOCK_MORE = 1 << 5,	 /* the last send had MSG_MORE */
 	SOCK_STRAY = 1 << 6,	 /* sock_after_fork(): no descriptor of it seen yet */
 	SOCK_WAS_CONNECTED = 1 << 8, /* connect() has succeeded: another one is EISCONN for ever */
-	SOCK_ACCEPTED = 1 << 9,	 /* came from accept() */
 	SOCK_CLOSED_RX = 1 << 7, /* shutdown(SHUT_RD) of a listener: accept() fails */
 };
 
 /* What only a socket that was made by socket() needs: its state before the engine knows it, and the
  * options as the program gave them, so that a kernel socket can be given the same. */
-enum { SOCK_OPTS = 4 * 96 };
+enum { SOCK_OPTS = 64 };
 struct sock_draft {
 	struct object obj;	/* only for the pool */
-	uint64_t opt_set[SOCK_OPTS / 64]; /* bit i: opt_val[i] is what the program has set */
-	int32_t opt_val[SOCK_OPTS];
+	uint64_t opt_set;	/* bit i: the program has set option i of sock_opt.c */
+	int32_t opt_val[SOCK_OPTS][4];
 	struct chan_sock_a a;
 	struct chan_sock_b b;
 };
@@ -53,13 +52,13 @@ struct sock {
 	uint32_t id, gen;
 	const struct chan_sock_a *a;
 	struct chan_sock_b *b;
-	struct sock_draft *draft; /* NULL: came from accept() and has not needed one */
+	struct sock_draft *draft; /* NULL: came from accept() */
 	_Atomic uint32_t lock;	/* bind, listen, connect, decisions: owner's tid */
 	uint16_t family;	/* AF_INET or AF_INET6, as the program asked */
 	uint8_t protocol;
 	uint8_t type;		/* SOCK_STREAM or SOCK_DGRAM (then: shim/dgram.h) */
 	uint32_t backlog;
-	_Atomic uint64_t cookie; /* SO_COOKIE, 0: nobody has asked */
+	_Atomic int own_error;	/* sock_set_error() */
 	struct endpoint bound;	/* what bind() got; port 0: not bound */
 	/* epoll.c's: registrations of this socket in epoll sets of this process, under epoll.c's lock */
 	struct epoll_item *epoll_items;
@@ -148,14 +147,15 @@ void sock_after_fork(void);
 /* Wakes everything that waits in this process for s (shutdown by another thread). */
 void sock_kick(struct sock *s);
 
-/* ---- bytes (sock_io.c) ---- */
-ssize_t sock_recv(struct sock *s, const struct iovec *iov, int n, int flags);
-ssize_t sock_recvmsg(struct sock *s, struct msghdr *msg, int flags);
-/* Raises SIGPIPE itself. */
-ssize_t sock_send(struct sock *s, const struct iovec *iov, int n, int flags);
+/* ---- bytes (sock_recv.c, sock_send.c; the other shapes are in sock_io.h) ---- */
+/* iov is ours (sock_iov.h), what it names the program's: len bytes in all. Sending raises SIGPIPE. */
+ssize_t sock_recv(struct sock *s, const struct iovec *iov, int n, size_t len, int flags);
+ssize_t sock_send(struct sock *s, const struct iovec *iov, int n, size_t len, int flags);
 ssize_t sock_sendfile(struct sock *s, int in_fd, int64_t *offset, size_t count);
 /* Takes the pending error (SO_ERROR); 0: none. */
 int sock_take_error(struct sock *s);
+/* An error that the next call of this process is to tell (recvmmsg(), after it has given messages). */
+void sock_set_error(struct sock *s, int err);
 
 /* ---- told by sock.c to epoll.c (implemented there; all without sock locks held) ---- */
 /* s has got its place in the engine: sets that hold it subscribe now. */

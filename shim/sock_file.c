@@ -4,8 +4,11 @@
 #include <unistd.h>
 #include "shim/libc.h"
 #include "shim/sock_io.h"
+#include "shim/sock_iov.h"
+#include "shim/sock_status.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/stream.h"
+#include "stack/chan/user.h"
 
 enum {
 	SPLICE_BYTES = 16384,	/* on the stack of a thread that may have little */
@@ -38,45 +41,51 @@ static ssize_t file_step(struct sock *s, int in, int64_t *offset, size_t want)
 	return r;
 }
 
-ssize_t sock_sendfile(struct sock *s, int in, int64_t *offset, size_t count)
+static ssize_t file_loop(struct sock *s, int in, int64_t *at, size_t count)
 {
-	int64_t at = offset && (uintptr_t)offset >= 4096 ? *offset : 0;
 	uint64_t deadline = 0;
 	size_t done = 0;
-	ssize_t r = 0;
 
-	if (sock_mode(s) == SOCK_KERNEL)
-		return SOCK_TO_KERNEL;
-	if (offset && (uintptr_t)offset < 4096)
-		return -EFAULT;
-	if (fdtab_has(in) || at < 0) /* a socket is no file to read from */
-		return -EINVAL;
-	count = min_u64(count, RW_LIMIT);
 	while (done < count) {
 		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		enum chan_status st = sock_write_state(s);
+		ssize_t r = 0;
 
-		r = sock_send_state(s, done ? MSG_NOSIGNAL : 0);
-		if (r < 0)
-			break;
-		if (r == 1) {
+		if (st == CHAN_OK) {
 			sock_send_more(s, 0);
-			r = file_step(s, in, offset ? &at : NULL, count - done);
-			if (r == 0)
-				break;
+			r = file_step(s, in, at, count - done);
 			if (r > 0) {
 				done += (size_t)r;
 				continue;
 			}
+			/* The end of the file, or its own error. */
 			if (r != -EAGAIN && r != -ENOTCONN)
-				break;
+				return done || r == 0 ? (ssize_t)done : r;
+			st = chan_status_of(r);
 		}
-		r = sock_send_wait(s, seen, &deadline, 0);
+		r = sock_answer(s, st, done, 0);
+		if (r != SOCK_ANSWER_WAIT)
+			return r;
+		r = sock_send_wait(s, seen, &deadline);
 		if (r < 0)
-			break;
+			return done ? (ssize_t)done : r;
 	}
-	if (offset)
-		*offset = at;
-	return done ? (ssize_t)done : r;
+	return (ssize_t)done;
+}
+
+ssize_t sock_sendfile(struct sock *s, int in, int64_t *offset, size_t count)
+{
+	int64_t at = 0;
+	ssize_t r;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (offset && user_get(&at, offset, sizeof(at)) < 0)
+		return -EFAULT;
+	if (fdtab_has(in) || at < 0) /* a socket is no file to read from */
+		return -EINVAL;
+	r = file_loop(s, in, offset ? &at : NULL, min_u64(count, RW_LIMIT));
+	return offset && user_put(offset, &at, sizeof(at)) < 0 ? -EFAULT : r;
 }
 
 /* ---- pipes ---- */
@@ -104,14 +113,14 @@ ssize_t sock_splice_out(struct sock *s, int pipe, size_t n, unsigned int flags)
 			iov.iov_len = (size_t)(room - held);
 	}
 	/* SPLICE_F_NONBLOCK is about the pipe: the socket waits as its own O_NONBLOCK says. */
-	got = n ? sock_recv(s, &iov, 1, MSG_PEEK) : 0;
+	got = n ? sock_recv(s, &iov, 1, iov.iov_len, MSG_PEEK) : 0;
 	if (got <= 0)
 		return got;
 	put = libc.write(pipe, buf, (size_t)got);
 	if (put < 0)
 		return -errno;
 	iov.iov_len = (size_t)put;
-	return sock_recv(s, &iov, 1, MSG_TRUNC | MSG_DONTWAIT);
+	return sock_recv(s, &iov, 1, iov.iov_len, MSG_TRUNC | MSG_DONTWAIT);
 }
 
 /* Empty, but somebody may still write: not at its end. */
@@ -123,39 +132,53 @@ static bool pipe_is_empty(int pipe)
 	return sys_call6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 0, 0) == 0;
 }
 
+/* Waits for room in the send buffer: 0 or -errno. */
+static ssize_t splice_room(struct sock *s, int msg)
+{
+	uint64_t deadline = 0;
+
+	for (;;) {
+		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		enum chan_status st = sock_write_state(s);
+		ssize_t r;
+
+		if (st == CHAN_OK) {
+			if (chan_tx_space(s->a, s->b) > 0)
+				return 0;
+			sock_want_out(s);
+			if (chan_tx_space(s->a, s->b) > 0)
+				return 0;
+			st = CHAN_SHOULD_WAIT;
+		}
+		r = sock_answer(s, st, 0, msg);
+		if (r != SOCK_ANSWER_WAIT)
+			return r;
+		r = sock_send_wait(s, seen, &deadline);
+		if (r < 0)
+			return r;
+	}
+}
+
 ssize_t sock_splice_in(struct sock *s, int pipe, size_t n, unsigned int flags)
 {
 	int msg = flags & SPLICE_F_MORE ? MSG_MORE : 0;
 	char buf[SPLICE_BYTES];
 	struct iovec iov = { .iov_base = buf };
-	uint64_t deadline = 0;
-	ssize_t got;
-	int r;
+	ssize_t got, r;
 
 	if (sock_mode(s) != SOCK_KERNEL && libc.fcntl(pipe, F_GETPIPE_SZ) < 0)
 		return -EINVAL;
 	if ((flags & SPLICE_F_NONBLOCK || sock_is_nonblocking(s)) && pipe_is_empty(pipe))
 		return -EAGAIN;
 	/* Bytes leave the pipe only when there is room for them. */
-	for (;;) {
-		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
-
-		r = sock_send_state(s, msg);
-		if (r < 0)
-			return r;
-		if (r == 1 && chan_tx_space(s->a, s->b) > 0)
-			break;
-		if (r == 1)
-			sock_want_out(s);
-		r = r == 1 && chan_tx_space(s->a, s->b) > 0 ? 0 : sock_send_wait(s, seen, &deadline, msg);
-		if (r < 0)
-			return r;
-	}
+	r = splice_room(s, msg);
+	if (r < 0)
+		return r;
 	iov.iov_len = min_u64(min_u64(n, sizeof(buf)), chan_tx_space(s->a, s->b));
 	got = libc.read(pipe, buf, iov.iov_len);
 	if (got <= 0)
 		return got < 0 ? -errno : 0;
 	iov.iov_len = (size_t)got;
 	/* Taken from the pipe means sent: room was there, and what is missing now is waited for. */
-	return sock_send(s, &iov, 1, msg | SOCK_SEND_ALL);
+	return sock_send(s, &iov, 1, iov.iov_len, msg | SOCK_SEND_ALL);
 }

@@ -6,26 +6,31 @@
 #include <sys/uio.h>
 #include "shim/sock.h"
 
-/* rwf: RWF_* of preadv2 and pwritev2. */
+/* Buffers and iovecs of the program as they come: any pointer may be bad. rwf: RWF_* of preadv2 and
+ * pwritev2. */
+ssize_t sock_read(struct sock *s, void *buf, size_t n);
 ssize_t sock_readv(struct sock *s, const struct iovec *iov, int n, int rwf);
+ssize_t sock_recvfrom(struct sock *s, void *buf, size_t n, int flags, struct sockaddr *addr,
+		      socklen_t *len);
+ssize_t sock_write(struct sock *s, const void *buf, size_t n);
 ssize_t sock_writev(struct sock *s, const struct iovec *iov, int n, int rwf);
 ssize_t sock_sendto(struct sock *s, const void *buf, size_t n, int flags,
 		    const struct sockaddr *addr, socklen_t len);
+
+/* ---- sock_msg.c ---- */
+ssize_t sock_recvmsg(struct sock *s, struct msghdr *msg, int flags);
 ssize_t sock_sendmsg(struct sock *s, const struct msghdr *msg, int flags);
 int sock_sendmmsg(struct sock *s, struct mmsghdr *msgs, unsigned int n, int flags);
 int sock_recvmmsg(struct sock *s, struct mmsghdr *msgs, unsigned int n, int flags,
 		  struct timespec *timeout);
 
 /* ---- what sending is made of, for sock_file.c ---- */
-#define RW_LIMIT 0x7ffff000u /* MAX_RW_COUNT */
 enum { SOCK_SEND_ALL = 0x10000 }; /* beside MSG_*: wait for room whatever O_NONBLOCK says */
-/* May bytes be queued now? 1: yes, 0: still connecting, else -errno (SIGPIPE has been raised). */
-int sock_send_state(struct sock *s, int flags);
 /* MSG_MORE is a cork that the next send without it pulls. The mark that tells the engine comes with
  * the bytes. */
 void sock_send_more(struct sock *s, int flags);
 /* Sleeps until room or news; 0 or -errno. *deadline: 0 at first. */
-int sock_send_wait(struct sock *s, uint32_t seen, uint64_t *deadline, int flags);
+int sock_send_wait(struct sock *s, uint32_t seen, uint64_t *deadline);
 
 /* ---- sock_file.c ---- */
 /* splice() between the stream and a pipe; flags: SPLICE_F_*. */

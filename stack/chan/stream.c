@@ -1,11 +1,16 @@
-/* Byte streams, accept queues and readiness on the application's side: see stream.h. */
+/* Reading byte streams, accept queues and readiness on the application's side: see stream.h. */
 // SPDX-License-Identifier: MIT
 #include "stack/chan/stream.h"
 #include <errno.h>
 #include <string.h>
 #include "stack/base/util.h"
-#include "stack/chan/dgram.h"
+#include "stack/chan/iov.h"
 #include "stack/chan/lock.h"
+#include "stack/chan/user.h"
+
+/* A copy that meets a bad address leaves its bytes in the stream: up to so many, as the kernel does with
+ * what arrived in one packet. */
+enum { RX_RUN = 65536 };
 
 /* The receive segment that holds position pos: the last one whose start is <= pos. Segments from that
  * one on are alive, so the engine reuses none of the slots read here. */
@@ -46,26 +51,6 @@ static ssize_t rx_span(struct chan_app *app, const struct chan_sock_a *a, uint32
 	return min_u32(end - pos, seg.size - at);
 }
 
-/* A cursor over an iovec. */
-struct cursor {
-	const struct iovec *iov;
-	int n;
-	size_t done; /* of iov[0] */
-};
-
-static size_t cursor_next(struct cursor *c, uint8_t **p)
-{
-	while (c->n > 0 && c->done == c->iov->iov_len) {
-		c->iov++;
-		c->n--;
-		c->done = 0;
-	}
-	if (c->n <= 0)
-		return 0;
-	*p = (uint8_t *)c->iov->iov_base + c->done;
-	return c->iov->iov_len - c->done;
-}
-
 static void rx_publish(struct chan_app *app, uint32_t id, uint32_t head)
 {
 	atomic_store_explicit(&chan_sock_b(app, id)->rx_head, head, memory_order_release);
@@ -78,41 +63,54 @@ static void rx_tell(struct chan_app *app, uint32_t id)
 		chan_mark(app, id);
 }
 
+/* Copies from pos on. Bytes of whole runs of RX_RUN that got through, or -errno. */
+static ssize_t rx_copy(struct chan_app *app, uint32_t id, uint32_t pos, struct iov_cursor *c, int flags)
+{
+	const struct chan_sock_a *a = chan_sock_a(app, id);
+	ssize_t total = 0, whole = 0, len = 0;
+
+	for (;;) {
+		const uint8_t *from;
+		uint8_t *to;
+		size_t room = iov_next(c, &to);
+
+		if (room == 0 || (len = rx_span(app, a, pos + (uint32_t)total, &from)) <= 0)
+			break;
+		size_t part = (size_t)len < room ? (size_t)len : room;
+		if (part > RX_RUN)
+			part = RX_RUN;
+		if (!(flags & CHAN_RX_DISCARD) && unlikely(user_put(to, from, part) < 0))
+			return whole > 0 ? whole : -EFAULT;
+		c->done += part;
+		total += (ssize_t)part;
+		if (total - whole >= RX_RUN)
+			whole = total;
+	}
+	return total > 0 ? total : len < 0 ? len : 0;
+}
+
 ssize_t chan_rx_read(struct chan_app *app, uint32_t id, const struct iovec *iov, int n, int flags,
 		     uint32_t offset)
 {
 	const struct chan_sock_a *a = chan_sock_a(app, id);
 	struct chan_sock_b *b = chan_sock_b(app, id);
-	struct cursor c = { iov, n, 0 };
-	ssize_t total = 0, len = 0;
+	struct iov_cursor c = { iov, n, 0 };
 	int err = chan_lock(&b->rx_lock);
+	ssize_t r;
 
 	if (err)
 		return err;
-	uint32_t head = atomic_load_explicit(&b->rx_head, memory_order_relaxed), pos = head;
+	uint32_t head = atomic_load_explicit(&b->rx_head, memory_order_relaxed);
 	uint32_t avail = atomic_load_explicit(&a->rx_tail, memory_order_acquire) - head;
-	pos += min_u32(offset, avail);
-	for (;;) {
-		const uint8_t *from;
-		uint8_t *to;
-		size_t room = cursor_next(&c, &to);
 
-		if (room == 0 || (len = rx_span(app, a, pos, &from)) <= 0)
-			break;
-		size_t part = (size_t)len < room ? (size_t)len : room;
-		if (!(flags & CHAN_RX_DISCARD))
-			memcpy(to, from, part);
-		c.done += part;
-		pos += (uint32_t)part;
-		total += (ssize_t)part;
-	}
-	bool moved = total > 0 && !(flags & CHAN_RX_PEEK);
+	r = rx_copy(app, id, head + min_u32(offset, avail), &c, flags);
+	bool moved = r > 0 && !(flags & CHAN_RX_PEEK);
 	if (moved)
-		rx_publish(app, id, pos);
+		rx_publish(app, id, head + (uint32_t)r);
 	chan_unlock(&b->rx_lock);
 	if (moved)
 		rx_tell(app, id);
-	return total > 0 ? total : len < 0 ? len : 0;
+	return r;
 }
 
 uint32_t chan_rx_chunk(struct chan_app *app, uint32_t id, const void **p)
@@ -134,139 +132,6 @@ bool chan_rx_eof(const struct chan_sock_a *a, const struct chan_sock_b *b)
 		   (atomic_load_explicit(&b->flags, memory_order_relaxed) & CHAN_B_SHUT_RD);
 
 	return end && chan_rx_avail(a, b) == 0;
-}
-
-/* ---- send ---- */
-void chan_tx_want(const struct chan_sock_a *a, struct chan_sock_b *b)
-{
-	uint32_t f = atomic_load_explicit(&b->flags, memory_order_relaxed);
-
-	for (;;) {
-		bool waits = f & CHAN_B_TX_WAIT;
-		bool woken = atomic_load_explicit(&a->flags, memory_order_acquire) & CHAN_A_TX_WAKE;
-
-		if (waits != woken)
-			break;
-		if (atomic_compare_exchange_weak_explicit(&b->flags, &f, f ^ CHAN_B_TX_WAIT,
-							  memory_order_seq_cst,
-							  memory_order_relaxed))
-			break;
-	}
-	atomic_thread_fence(memory_order_seq_cst);
-}
-
-/* Asks the engine for a larger ring; the caller holds tx_lock. */
-static int tx_grow(struct chan_app *app, uint32_t id, uint32_t want, uint32_t tail)
-{
-	const struct chan_sock_a *a = chan_sock_a(app, id);
-	struct chan_req req = { .op = CHAN_OP_TX_GROW, .sock = id,
-				.gen = atomic_load_explicit(&a->gen, memory_order_relaxed),
-				.arg = { want, tail } };
-
-	return chan_call(app, a->worker, &req, NULL);
-}
-
-/* Contiguous room at the tail, in *p: 0 when the buffer is full or the ring is and can't grow. */
-static ssize_t tx_span(struct chan_app *app, uint32_t id, uint32_t want, uint8_t **p)
-{
-	const struct chan_sock_a *a = chan_sock_a(app, id);
-	struct chan_sock_b *b = chan_sock_b(app, id);
-	uint32_t tail = atomic_load_explicit(&b->tx_tail, memory_order_relaxed);
-
-	for (int grown = 0; grown < 2; grown++) {
-		uint32_t una = atomic_load_explicit(&a->tx_una, memory_order_acquire);
-		uint32_t max = *(volatile const uint32_t *)&a->sndbuf, used = tail - una;
-		uint32_t n = atomic_load_explicit(&a->tx_nseg, memory_order_acquire);
-
-		if (used >= max)
-			return 0;
-		uint32_t space = min_u32(max - used, want);
-		if (n > 0) {
-			struct chan_seg s = a->tx_seg[(n - 1) % CHAN_SEGS];
-			uint32_t from = (int32_t)(una - s.start) > 0 ? una : s.start;
-			uint32_t room = s.size - (tail - from), at = (tail - s.start) & (s.size - 1);
-
-			if (room > 0 && (room >= space || grown)) {
-				uint8_t *base = chan_extent(app, s.extent);
-				if (!base)
-					return -ENOBUFS;
-				*p = base + s.off + at;
-				return min_u32(min_u32(room, space), s.size - at);
-			}
-		}
-		if (grown)
-			break;
-		int err = tx_grow(app, id, space, tail);
-		if (err == -ENOTCONN)
-			return err;
-	}
-	return 0;
-}
-
-/* As tx_span(), and when there is no room, asks for an event and looks once more. */
-static ssize_t tx_span_want(struct chan_app *app, uint32_t id, uint32_t want, uint8_t **p)
-{
-	ssize_t len = tx_span(app, id, want, p);
-
-	if (len != 0)
-		return len;
-	chan_tx_want(chan_sock_a(app, id), chan_sock_b(app, id));
-	return tx_span(app, id, want, p);
-}
-
-ssize_t chan_tx_write(struct chan_app *app, uint32_t id, const struct iovec *iov, int n)
-{
-	struct chan_sock_b *b = chan_sock_b(app, id);
-	struct cursor c = { iov, n, 0 };
-	ssize_t total = 0, len = 0;
-	size_t left = 0;
-	int err = chan_lock(&b->tx_lock);
-
-	if (err)
-		return err;
-	for (int i = 0; i < n; i++)
-		left += iov[i].iov_len;
-	for (;;) {
-		uint8_t *from, *to;
-		size_t part = cursor_next(&c, &from);
-
-		if (part == 0)
-			break;
-		uint32_t want = left - (size_t)total < INT32_MAX ? (uint32_t)(left - (size_t)total) :
-								   INT32_MAX;
-		len = tx_span_want(app, id, want, &to);
-		if (len <= 0)
-			break;
-		/* Fill the span from as many pieces as it takes. */
-		uint32_t put = 0;
-		while (put < (uint32_t)len && (part = cursor_next(&c, &from)) > 0) {
-			part = part < (uint32_t)len - put ? part : (uint32_t)len - put;
-			memcpy(to + put, from, part);
-			c.done += part;
-			put += (uint32_t)part;
-		}
-		atomic_fetch_add_explicit(&b->tx_tail, put, memory_order_release);
-		total += put;
-	}
-	chan_unlock(&b->tx_lock);
-	if (total > 0)
-		chan_mark(app, id);
-	return total > 0 ? total : len < 0 ? len : 0;
-}
-
-ssize_t chan_tx_chunk(struct chan_app *app, uint32_t id, uint32_t want, void **p)
-{
-	uint8_t *to = NULL;
-	ssize_t len = tx_span_want(app, id, want, &to);
-
-	*p = to;
-	return len;
-}
-
-void chan_tx_commit(struct chan_app *app, uint32_t id, uint32_t n)
-{
-	atomic_fetch_add_explicit(&chan_sock_b(app, id)->tx_tail, n, memory_order_release);
-	chan_mark(app, id);
 }
 
 /* ---- listener ---- */
@@ -340,8 +205,6 @@ uint32_t chan_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b
 	bool shut_rd = (fa & CHAN_A_RX_FIN) || (fb & CHAN_B_SHUT_RD);
 	bool shut_wr = fb & CHAN_B_SHUT_WR;
 
-	if (unlikely(fa & CHAN_A_DGRAM))
-		return chan_dgram_readiness(a, b);
 	if (state == CHAN_ST_LISTENING)
 		return chan_rx_avail(a, b) ? EPOLLIN | EPOLLRDNORM : 0;
 	if (state == CHAN_ST_CLOSED)
@@ -359,8 +222,7 @@ uint32_t chan_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b
 		    chan_tx_writable(a, b))
 			mask |= EPOLLOUT | EPOLLWRNORM;
 	}
-	if (chan_has_error(a, b) || chan_zc_pending(b) ||
-	    ((fa & CHAN_A_ERRQ) && chan_errq_pending(a, b)))
+	if (chan_has_error(a, b))
 		mask |= EPOLLERR;
 	return mask;
 }

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include "stack/chan/app.h"
+#include "stack/chan/write.h"
 
 /* ---- receive ---- */
 static inline uint32_t chan_rx_avail(const struct chan_sock_a *a, const struct chan_sock_b *b)
@@ -25,7 +26,9 @@ enum chan_rx_flags {
 	CHAN_RX_DISCARD = 2, /* drop bytes instead of copying (MSG_TRUNC): iov gives the length only */
 };
 /* Copies what is there, at most what fits into iov; offset skips so many readable bytes (peek only).
- * Bytes, 0 when there are none (look at chan_rx_eof()), or -EDEADLK, -ENOBUFS (can't map). */
+ * Bytes, 0 when there are none (look at chan_rx_eof()), or -EDEADLK, -ENOBUFS (can't map), -EFAULT: an
+ * address is bad, and the bytes are still there (a part of iov may have been written). iov itself must
+ * be ours, the memory it names the program's. */
 ssize_t chan_rx_read(struct chan_app *app, uint32_t id, const struct iovec *iov, int n, int flags,
 		     uint32_t offset);
 /* True when all bytes are read and the peer's FIN (or our shutdown of reading, or the end of the
@@ -54,21 +57,6 @@ static inline bool chan_tx_writable(const struct chan_sock_a *a, const struct ch
 
 	return used < max && max - used >= used / 2;
 }
-/* Queues as much as fits, growing the ring when allowed, and marks the socket. Bytes taken, 0 when
- * full, -EDEADLK, -ENOTCONN (engine gone). A short count has done chan_tx_want(): wait with
- * the evseq that was read before the call. Does not check state or shutdown. */
-ssize_t chan_tx_write(struct chan_app *app, uint32_t id, const struct iovec *iov, int n);
-/* Contiguous writable bytes at the tail, at most `want`, ring grown if allowed; chan_tx_commit()
- * publishes the first n of them. For sendfile: read(2) straight into the ring. Caller holds
- * b->tx_lock. 0: full (want is armed), or -errno. */
-ssize_t chan_tx_chunk(struct chan_app *app, uint32_t id, uint32_t want, void **p);
-void chan_tx_commit(struct chan_app *app, uint32_t id, uint32_t n);
-/* Asks for an event when a third of the buffer is free. CHAN_B_TX_WAIT is a toggle: the request stands
- * while it differs from CHAN_A_TX_WAKE, which the engine makes equal when it delivers. So it is asked
- * once, told once, and neither side clears what the other has set. A full barrier: look at the
- * space again afterwards, then sleep. */
-void chan_tx_want(const struct chan_sock_a *a, struct chan_sock_b *b);
-
 /* ---- listener ---- */
 /* Takes the oldest connection: sets our held bit, then moves rx_head. 0, -EAGAIN: none; -EDEADLK. */
 int chan_accept_pop(struct chan_app *app, uint32_t listener, uint32_t *id, uint32_t *gen);

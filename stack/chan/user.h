@@ -1,0 +1,19 @@
+/* Copies to and from memory that a program has named, which may be anything: unmapped, read-only, cut off
+ * in the middle. A system call answers EFAULT there; so that code outside the kernel can, too, the copy
+ * is a piece of assembly with one known range of instructions and no state. A SIGSEGV or SIGBUS
+ * handler that finds the program counter in that range goes on at user_fixup(), and the
+ * copy returns -EFAULT. The shim has such a handler (shim/fault.c); without one a bad pointer kills, as it
+ * would in memcpy(). Locks that the caller holds need no care: it simply gets an error. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/* n bytes that don't overlap; 0, or -EFAULT: any part of `to` may have been written. */
+int user_copy(void *to, const void *from, size_t n) __attribute__((visibility("hidden")));
+/* The same, with the direction in the name: out of the program's memory, into it. */
+static inline int user_get(void *to, const void *user, size_t n) { return user_copy(to, user, n); }
+static inline int user_put(void *user, const void *from, size_t n) { return user_copy(user, from, n); }
+
+/* Where execution goes on after a fault at pc; 0: pc is in no copy, the fault is somebody else's. */
+uintptr_t user_fixup(uintptr_t pc);

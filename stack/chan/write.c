@@ -1,0 +1,314 @@
+/* Writing into a socket's send ring, and the one contract of it: see write.h. */
+// SPDX-License-Identifier: MIT
+#include "stack/chan/write.h"
+#include <errno.h>
+#include <sys/socket.h>
+#include "stack/chan/iov.h"
+#include "stack/chan/lock.h"
+#include "stack/chan/stream.h"
+#include "stack/chan/user.h"
+
+/* What is published at once, and what a bad address in it takes back. */
+enum { TX_RUN = 32768 };
+
+void chan_tx_want(const struct chan_sock_a *a, struct chan_sock_b *b)
+{
+	uint32_t f = atomic_load_explicit(&b->flags, memory_order_relaxed);
+
+	for (;;) {
+		bool waits = f & CHAN_B_TX_WAIT;
+		bool woken = atomic_load_explicit(&a->flags, memory_order_acquire) & CHAN_A_TX_WAKE;
+
+		if (waits != woken)
+			break;
+		if (atomic_compare_exchange_weak_explicit(&b->flags, &f, f ^ CHAN_B_TX_WAIT,
+							  memory_order_seq_cst,
+							  memory_order_relaxed))
+			break;
+	}
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Asks the engine for a larger ring; the caller holds tx_lock. */
+static int tx_grow(struct chan_app *app, uint32_t id, uint32_t want, uint32_t tail)
+{
+	const struct chan_sock_a *a = chan_sock_a(app, id);
+	struct chan_req req = { .op = CHAN_OP_TX_GROW, .sock = id,
+				.gen = atomic_load_explicit(&a->gen, memory_order_relaxed),
+				.arg = { want, tail } };
+
+	return chan_call(app, a->worker, &req, NULL);
+}
+
+/* Contiguous room at the tail, in *p: 0 when the buffer is full or the ring is and can't grow. */
+static ssize_t tx_span(struct chan_app *app, uint32_t id, uint32_t want, uint8_t **p)
+{
+	const struct chan_sock_a *a = chan_sock_a(app, id);
+	struct chan_sock_b *b = chan_sock_b(app, id);
+	uint32_t tail = atomic_load_explicit(&b->tx_tail, memory_order_relaxed);
+
+	for (int grown = 0; grown < 2; grown++) {
+		uint32_t una = atomic_load_explicit(&a->tx_una, memory_order_acquire);
+		uint32_t max = *(volatile const uint32_t *)&a->sndbuf, used = tail - una;
+		uint32_t n = atomic_load_explicit(&a->tx_nseg, memory_order_acquire);
+
+		if (used >= max)
+			return 0;
+		uint32_t space = min_u32(max - used, want);
+		if (n > 0) {
+			struct chan_seg s = a->tx_seg[(n - 1) % CHAN_SEGS];
+			uint32_t from = (int32_t)(una - s.start) > 0 ? una : s.start;
+			uint32_t room = s.size - (tail - from), at = (tail - s.start) & (s.size - 1);
+
+			if (room > 0 && (room >= space || grown)) {
+				uint8_t *base = chan_extent(app, s.extent);
+				if (!base)
+					return -ENOBUFS;
+				*p = base + s.off + at;
+				return min_u32(min_u32(room, space), s.size - at);
+			}
+		}
+		if (grown)
+			break;
+		int err = tx_grow(app, id, space, tail);
+		if (err == -ENOTCONN)
+			return err;
+	}
+	return 0;
+}
+
+/* As tx_span(), and when there is no room, asks for an event and looks once more. */
+static ssize_t tx_span_want(struct chan_app *app, uint32_t id, uint32_t want, uint8_t **p)
+{
+	ssize_t len = tx_span(app, id, want, p);
+
+	if (len != 0)
+		return len;
+	chan_tx_want(chan_sock_a(app, id), chan_sock_b(app, id));
+	return tx_span(app, id, want, p);
+}
+
+/* Fills len bytes at `to` from as many pieces as it takes; what there was, or -EFAULT. */
+static ssize_t tx_fill(uint8_t *to, uint32_t len, struct iov_cursor *c)
+{
+	uint8_t *from;
+	uint32_t put = 0;
+	size_t part;
+
+	while (put < len && (part = iov_next(c, &from)) > 0) {
+		part = part < len - put ? part : len - put;
+		if (unlikely(user_get(to + put, from, part) < 0))
+			return -EFAULT;
+		c->done += part;
+		put += (uint32_t)part;
+	}
+	return (ssize_t)put;
+}
+
+ssize_t chan_tx_write(struct chan_app *app, uint32_t id, const struct iovec *iov, int n)
+{
+	struct chan_sock_b *b = chan_sock_b(app, id);
+	struct iov_cursor c = { iov, n, 0 };
+	size_t left = iov_size(iov, n);
+	ssize_t total = 0, len = 0;
+	int err = chan_lock(&b->tx_lock);
+
+	if (err)
+		return err;
+	while (left > 0) {
+		uint8_t *to;
+
+		len = tx_span_want(app, id, left < INT32_MAX ? (uint32_t)left : INT32_MAX, &to);
+		if (len <= 0)
+			break;
+		len = tx_fill(to, min_u32((uint32_t)len, TX_RUN), &c);
+		if (len <= 0)
+			break;
+		atomic_fetch_add_explicit(&b->tx_tail, (uint32_t)len, memory_order_release);
+		total += len;
+		left -= (size_t)len;
+	}
+	chan_unlock(&b->tx_lock);
+	if (total > 0)
+		chan_mark(app, id);
+	return total > 0 ? total : len < 0 ? len : 0;
+}
+
+/* ---- all or nothing ---- */
+/* Room for n bytes in the newest segment, around its end, grown if need be: 0, -EAGAIN or -errno. */
+static int tx_room(struct chan_app *app, uint32_t id, uint32_t n, struct chan_seg *seg)
+{
+	const struct chan_sock_a *a = chan_sock_a(app, id);
+	uint32_t tail = atomic_load_explicit(&chan_sock_b(app, id)->tx_tail, memory_order_relaxed);
+
+	for (int grown = 0; grown < 2; grown++) {
+		uint32_t una = atomic_load_explicit(&a->tx_una, memory_order_acquire);
+		uint32_t count = atomic_load_explicit(&a->tx_nseg, memory_order_acquire);
+
+		if (chan_tx_space(a, chan_sock_b(app, id)) < n)
+			return -EAGAIN;
+		if (count > 0) {
+			*seg = a->tx_seg[(count - 1) % CHAN_SEGS];
+			uint32_t from = (int32_t)(una - seg->start) > 0 ? una : seg->start;
+			if (seg->size - (tail - from) >= n)
+				return 0;
+		}
+		if (!grown && tx_grow(app, id, n, tail) == -ENOTCONN)
+			return -ENOTCONN;
+	}
+	return -EAGAIN;
+}
+
+/* Under tx_lock. Nothing is published before all of it is there. */
+static int tx_whole(struct chan_app *app, uint32_t id, struct iov_cursor *c, uint32_t n)
+{
+	struct chan_sock_b *b = chan_sock_b(app, id);
+	uint32_t tail = atomic_load_explicit(&b->tx_tail, memory_order_relaxed);
+	struct chan_seg seg;
+	int err = tx_room(app, id, n, &seg);
+
+	if (err == -EAGAIN) {
+		chan_tx_want(chan_sock_a(app, id), b);
+		err = tx_room(app, id, n, &seg);
+	}
+	if (err)
+		return err;
+	uint8_t *base = chan_extent(app, seg.extent);
+	if (!base)
+		return -ENOBUFS;
+	for (uint32_t done = 0; done < n;) {
+		uint32_t at = (tail + done - seg.start) & (seg.size - 1);
+		ssize_t len = tx_fill(base + seg.off + at, min_u32(n - done, seg.size - at), c);
+
+		if (len <= 0)
+			return -EFAULT;
+		done += (uint32_t)len;
+	}
+	atomic_fetch_add_explicit(&b->tx_tail, n, memory_order_release);
+	return 0;
+}
+
+static enum chan_status write_whole(struct chan_app *app, uint32_t id, const struct iovec *iov, int n,
+				    size_t size)
+{
+	struct chan_sock_b *b = chan_sock_b(app, id);
+	struct iov_cursor c = { iov, n, 0 };
+	int err;
+
+	if (size > *(volatile const uint32_t *)&chan_sock_a(app, id)->sndbuf)
+		return CHAN_TOO_LONG;
+	err = chan_lock(&b->tx_lock);
+	if (!err) {
+		err = tx_whole(app, id, &c, (uint32_t)size);
+		chan_unlock(&b->tx_lock);
+	}
+	if (!err)
+		chan_mark(app, id);
+	return chan_status_of(err);
+}
+
+/* ---- the contract ---- */
+enum chan_status chan_status_of(ssize_t r)
+{
+	switch (r) {
+	case 0:
+		return CHAN_OK;
+	case -EAGAIN:
+	case -EDEADLK: /* of this very thread, below us: it can't give it back while we run */
+		return CHAN_SHOULD_WAIT;
+	case -EFAULT:
+		return CHAN_BAD_BUFFER;
+	case -ENOTCONN:
+		return CHAN_RESET;
+	case -EINVAL:
+		return CHAN_INVALID;
+	default:
+		return r > 0 ? CHAN_OK : CHAN_NO_MEMORY;
+	}
+}
+
+/* The order is that of Linux's tcp_sendmsg(): connecting, then the error, then the shut half. */
+enum chan_status chan_write_state(struct chan_app *app, uint32_t id)
+{
+	const struct chan_sock_a *a = chan_sock_a(app, id);
+	const struct chan_sock_b *b = chan_sock_b(app, id);
+	uint32_t state = atomic_load_explicit(&a->state, memory_order_acquire);
+
+	if (unlikely(!chan_alive(app)))
+		return CHAN_RESET;
+	if (unlikely(state == CHAN_ST_CONNECTING))
+		return CHAN_SHOULD_WAIT;
+	if (unlikely(chan_has_error(a, b)))
+		return CHAN_RESET;
+	if (unlikely(atomic_load_explicit(&b->flags, memory_order_relaxed) & CHAN_B_SHUT_WR))
+		return CHAN_CLOSED_HERE;
+	if (unlikely(state == CHAN_ST_OPEN || state == CHAN_ST_LISTENING))
+		return CHAN_NOT_CONNECTED;
+	if (unlikely(state != CHAN_ST_CONNECTED ||
+		     atomic_load_explicit(&a->flags, memory_order_acquire) & CHAN_A_TX_DONE))
+		return CHAN_CLOSED_THERE;
+	return CHAN_OK;
+}
+
+static enum chan_status half_close(struct chan_app *app, uint32_t id)
+{
+	atomic_fetch_or(&chan_sock_b(app, id)->flags, CHAN_B_SHUT_WR);
+	chan_mark(app, id);
+	return CHAN_OK;
+}
+
+enum chan_status chan_write(struct chan_app *app, struct chan_handle h, uint32_t options,
+			    const struct iovec *iov, int n, size_t *actual)
+{
+	const struct chan_sock_a *a;
+	enum chan_status st;
+	size_t size;
+	ssize_t r;
+
+	if (unlikely(h.id >= CHAN_MAX_SOCKS))
+		return CHAN_BAD_HANDLE;
+	a = chan_sock_a(app, h.id);
+	if (unlikely(atomic_load_explicit(&a->gen, memory_order_relaxed) != h.gen ||
+		     atomic_load_explicit(&a->state, memory_order_relaxed) == CHAN_ST_FREE))
+		return CHAN_BAD_HANDLE;
+	if (unlikely(!chan_holds(app, h.id)))
+		return CHAN_ACCESS_DENIED;
+	if (unlikely(a->type != SOCK_STREAM && a->type != SOCK_DGRAM))
+		return CHAN_WRONG_TYPE;
+	size = iov_size(iov, n);
+	if (unlikely(options & ~(uint32_t)(CHAN_WRITE_HALF_CLOSE | CHAN_WRITE_WHOLE) ||
+		     (options & CHAN_WRITE_HALF_CLOSE && size > 0)))
+		return CHAN_INVALID;
+	st = chan_write_state(app, h.id);
+	if (unlikely(st != CHAN_OK))
+		return st;
+	if (unlikely(options & CHAN_WRITE_HALF_CLOSE))
+		return half_close(app, h.id);
+	if (unlikely(options & CHAN_WRITE_WHOLE || a->type == SOCK_DGRAM)) {
+		st = write_whole(app, h.id, iov, n, size);
+		if (st == CHAN_OK && actual)
+			*actual = size;
+		return st;
+	}
+	r = size ? chan_tx_write(app, h.id, iov, n) : 0;
+	if (r > 0 && actual)
+		*actual = (size_t)r;
+	return r == 0 && size ? CHAN_SHOULD_WAIT : chan_status_of(r);
+}
+
+/* ---- for read(2) straight into the ring ---- */
+ssize_t chan_tx_chunk(struct chan_app *app, uint32_t id, uint32_t want, void **p)
+{
+	uint8_t *to = NULL;
+	ssize_t len = tx_span_want(app, id, want, &to);
+
+	*p = to;
+	return len;
+}
+
+void chan_tx_commit(struct chan_app *app, uint32_t id, uint32_t n)
+{
+	atomic_fetch_add_explicit(&chan_sock_b(app, id)->tx_tail, n, memory_order_release);
+	chan_mark(app, id);
+}
+
