@@ -20,7 +20,7 @@ test_packages=(
 	check git
 	nginx-light memcached socat iperf3 wrk netbase curl python3 nodejs	# wrk: /etc/services
 	iputils-ping tcpdump strace jq netcat-openbsd
-	shellcheck cppcheck
+	shellcheck cppcheck libpython3.11-testsuite
 )
 
 policy=/usr/sbin/policy-rc.d

@@ -24,8 +24,9 @@ static int bind_reason(const struct sock *s, const struct chan_app *app, const s
 	if (ipaddr_is_any(&ep->addr))
 		return s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY ?
 			       (int)CHAN_REASON_bind_v6 : -1;
-	if (ipaddr_is_loopback(&ep->addr))
-		return claims_loopback(app) ? -1 : (int)CHAN_REASON_bind_loopback;
+	if (ipaddr_is_loopback(&ep->addr)) /* ::1 is the kernel's for connect(), too */
+		return claims_loopback(app) && ipaddr_is_v4(&ep->addr) ?
+			       -1 : (int)CHAN_REASON_bind_loopback;
 	if (engine_route(app, &ep->addr) == CHAN_ROUTE_LOCAL)
 		return -1;
 	return ipaddr_is_v4(&ep->addr) ? CHAN_REASON_bind_foreign_addr : CHAN_REASON_bind_v6;

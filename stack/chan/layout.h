@@ -68,7 +68,7 @@ struct chan_engine {
 	struct chan_worker_e worker[CHAN_MAX_WORKERS];
 	struct chan_route route[CHAN_MAX_ROUTES];
 };
-enum { CHAN_ENGINE_LOOPBACK = 1 /* 127/8 and ::1 belong to the stack */ };
+enum { CHAN_ENGINE_LOOPBACK = 1 /* 127/8 belongs to the stack */ };
 
 /* ---- sockets ---- */
 /* One contiguous ring buffer of a stream, in force from stream position `start` on until the next

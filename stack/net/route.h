@@ -36,7 +36,7 @@ int route_add(struct route_table *t, const struct route *r);
 int route_add_netif(struct route_table *t, struct netif *nif);
 /* Default route of gateway's family; the gateway must be on-link. 0, -ENETUNREACH, or as route_add. */
 int route_add_gateway(struct route_table *t, const struct ipaddr *gateway);
-/* 127/8 and ::1 belong to the stack. */
+/* 127/8 and ::1 are addresses of ours. */
 int route_add_loopback(struct route_table *t);
 /* The route to dst, NULL when there is none. */
 const struct route *route_lookup(const struct route_table *t, const struct ipaddr *dst);

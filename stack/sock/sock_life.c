@@ -198,11 +198,15 @@ void sock_close(struct sock *s)
 	}
 	/* The last word of the application: what it wrote is sent, what it read is read. */
 	struct chan_opts o = sock_read_opts(s->b);
-	if (!sock_take_tx(s) || !sock_take_rx(s) || ((o.flags & CHAN_O_LINGER) && o.linger_s == 0)) {
+	if (!sock_take_tx(s) || !sock_take_rx(s)) {
 		tcp_abort(&env->tcp, &s->conn, now);
 		return;
 	}
 	tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, now);
+	if ((o.flags & CHAN_O_LINGER) && o.linger_s == 0) {
+		tcp_abort(&env->tcp, &s->conn, now);
+		return;
+	}
 	tcp_app_read(&env->tcp, &s->conn, s->rx_head, now);
 	s->closing = true;
 	tcp_close(&env->tcp, &s->conn, now);

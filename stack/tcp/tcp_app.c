@@ -57,6 +57,9 @@ static void abort_conn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	if (tcp_is_closed(c))
 		return;
+	/* What was written before leaves before, as if write() had sent it itself. */
+	if (c->syn_acked && !list_empty(&c->pend_link))
+		tcp_output(env, c, now_ns);
 	if (c->state != TCPS_SYN_SENT)
 		tcp_emit_rst(env, c, now_ns);
 	tcp_done(env, c, 0, now_ns);

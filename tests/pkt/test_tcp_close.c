@@ -431,6 +431,20 @@ START_TEST(abort_resets_at_once) /* RFC 9293 3.10.5 */
 }
 END_TEST
 
+START_TEST(abort_sends_what_was_written_first) /* as if write() had sent it itself */
+{
+	struct rig *r = rig_established();
+	rig_sock_of(r->c)->tx_tail = 10;
+	tcp_app_wrote(&r->env, r->c, 10, r->now_ns); /* one burst with the abort */
+	rig_abort(r);
+	OUT(r, .seq = 1, .ack = 1, .flags = P | A, .len = 10);
+	OUT(r, .seq = 11, .ack = 1, .flags = R | A);
+	RELEASED(r);
+	QUIET(r);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(calls_on_a_closed_connection_do_nothing)
 {
 	struct rig *r = rig_established();
@@ -462,4 +476,5 @@ RIG_MAIN("tcp_close", { active_close_walks_to_time_wait }, { passive_close_walks
 	 { fin_wait_2_record_answers_old_and_early_segments },
 	 { fin_wait_2_with_an_application_has_no_limit }, { orphan_with_data_delivers_it_first },
 	 { orphan_gives_up_after_102_s }, { abort_resets_at_once },
+	 { abort_sends_what_was_written_first },
 	 { calls_on_a_closed_connection_do_nothing })

@@ -149,5 +149,42 @@ static void half_close_keeps_the_other_way(void)
 	close(a);
 }
 
-T_MAIN(T_CASE(write_side), T_CASE(read_side), T_CASE(both_sides), T_CASE(bad_how),
+/* The bytes before a reset are the peer's to read, however soon the reset follows them. */
+static void data_before_a_reset(void)
+{
+	struct linger off = { .l_onoff = 1 };
+	int a, b, good = 0;
+	char buf[8];
+	for (int i = 0; i < 50; i++) {
+		t_pair(&a, &b);
+		setsockopt(a, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+		send(a, "data", 4, 0);
+		close(a);
+		t_until(b, POLLHUP);
+		good += recv(b, buf, 8, 0) == 4 && recv(b, buf, 8, 0) < 0 && errno == ECONNRESET &&
+			recv(b, buf, 8, 0) == 0;
+		close(b);
+	}
+	t_out("%d times data, then ECONNRESET once", good);
+}
+
+/* The same by a close() that leaves bytes unread. */
+static void data_before_an_unread_close(void)
+{
+	int a, b, good = 0;
+	char buf[8];
+	for (int i = 0; i < 50; i++) {
+		t_pair(&a, &b);
+		send(b, "x", 1, 0);
+		t_until(a, POLLIN);
+		send(a, "data", 4, 0);
+		close(a);
+		t_until(b, POLLHUP);
+		good += recv(b, buf, 8, 0) == 4 && recv(b, buf, 8, 0) < 0 && errno == ECONNRESET;
+		close(b);
+	}
+	t_out("%d times data, then ECONNRESET", good);
+}
+
+T_MAIN(T_CASE(data_before_a_reset), T_CASE(data_before_an_unread_close), T_CASE(write_side), T_CASE(read_side), T_CASE(both_sides), T_CASE(bad_how),
        T_CASE(wakes_a_reader), T_CASE(wakes_an_acceptor), T_CASE(half_close_keeps_the_other_way))
