@@ -126,7 +126,11 @@ bool sock_draft_add(struct sock *s)
 	struct object *o = object_new(&draft_pool);
 
 	s->draft = (struct sock_draft *)o;
-	return o != NULL;
+	if (!o)
+		return false;
+	atomic_store(&s->draft->a.state, CHAN_ST_OPEN);
+	s->draft->a.sndbuf = sock_opt_default_sndbuf();
+	return true;
 }
 
 static struct sock *new_undecided(uint16_t family, uint16_t protocol)
@@ -139,8 +143,6 @@ static struct sock *new_undecided(uint16_t family, uint16_t protocol)
 		sock_put(s);
 		return NULL;
 	}
-	atomic_store(&s->draft->a.state, CHAN_ST_OPEN);
-	s->draft->a.sndbuf = sock_opt_default_sndbuf();
 	s->a = &s->draft->a;
 	s->b = &s->draft->b;
 	return s;

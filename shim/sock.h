@@ -29,16 +29,17 @@ enum sock_flags {
 	SOCK_MORE = 1 << 5,	 /* the last send had MSG_MORE */
 	SOCK_STRAY = 1 << 6,	 /* sock_after_fork(): no descriptor of it seen yet */
 	SOCK_WAS_CONNECTED = 1 << 8, /* connect() has succeeded: another one is EISCONN for ever */
+	SOCK_ACCEPTED = 1 << 9,	 /* came from accept() */
 	SOCK_CLOSED_RX = 1 << 7, /* shutdown(SHUT_RD) of a listener: accept() fails */
 };
 
 /* What only a socket that was made by socket() needs: its state before the engine knows it, and the
  * options as the program gave them, so that a kernel socket can be given the same. */
-enum { SOCK_OPTS = 64 };
+enum { SOCK_OPTS = 4 * 96 };
 struct sock_draft {
 	struct object obj;	/* only for the pool */
-	uint64_t opt_set;	/* bit i: the program has set option i of sock_opt.c */
-	int32_t opt_val[SOCK_OPTS][4];
+	uint64_t opt_set[SOCK_OPTS / 64]; /* bit i: opt_val[i] is what the program has set */
+	int32_t opt_val[SOCK_OPTS];
 	struct chan_sock_a a;
 	struct chan_sock_b b;
 };
@@ -52,12 +53,13 @@ struct sock {
 	uint32_t id, gen;
 	const struct chan_sock_a *a;
 	struct chan_sock_b *b;
-	struct sock_draft *draft; /* NULL: came from accept() */
+	struct sock_draft *draft; /* NULL: came from accept() and has not needed one */
 	_Atomic uint32_t lock;	/* bind, listen, connect, decisions: owner's tid */
 	uint16_t family;	/* AF_INET or AF_INET6, as the program asked */
 	uint8_t protocol;
 	uint8_t type;		/* SOCK_STREAM or SOCK_DGRAM (then: shim/dgram.h) */
 	uint32_t backlog;
+	_Atomic uint64_t cookie; /* SO_COOKIE, 0: nobody has asked */
 	_Atomic int own_error;	/* sock_set_error() */
 	struct endpoint bound;	/* what bind() got; port 0: not bound */
 	/* epoll.c's: registrations of this socket in epoll sets of this process, under epoll.c's lock */

@@ -1,4 +1,4 @@
-/* bind, listen, accept, connect, shutdown and the names of a stream socket. */
+/* bind, listen, connect, shutdown and the names of a stream socket; accept is in sock_accept.c. */
 // SPDX-License-Identifier: MIT
 #include "shim/sock_conn.h"
 #include <unistd.h>
@@ -239,99 +239,6 @@ int sock_listen(struct sock *s, int backlog)
 	return r;
 }
 
-/* ---- accept ---- */
-/* The connection at the head of the stack's queue as a new descriptor; -EAGAIN: none. The number is
- * made first: without one the connection stays in the queue, as in the kernel. */
-static int accept_stack(struct sock *s, int flags)
-{
-	struct sock *n;
-	uint32_t id, gen;
-	int fd, r;
-
-	if (chan_rx_avail(s->a, s->b) == 0)
-		return -EAGAIN;
-	fd = sock_placeholder(flags);
-	if (fd < 0)
-		return fd;
-	n = sock_new(s->family, s->protocol, SOCK_STACK);
-	r = n && fd < FDTAB_SIZE ? chan_accept_pop(s->app, s->id, &id, &gen) : -ENFILE;
-	if (r < 0) {
-		libc.close(fd);
-		if (n)
-			sock_put(n);
-		return r == -EDEADLK ? -EAGAIN : r;
-	}
-	engine_ref(s->app);
-	n->app = s->app;
-	n->gen = gen;
-	n->a = chan_sock_a(s->app, id);
-	n->b = chan_sock_b(s->app, id);
-	n->id = id;
-	n->b->opts = s->b->opts;
-	atomic_store(&n->b->rcvtimeo_ms, atomic_load(&s->b->rcvtimeo_ms));
-	atomic_store(&n->b->sndtimeo_ms, atomic_load(&s->b->sndtimeo_ms));
-	atomic_store(&n->b->rcvlowat, atomic_load(&s->b->rcvlowat));
-	atomic_store(&n->b->file_flags, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
-	atomic_store(&n->flags, SOCK_CONNECT_TOLD);
-	explain_stack();
-	fdtab_set(fd, &n->obj);
-	sock_put(n);
-	return fd;
-}
-
-/* Either queue; *addr is filled from the right one. */
-static int accept_any(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, int flags)
-{
-	int n = accept_stack(s, flags);
-
-	if (n >= 0 && addr) {
-		struct sock *got = sock_get(n);
-		struct endpoint remote = got->a->remote;
-		int r = addr_give(addr, len, s->family, &remote);
-
-		sock_put(got);
-		if (r < 0) {
-			fdtab_clear(n);
-			libc.close(n);
-			return r;
-		}
-	}
-	if (n != -EAGAIN || !sock_has(s, SOCK_TWIN))
-		return n;
-	n = libc.accept4(fd, addr, len, flags);
-	return n < 0 ? -errno : fdtab_fresh(n);
-}
-
-int sock_accept(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, int flags)
-{
-	uint64_t deadline = 0;
-	int r;
-
-	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
-		return -EINVAL;
-	for (;;) {
-		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
-
-		if (sock_mode(s) == SOCK_KERNEL)
-			return SOCK_TO_KERNEL;
-		if (!sock_has(s, SOCK_LISTENING) || sock_has(s, SOCK_CLOSED_RX))
-			return -EINVAL;
-		r = accept_any(s, fd, addr, len, flags);
-		if (r != -EAGAIN)
-			return r;
-		if (sock_is_dead(s) && !sock_has(s, SOCK_TWIN))
-			return -ENETDOWN;
-		if (sock_is_nonblocking(s))
-			return -EAGAIN;
-		if (!deadline)
-			deadline = wait_deadline_ms(atomic_load(&s->b->rcvtimeo_ms));
-		r = sock_has(s, SOCK_TWIN) ? wait_mixed(&s->obj, fd, POLLIN, deadline) :
-					     wait_sock(s, seen, deadline);
-		if (r < 0)
-			return r;
-	}
-}
-
 /* ---- connect ---- */
 /* A failed attempt leaves a socket as good as new, but bound if it was. */
 static void connect_reset(struct sock *s)
@@ -392,7 +299,7 @@ static int connect_again(struct sock *s)
 	bool told = sock_has(s, SOCK_CONNECT_TOLD);
 	int r;
 
-	if (sock_has(s, SOCK_LISTENING | SOCK_WAS_CONNECTED) || !s->draft)
+	if (sock_has(s, SOCK_LISTENING | SOCK_WAS_CONNECTED | SOCK_ACCEPTED))
 		return -EISCONN;
 	if (sock_is_broken(s) || state == CHAN_ST_CLOSED || state == CHAN_ST_FREE) {
 		/* Linux: the first connect() after it takes the error. */
@@ -495,8 +402,10 @@ static int disconnect_locked(struct sock *s)
 {
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
-	if (sock_mode(s) == SOCK_UNDECIDED || !s->draft)
-		return s->draft ? 0 : -EOPNOTSUPP;
+	if (sock_mode(s) == SOCK_UNDECIDED)
+		return 0;
+	if (!s->draft && !sock_draft_add(s))
+		return -ENOBUFS;
 	s->b->opts.flags |= CHAN_O_LINGER; /* with time 0: reset */
 	s->b->opts.linger_s = 0;
 	atomic_fetch_add(&s->b->opt_seq, 1);

@@ -43,6 +43,13 @@ int sock_buffer_max(int name)
 				   limit_of(&rmem, "/proc/sys/net/core/rmem_max", 212992);
 }
 
+int sock_backlog_max(void)
+{
+	static _Atomic int max;
+
+	return limit_of(&max, "/proc/sys/net/core/somaxconn", 4096);
+}
+
 int sock_lowat_max(const struct sock *s)
 {
 	static _Atomic int tcp_rmem;

@@ -6,6 +6,8 @@
 struct sock;
 /* Largest SO_SNDBUF or SO_RCVBUF as given, before it is doubled. */
 int sock_buffer_max(int name);
+/* net.core.somaxconn. */
+int sock_backlog_max(void);
 int sock_lowat_max(const struct sock *s);
 /* The kernel keeps times in ticks, rounded up: one of them in ms. */
 uint32_t sock_tick_ms(struct sock *s);

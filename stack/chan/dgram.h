@@ -17,15 +17,30 @@ static inline uint32_t chan_dgram_size(uint32_t n)
 /* Queues one datagram, all or nothing: h with size and len filled in here, then the bytes of iov. 0;
  * -EAGAIN: no room, chan_tx_want() has been done (wait with the evseq read before the call);
  * -EMSGSIZE: longer than CHAN_DGRAM_MAX (longer is allowed with h->gso, up to 65535); -EINVAL: iov;
- * -EDEADLK, -ENOTCONN (engine gone), -ENOBUFS. A datagram larger than the whole send buffer goes when the
- * buffer is empty, as on Linux. Does not look at state, destination or permission. */
+ * -EDEADLK, -ENOTCONN (engine gone), -ENOBUFS: the ring is too small for it and can't grow. A datagram
+ * larger than the whole send buffer goes when the buffer is empty, as on Linux. Does not look at state,
+ * destination or permission. */
 int chan_dgram_send(struct chan_app *app, uint32_t id, const struct chan_dgram *h,
 		    const struct iovec *iov, int n);
+
+/* sk_sndbuf: while less is under way the next datagram goes, however long it is. */
+static inline uint32_t chan_dgram_sndbuf(const struct chan_sock_a *a)
+{
+	return 2 * *(volatile const uint32_t *)&a->sndbuf;
+}
+/* Linux's sock_writeable(): less than half of sk_sndbuf is under way. */
+static inline bool chan_dgram_writable(const struct chan_sock_a *a, const struct chan_sock_b *b)
+{
+	return atomic_load_explicit(&b->tx_tail, memory_order_relaxed) -
+		       atomic_load_explicit(&a->tx_una, memory_order_acquire) <
+	       *(volatile const uint32_t *)&a->sndbuf;
+}
 
 enum chan_dgram_recv_flags { CHAN_DG_PEEK = 1, CHAN_DG_ERRQ = 2 /* of the error queue */ };
 /* Takes the oldest datagram: header in *h, as many bytes as fit into iov (the rest is lost; h->len says how
  * long it was). Bytes copied, -EAGAIN: none, -EDEADLK, -ENOBUFS (can't map). With peek_off (>= 0)
- * and CHAN_DG_PEEK copying starts at that payload offset. */
+ * and CHAN_DG_PEEK copying starts at that payload offset; datagrams that end before it are passed over,
+ * as SO_PEEK_OFF does. */
 ssize_t chan_dgram_recv(struct chan_app *app, uint32_t id, struct chan_dgram *h,
 			const struct iovec *iov, int n, int flags, int peek_off);
 /* Payload bytes of the oldest datagram (FIONREAD), -EAGAIN: none. Takes the rx_lock for a moment. */
@@ -34,6 +49,12 @@ static inline bool chan_errq_pending(const struct chan_sock_a *a, const struct c
 {
 	return atomic_load_explicit(&a->errq_tail, memory_order_acquire) !=
 	       atomic_load_explicit(&b->errq_head, memory_order_relaxed);
+}
+/* MSG_ZEROCOPY completions that the program has not read. */
+static inline bool chan_zc_pending(const struct chan_sock_b *b)
+{
+	return atomic_load_explicit(&b->zc_next, memory_order_relaxed) !=
+	       atomic_load_explicit(&b->zc_told, memory_order_relaxed);
 }
 /* EPOLL* bits as Linux's udp_poll(); chan_readiness() (stream.h) calls it for SOCK_DGRAM. */
 uint32_t chan_dgram_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b);

@@ -95,10 +95,13 @@ enum chan_sock_flags_a {
 	CHAN_A_WANT_HEAD = 1 << 2, /* engine wants a dirty mark when rx_head moves (window closed) */
 	CHAN_A_LINGERED = 1 << 3, /* all data and our FIN are acknowledged */
 	CHAN_A_TX_WAKE = 1 << 4,  /* CHAN_B_TX_WAIT as last answered */
+	CHAN_A_DGRAM = 1 << 5,	  /* type is SOCK_DGRAM, for who has this line at hand */
+	CHAN_A_ERRQ = 1 << 6,	  /* it has an error queue */
 };
 
 /* Engine's half. Positions are stream positions modulo 2^32 (see stack/tcp/tcp.h); of datagram sockets
- * they count ring bytes; for a listener rx_tail counts accepted connections put into its accept ring (rx_seg[0], struct chan_accept). */
+ * they count ring bytes; for a listener rx_tail counts accepted connections put into its accept ring
+ * (rx_seg[0], struct chan_accept). */
 struct chan_sock_a {
 	/* hot line, all [e] by the socket's worker */
 	_Alignas(64) _Atomic uint32_t gen; /* changes when the id is given out again */

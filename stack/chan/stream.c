@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "stack/base/util.h"
+#include "stack/chan/dgram.h"
 #include "stack/chan/iov.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/user.h"
@@ -205,6 +206,8 @@ uint32_t chan_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b
 	bool shut_rd = (fa & CHAN_A_RX_FIN) || (fb & CHAN_B_SHUT_RD);
 	bool shut_wr = fb & CHAN_B_SHUT_WR;
 
+	if (unlikely(fa & CHAN_A_DGRAM))
+		return chan_dgram_readiness(a, b);
 	if (state == CHAN_ST_LISTENING)
 		return chan_rx_avail(a, b) ? EPOLLIN | EPOLLRDNORM : 0;
 	if (state == CHAN_ST_CLOSED)
@@ -222,7 +225,8 @@ uint32_t chan_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b
 		    chan_tx_writable(a, b))
 			mask |= EPOLLOUT | EPOLLWRNORM;
 	}
-	if (chan_has_error(a, b))
+	if (chan_has_error(a, b) || chan_zc_pending(b) ||
+	    ((fa & CHAN_A_ERRQ) && chan_errq_pending(a, b)))
 		mask |= EPOLLERR;
 	return mask;
 }

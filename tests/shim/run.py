@@ -11,6 +11,7 @@ namespace must still be zero. Differences that are meant stand in differences.tx
 import argparse
 import difflib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -124,8 +125,9 @@ def side_stack(opt):
 
 
 def read_differences(path):
-    """Blocks: comment lines with the reason, then '- bare line' and/or '+ preloaded line'."""
-    allowed, reason, minus = {}, [], None
+    """Blocks: comment lines with the reason, then '- bare line' and/or '+ preloaded line', or
+    '~ expression' that both lines match."""
+    allowed, patterns, reason, minus = {}, [], [], None
     for raw in open(path):
         line = raw.rstrip("\n")
         if line.startswith("#"):
@@ -138,17 +140,29 @@ def read_differences(path):
                 del allowed[(minus, None)]
             allowed[(minus, line[2:])] = " ".join(reason)
             minus = None
+        elif line.startswith("~ "):
+            patterns.append((re.compile(line[2:]), " ".join(reason)))
         else:
             reason, minus = [], None
-    return allowed
+    return allowed, patterns
 
 
 def allowed_open(minus):
     return minus is not None
 
 
-def compare(name, bare, stack, allowed):
-    """Returns (unexplained, explained) lists of (bare line, stack line)."""
+def reason_for(pair, differences):
+    """Why these two lines may differ, None: they may not."""
+    allowed, patterns = differences
+    if pair in allowed:
+        return allowed[pair]
+    whys = [next((why for exp, why in patterns if exp.fullmatch(line)), None)
+            for line in pair if line is not None]
+    return whys[0] if None not in whys else None
+
+
+def compare(name, bare, stack, differences):
+    """Returns the unexplained pairs (bare line, stack line) and the reasons of the others."""
     bad, good = [], []
     match = difflib.SequenceMatcher(None, bare, stack, autojunk=False)
     for tag, i1, i2, j1, j2 in match.get_opcodes():
@@ -157,7 +171,8 @@ def compare(name, bare, stack, allowed):
         for k in range(max(i2 - i1, j2 - j1)):
             pair = (f"{name}: {bare[i1 + k]}" if i1 + k < i2 else None,
                     f"{name}: {stack[j1 + k]}" if j1 + k < j2 else None)
-            (good if pair in allowed else bad).append(pair)
+            why = reason_for(pair, differences)
+            (bad if why is None else good).append(pair if why is None else why)
     return bad, good
 
 
@@ -179,7 +194,7 @@ def run_side(opt, side, out):
 
 
 def report(opt, tmp):
-    allowed = read_differences(opt.differences)
+    differences = read_differences(opt.differences)
     failures = 0
     for spec in opt.program:
         name = os.path.basename(spec.partition(":")[0])
@@ -189,9 +204,9 @@ def report(opt, tmp):
                 sides[side] = f.read().splitlines()
         if opt.show:
             print("\n".join(sides["stack"]))
-        bad, good = compare(name, sides["bare"], sides["stack"], allowed)
-        for reason in dict.fromkeys(allowed[pair] for pair in good):
-            n = sum(allowed[pair] == reason for pair in good)
+        bad, good = compare(name, sides["bare"], sides["stack"], differences)
+        for reason in dict.fromkeys(good):
+            n = good.count(reason)
             print(f"meant ({n} lines of {name}): {reason}")
         for minus, plus in bad:
             if minus:

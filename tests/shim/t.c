@@ -20,7 +20,7 @@ int t_run(const struct t_case *cases, size_t n, int argc, char **argv)
 
 void t_out(const char *fmt, ...)
 {
-	char line[1024];
+	char line[2304];
 	int err = errno;
 	va_list ap;
 	va_start(ap, fmt);

@@ -1,0 +1,104 @@
+/* accept() of a stream socket: from the stack's queue, the kernel twin's, or both. */
+// SPDX-License-Identifier: MIT
+#include <unistd.h>
+#include "shim/addr.h"
+#include "shim/engine.h"
+#include "shim/explain.h"
+#include "shim/libc.h"
+#include "shim/sock_conn.h"
+#include "shim/sock_opt.h"
+#include "shim/wait.h"
+#include "stack/chan/stream.h"
+
+/* The connection at the head of the stack's queue as a new descriptor; -EAGAIN: none. The number is
+ * made first: without one the connection stays in the queue, as in the kernel. */
+static int accept_stack(struct sock *s, int flags)
+{
+	struct sock *n;
+	uint32_t id, gen;
+	int fd, r;
+
+	if (chan_rx_avail(s->a, s->b) == 0)
+		return -EAGAIN;
+	fd = sock_placeholder(flags);
+	if (fd < 0)
+		return fd;
+	n = sock_new(s->family, s->protocol, SOCK_STACK);
+	r = n && fd < FDTAB_SIZE ? chan_accept_pop(s->app, s->id, &id, &gen) : -ENFILE;
+	if (r < 0) {
+		libc.close(fd);
+		if (n)
+			sock_put(n);
+		return r == -EDEADLK ? -EAGAIN : r;
+	}
+	engine_ref(s->app);
+	n->app = s->app;
+	n->gen = gen;
+	n->a = chan_sock_a(s->app, id);
+	n->b = chan_sock_b(s->app, id);
+	n->id = id;
+	n->b->opts = s->b->opts;
+	atomic_store(&n->b->rcvtimeo_ms, atomic_load(&s->b->rcvtimeo_ms));
+	atomic_store(&n->b->sndtimeo_ms, atomic_load(&s->b->sndtimeo_ms));
+	atomic_store(&n->b->rcvlowat, atomic_load(&s->b->rcvlowat));
+	atomic_store(&n->b->file_flags, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
+	atomic_store(&n->flags, SOCK_CONNECT_TOLD | SOCK_ACCEPTED);
+	sock_opt_inherit(n, s);
+	explain_stack();
+	fdtab_set(fd, &n->obj);
+	sock_put(n);
+	return fd;
+}
+
+/* Either queue; *addr is filled from the right one. */
+static int accept_any(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	int n = accept_stack(s, flags);
+
+	if (n >= 0 && addr) {
+		struct sock *got = sock_get(n);
+		struct endpoint remote = got->a->remote;
+		int r = addr_give(addr, len, s->family, &remote);
+
+		sock_put(got);
+		if (r < 0) {
+			fdtab_clear(n);
+			libc.close(n);
+			return r;
+		}
+	}
+	if (n != -EAGAIN || !sock_has(s, SOCK_TWIN))
+		return n;
+	n = libc.accept4(fd, addr, len, flags);
+	return n < 0 ? -errno : fdtab_fresh(n);
+}
+
+int sock_accept(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	uint64_t deadline = 0;
+	int r;
+
+	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
+		return -EINVAL;
+	for (;;) {
+		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+
+		if (sock_mode(s) == SOCK_KERNEL)
+			return SOCK_TO_KERNEL;
+		if (!sock_has(s, SOCK_LISTENING) || sock_has(s, SOCK_CLOSED_RX))
+			return -EINVAL;
+		r = accept_any(s, fd, addr, len, flags);
+		if (r != -EAGAIN)
+			return r;
+		if (sock_is_dead(s) && !sock_has(s, SOCK_TWIN))
+			return -ENETDOWN;
+		if (sock_is_nonblocking(s))
+			return -EAGAIN;
+		if (!deadline)
+			deadline = wait_deadline_ms(atomic_load(&s->b->rcvtimeo_ms));
+		r = sock_has(s, SOCK_TWIN) ? wait_mixed(&s->obj, fd, POLLIN, deadline) :
+					     wait_sock(s, seen, deadline);
+		if (r < 0)
+			return r;
+	}
+}

@@ -1,0 +1,375 @@
+/* getsockopt(): what was set, what is in force, and what can only be read. */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+#include "shim/addr.h"
+#include "shim/engine.h"
+#include "shim/sock_conn.h"
+#include "shim/sock_opt_int.h"
+#include "shim/wait.h"
+#include "stack/chan/app.h"
+#include "stack/chan/stream.h"
+
+static bool is_connected(const struct sock *s)
+{
+	return sock_mode(s) == SOCK_STACK &&
+	       atomic_load_explicit(&s->a->state, memory_order_acquire) == CHAN_ST_CONNECTED;
+}
+
+static ssize_t give(void *buf, size_t room, const void *from, size_t n)
+{
+	n = min_u64(room, n);
+	memcpy(buf, from, n);
+	return (ssize_t)n;
+}
+
+/* ---- what can only be read ---- */
+/* struct tcp_info: the engine's for what it has, else the state alone. */
+static ssize_t get_info(struct sock *s, void *buf, size_t room)
+{
+	struct chan_req req = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen };
+	struct chan_rep rep = { .len = 0 };
+	struct tcp_info info = { .tcpi_state = 7 /* TCP_CLOSE */ };
+
+	if (sock_is_attached(s) && sock_mode(s) == SOCK_STACK && !sock_is_dead(s) &&
+	    chan_call(s->app, s->a->worker, &req, &rep) == 0)
+		memcpy(&info, rep.payload, min_u64(rep.len, sizeof(info)));
+	return give(buf, room, &info, sizeof(info));
+}
+
+static ssize_t get_meminfo(struct sock *s, void *buf, size_t room)
+{
+	struct opt_at at;
+	uint32_t m[9] = { 0 }; /* SK_MEMINFO_* */
+	int size = 0;
+
+	if (is_connected(s)) {
+		m[0] = chan_rx_avail(s->a, s->b);
+		m[5] = atomic_load(&s->b->tx_tail) - atomic_load(&s->a->tx_una);
+	}
+	opt_find(s, SOL_SOCKET, SO_RCVBUF, &at);
+	opt_get(s, &at, &size, sizeof(size));
+	m[1] = (uint32_t)size;
+	opt_find(s, SOL_SOCKET, SO_SNDBUF, &at);
+	opt_get(s, &at, &size, sizeof(size));
+	m[3] = (uint32_t)size;
+	return give(buf, room, m, sizeof(m));
+}
+
+/* Unique while it exists, among the kernel's, too: those count up from 1. */
+static ssize_t get_cookie(struct sock *s, void *buf, size_t room)
+{
+	static _Atomic uint32_t count;
+	uint64_t none = 0, mine;
+
+	if (room < sizeof(mine))
+		return -EINVAL;
+	mine = 1ull << 63 | (uint64_t)getpid() << 32 | (atomic_fetch_add(&count, 1) + 1);
+	if (atomic_compare_exchange_strong(&s->cookie, &none, mine))
+		none = mine;
+	return give(buf, room, &none, sizeof(none));
+}
+
+static ssize_t get_peername(struct sock *s, void *buf, size_t room)
+{
+	struct sockaddr_storage ss;
+	struct endpoint remote = { 0 };
+	socklen_t len;
+
+	if (sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING))
+		remote = s->a->remote;
+	if (!remote.port)
+		return -ENOTCONN;
+	len = addr_emit(&ss, s->family, &remote);
+	return room > len ? -EINVAL : give(buf, room, &ss, room);
+}
+
+static ssize_t get_mtu(const struct sock *s, void *buf, size_t room)
+{
+	bool had = sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING) && s->a->remote.port;
+	int mtu = !had ? 0 : s->a->path_mtu ? (int)s->a->path_mtu : s->a->mss ? (int)s->a->mss + 40 : 1500;
+
+	return had ? give(buf, room, &mtu, sizeof(mtu)) : -ENOTCONN;
+}
+
+/* Linux reads its port here (inet_num). */
+static int local_port(const struct sock *s)
+{
+	return sock_is_attached(s) && !(sock_mode(s) == SOCK_STACK && opt_is_idle(s)) ?
+		       s->a->local.port : 0;
+}
+
+/* What arrived with the connection, for those who asked (RFC 2292's way on IPv4): a struct cmsghdr each. */
+static ssize_t get_pktoptions(const struct sock *s, void *buf, size_t room)
+{
+	struct in_pktinfo info = { 0 };
+	char all[128];
+	size_t used = 0;
+	static const struct { int ask, type, size; } part[] = {
+		{ IP_PKTINFO, IP_PKTINFO, sizeof(struct in_pktinfo) },
+		{ IP_RECVTTL, IP_TTL, sizeof(int) },
+		{ IP_RECVTOS, IP_TOS, sizeof(int) },
+	};
+
+	memset(all, 0, sizeof(all));
+	if (sock_is_attached(s) && ipaddr_is_v4(&s->a->local.addr))
+		info.ipi_addr.s_addr = info.ipi_spec_dst.s_addr =
+			be32_of(ipaddr_get_v4(&s->a->local.addr)).raw;
+	for (size_t i = 0; i < ARRAY_LEN(part); i++) {
+		struct cmsghdr *c = (struct cmsghdr *)(all + used);
+
+		if (!sock_opt_value(s, IPPROTO_IP, part[i].ask))
+			continue;
+		*c = (struct cmsghdr){ CMSG_LEN((size_t)part[i].size), IPPROTO_IP, part[i].type };
+		if (part[i].ask == IP_PKTINFO)
+			memcpy(CMSG_DATA(c), &info, sizeof(info));
+		else if (part[i].ask == IP_RECVTTL)
+			*(int *)CMSG_DATA(c) = sock_has(s, SOCK_ACCEPTED) ? 64 : 1;
+		used += CMSG_SPACE((size_t)part[i].size);
+	}
+	return give(buf, room, all, used);
+}
+
+static int read_socket(struct sock *s, int name)
+{
+	switch (name) {
+	case SO_TYPE:
+		return SOCK_STREAM;
+	case SO_PROTOCOL:
+		return IPPROTO_TCP;
+	case SO_DOMAIN:
+		return s->family;
+	case SO_ACCEPTCONN:
+		return sock_has(s, SOCK_LISTENING) && !sock_has(s, SOCK_CLOSED_RX);
+	case SO_SNDLOWAT:
+		return 1;
+	case SO_ERROR:
+		return sock_take_error(s);
+	default: /* SO_INCOMING_NAPI_ID: not of a kernel's device */
+		return 0;
+	}
+}
+
+static ssize_t read_only(struct sock *s, const struct opt_at *at, void *buf, size_t room)
+{
+	int v = 0;
+
+	if (at->level == SOL_SOCKET && at->name == SO_MEMINFO)
+		return get_meminfo(s, buf, room);
+	if (at->level == SOL_SOCKET && at->name == SO_COOKIE)
+		return get_cookie(s, buf, room);
+	if (at->level == SOL_SOCKET && at->name == SO_PEERNAME)
+		return get_peername(s, buf, room);
+	if (at->level == SOL_SOCKET)
+		v = read_socket(s, at->name);
+	else if (at->level == IPPROTO_TCP && at->name == TCP_INFO)
+		return get_info(s, buf, room);
+	else if (at->level == IPPROTO_TCP && at->name == TCP_CC_INFO)
+		return 0; /* reno has none */
+	else if ((at->level == IPPROTO_IP && at->name == IP_MTU) || at->level == IPPROTO_IPV6)
+		return get_mtu(s, buf, room);
+	else if (at->level == IPPROTO_IP && at->name == IP_PKTOPTIONS)
+		return get_pktoptions(s, buf, room);
+	else if (at->level == IPPROTO_IP && at->name == IP_MULTICAST_TTL)
+		v = sock_has(s, SOCK_ACCEPTED) ? 64 : 1; /* accepted: that of the handshake */
+	else if (at->level == IPPROTO_IP)
+		v = local_port(s);
+	return give(buf, room, &v, sizeof(v));
+}
+
+/* ---- what can be set ---- */
+static int get_field(const struct chan_opts *opts, const struct opt *o)
+{
+	const char *p = (const char *)opts + o->arg;
+
+	if (o->kind == OPT_FIELD8)
+		return *(const uint8_t *)p;
+	return o->kind == OPT_FIELD16 ? *(const uint16_t *)p : *(const int32_t *)p;
+}
+
+static int get_buffer(const struct sock *s, const struct opt *o)
+{
+	bool tx = o->arg == offsetof(struct chan_opts, sndbuf);
+	uint32_t v = tx ? s->b->opts.sndbuf : s->b->opts.rcvbuf;
+
+	if (v)
+		return (int)(2 * v);
+	return !tx ? 131072 : is_connected(s) ? (int)(2 * s->a->sndbuf) : 16384;
+}
+
+/* Linux keeps DEFER_ACCEPT as a number of SYN-ACK retransmissions, one second doubling up to 120. */
+static int defer_rounded(int seconds)
+{
+	int timeout = 1, period = 1;
+
+	if (seconds <= 0)
+		return 0;
+	for (int n = 1; seconds > period && n < 255; n++) {
+		timeout = timeout * 2 > OPT_RTO_MAX_S ? OPT_RTO_MAX_S : timeout * 2;
+		period += timeout;
+	}
+	return period;
+}
+
+/* While nobody has set it, it follows the type of service (rt_tos2priority). */
+static int get_priority(const struct sock *s, const struct opt_at *at)
+{
+	static const uint8_t by_tos[16] = { 0, 0, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4 };
+
+	return opt_recorded(s, at->index, by_tos[(s->b->opts.tos & 0x1e) >> 1]);
+}
+
+static int get_quickack(const struct sock *s, const struct opt_at *at)
+{
+	bool fin = is_connected(s) && atomic_load(&s->a->flags) & CHAN_A_RX_FIN;
+
+	return opt_recorded(s, at->index, !fin);
+}
+
+static int get_incoming_cpu(const struct sock *s, const struct opt_at *at)
+{
+	if (is_connected(s) && !sock_is_dead(s))
+		return (int)atomic_load(&s->app->e->worker[s->a->worker].cpu);
+	return opt_recorded(s, at->index, at->o->def);
+}
+
+static int get_int(const struct sock *s, const struct opt_at *at)
+{
+	const struct opt *o = at->o;
+	uint32_t v;
+
+	switch (o->kind) {
+	case OPT_BIT:
+		return (s->b->opts.flags & o->arg) != 0;
+	case OPT_FIELD16:
+		if (is_connected(s))
+			return (int)s->a->mss; /* TCP_MAXSEG is the only one */
+		/* fall through */
+	case OPT_FIELD8:
+	case OPT_FIELD32:
+		v = (uint32_t)get_field(&s->b->opts, o);
+		return v ? (int)(v - !!(o->rule & OPT_PLUS_1)) : o->def;
+	case OPT_BUFFER:
+		return get_buffer(s, o);
+	case OPT_BUF_LOCK:
+		return (s->b->opts.sndbuf ? 1 : 0) | (s->b->opts.rcvbuf ? 2 : 0);
+	case OPT_LOWAT:
+		v = atomic_load(&s->b->rcvlowat);
+		return v ? (int)v : 1;
+	case OPT_LINGER2:
+		return s->b->opts.linger2_s ? s->b->opts.linger2_s : 60;
+	case OPT_QUICKACK:
+		return get_quickack(s, at);
+	case OPT_PEEK_OFF:
+		return (int)((unsigned int)atomic_load(&s->b->peek_off) - 1);
+	case OPT_DEFER:
+		return defer_rounded(opt_recorded(s, at->index, 0));
+	case OPT_INT:
+		if (at->level == SOL_SOCKET && at->name == SO_PRIORITY)
+			return get_priority(s, at);
+		if (at->level == SOL_SOCKET && at->name == SO_INCOMING_CPU)
+			return get_incoming_cpu(s, at);
+		if (at->level == IPPROTO_IP && at->name == IP_MULTICAST_ALL && s->family == AF_INET6)
+			return opt_recorded(s, at->index, 0);
+		/* fall through */
+	default:
+		return opt_recorded(s, at->index, o->def);
+	}
+}
+
+static ssize_t get_time(const struct sock *s, const struct opt *o, void *buf, size_t room)
+{
+	uint32_t raw = atomic_load((_Atomic uint32_t *)((char *)s->b + o->arg));
+	uint32_t ms = raw == WAIT_NEVER_MS ? 0 : raw;
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	return give(buf, room, &tv, sizeof(tv));
+}
+
+static ssize_t get_linger(const struct sock *s, void *buf, size_t room)
+{
+	struct linger l = {
+		.l_onoff = (s->b->opts.flags & CHAN_O_LINGER) != 0,
+		.l_linger = (int)s->b->opts.linger_s,
+	};
+
+	return give(buf, room, &l, sizeof(l));
+}
+
+/* Linux: eight bytes for who has room for eight. */
+static ssize_t get_pacing(void *buf, size_t room)
+{
+	uint64_t rate = UINT64_MAX;
+
+	return give(buf, room, &rate, room >= sizeof(rate) ? sizeof(rate) : sizeof(uint32_t));
+}
+
+static ssize_t get_stamp(const struct sock *s, const struct opt_at *at, void *buf, size_t room)
+{
+	int v = sock_opt_value(s, SOL_SOCKET, SO_TIMESTAMP_OLD) == at->name;
+
+	return give(buf, room, &v, sizeof(v));
+}
+
+static ssize_t get_pair(int first, void *buf, size_t room)
+{
+	int v[2] = { first, 0 };
+
+	return give(buf, room, v, sizeof(v));
+}
+
+ssize_t opt_get(struct sock *s, const struct opt_at *at, void *buf, size_t room)
+{
+	char name[OPT_CONTROL_MAX] = { 0 };
+	const char *control;
+	int v;
+
+	switch (at->o->kind) {
+	case OPT_READ:
+		return read_only(s, at, buf, room);
+	case OPT_WRITE:
+		return -ENOPROTOOPT;
+	case OPT_TIMEOUT:
+		return get_time(s, at->o, buf, room);
+	case OPT_LINGER:
+		return get_linger(s, buf, room);
+	case OPT_CONTROL:
+		control = opt_control_name(s->b->opts.cc);
+		strcpy(name, control ? control : "reno");
+		return give(buf, room, name, sizeof(name));
+	case OPT_PACING:
+		return get_pacing(buf, room);
+	case OPT_STAMP:
+		return get_stamp(s, at, buf, room);
+	case OPT_STAMPING:
+		v = sock_opt_value(s, SOL_SOCKET, SO_TIMESTAMPING_OLD);
+		if (at->name == SO_TIMESTAMPING_NEW && !opt_recorded(s, at->index, 0))
+			v = 0;
+		return get_pair(v, buf, room);
+	case OPT_TXTIME:
+		return get_pair(0, buf, room);
+	case OPT_DEVICE:
+		if (at->level == SOL_SOCKET && at->name == SO_BINDTODEVICE)
+			return 0;
+		/* fall through */
+	case OPT_NOTHING:
+		v = 0;
+		return give(buf, room, &v, sizeof(v));
+	case OPT_BUFFER:
+		if (at->o->rule & OPT_ASK) /* the FORCE twins only set */
+			return -ENOPROTOOPT;
+		/* fall through */
+	default:
+		v = get_int(s, at);
+		return give(buf, room, &v, sizeof(v));
+	case OPT_ADDRFORM:
+		v = s->family;
+		return is_connected(s) ? give(buf, room, &v, sizeof(v)) : -ENOTCONN;
+	case OPT_QUEUE_SEQ:
+		return -EINVAL;
+	}
+}
