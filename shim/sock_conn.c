@@ -25,8 +25,7 @@ static int bind_reason(const struct sock *s, const struct chan_app *app, const s
 		return s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY ?
 			       (int)CHAN_REASON_bind_v6 : -1;
 	if (ipaddr_is_loopback(&ep->addr)) /* ::1 is the kernel's for connect(), too */
-		return claims_loopback(app) && ipaddr_is_v4(&ep->addr) ?
-			       -1 : (int)CHAN_REASON_bind_loopback;
+		return claims_loopback(app) && !addr_is_v6(&ep->addr) ? -1 : CHAN_REASON_bind_loopback;
 	if (engine_route(app, &ep->addr) == CHAN_ROUTE_LOCAL)
 		return -1;
 	return ipaddr_is_v4(&ep->addr) ? CHAN_REASON_bind_foreign_addr : CHAN_REASON_bind_v6;

@@ -186,5 +186,6 @@ static void data_before_an_unread_close(void)
 	t_out("%d times data, then ECONNRESET", good);
 }
 
-T_MAIN(T_CASE(data_before_a_reset), T_CASE(data_before_an_unread_close), T_CASE(write_side), T_CASE(read_side), T_CASE(both_sides), T_CASE(bad_how),
-       T_CASE(wakes_a_reader), T_CASE(wakes_an_acceptor), T_CASE(half_close_keeps_the_other_way))
+T_MAIN(T_CASE(write_side), T_CASE(read_side), T_CASE(both_sides), T_CASE(bad_how),
+       T_CASE(wakes_a_reader), T_CASE(wakes_an_acceptor), T_CASE(half_close_keeps_the_other_way),
+       T_CASE(data_before_a_reset), T_CASE(data_before_an_unread_close))
