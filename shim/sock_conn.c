@@ -68,11 +68,13 @@ static int bind_stack(struct sock *s, struct chan_app *app, const struct endpoin
 		.opts = s->b->opts,
 	};
 	struct chan_rep rep;
+	uint32_t noted = atomic_load(&s->b->flags); /* by a shutdown() too early */
 	int r = chan_call(app, chan_pick_worker(app), &req, &rep);
 
 	if (r < 0)
 		return r;
 	sock_attach(s, app, rep.sock, rep.gen);
+	atomic_fetch_or(&s->b->flags, noted);
 	s->bound = rep.local;
 	return 0;
 }
@@ -142,6 +144,25 @@ static int bind_kernel(struct sock *s, const struct endpoint *ep, enum chan_reas
 	return r;
 }
 
+/* Bound or connected already. Linux looks at the address first: nobody's is EADDRNOTAVAIL. */
+static int bind_again(const struct sock *s, const struct endpoint *ep)
+{
+	struct endpoint at = { .addr = ep->addr };
+	struct sockaddr_storage ss;
+	int k, r = 0;
+
+	if (!s->app || s->b->opts.flags & CHAN_O_FREEBIND ||
+	    bind_reason(s, s->app, ep) != (int)CHAN_REASON_bind_foreign_addr)
+		return -EINVAL;
+	k = libc.socket(s->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (k < 0)
+		return -EINVAL;
+	if (libc.bind(k, (struct sockaddr *)&ss, addr_emit(&ss, s->family, &at)) < 0)
+		r = -errno;
+	libc.close(k);
+	return r == -EADDRNOTAVAIL ? r : -EINVAL;
+}
+
 static int bind_locked(struct sock *s, const struct endpoint *ep)
 {
 	enum chan_reason no = CHAN_REASON_no_engine;
@@ -151,7 +172,7 @@ static int bind_locked(struct sock *s, const struct endpoint *ep)
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
 	if (sock_has(s, SOCK_BOUND) || sock_mode(s) != SOCK_UNDECIDED)
-		return -EINVAL;
+		return bind_again(s, ep);
 	app = engine_get(&no);
 	if (!app)
 		return bind_kernel(s, ep, no);
@@ -219,7 +240,7 @@ static int listen_locked(struct sock *s, int backlog)
 	explain_stack();
 	if (sock_has(s, SOCK_TWIN))
 		explain_kernel(CHAN_REASON_listen_twin);
-	atomic_fetch_and(&s->flags, ~(uint32_t)SOCK_CLOSED_RX);
+	atomic_fetch_and(&s->flags, ~(uint32_t)(SOCK_CLOSED_RX | SOCK_CLOSED_TWICE));
 	atomic_fetch_or(&s->flags, SOCK_LISTENING);
 	atomic_store_explicit(&s->mode, SOCK_STACK, memory_order_release);
 	if (s->epoll_items)
@@ -239,15 +260,21 @@ int sock_listen(struct sock *s, int backlog)
 }
 
 /* ---- connect ---- */
-/* A failed attempt leaves a socket as good as new, but bound if it was. */
+/* A failed attempt leaves a socket as good as new, but bound if it was. As in Linux, getsockname() goes
+ * on to show the port it had, and nothing is left of a shutdown(). */
 static void connect_reset(struct sock *s)
 {
 	bool bound = sock_has(s, SOCK_BOUND);
 	struct endpoint ep = s->bound;
+	uint16_t port = s->a->local.port;
 
 	sock_drop(s);
 	atomic_store(&s->flags, 0);
 	s->bound = (struct endpoint){ 0 };
+	if (s->draft) {
+		atomic_store(&s->draft->b.flags, 0);
+		s->draft->a.local = (struct endpoint){ .addr = ipaddr_v4(0), .port = port };
+	}
 	atomic_store_explicit(&s->mode, SOCK_UNDECIDED, memory_order_release);
 	if (bound)
 		bind_locked(s, &ep);
@@ -300,6 +327,8 @@ static int connect_again(struct sock *s)
 
 	if (sock_has(s, SOCK_LISTENING | SOCK_WAS_CONNECTED | SOCK_ACCEPTED))
 		return -EISCONN;
+	if (sock_has(s, SOCK_DISCONNECTING))
+		return -EINVAL;
 	if (sock_is_broken(s) || state == CHAN_ST_CLOSED || state == CHAN_ST_FREE) {
 		/* Linux: the first connect() after it takes the error. */
 		r = -sock_take_error(s);
@@ -344,6 +373,8 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 
 	if (ipaddr_is_any(&to->addr)) /* as Linux: this host */
 		req.remote.addr = ipaddr_v4(0x7f000001);
+	/* What a shutdown() before has noted would end the new connection at once. */
+	atomic_fetch_and(&s->b->flags, ~(uint32_t)(CHAN_B_SHUT_RD | CHAN_B_SHUT_WR));
 	r = chan_call(app, worker, &req, &rep);
 	if (r != -EINPROGRESS && r != 0)
 		return r;
@@ -359,6 +390,7 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 		}
 	}
 	explain_stack();
+	atomic_store(&s->own_error, 0);
 	atomic_store_explicit(&s->mode, SOCK_STACK, memory_order_release);
 	if (s->epoll_items)
 		epoll_sock_attached(s);
@@ -396,20 +428,42 @@ static int connect_locked(struct sock *s, const struct endpoint *to)
 	return connect_new(s, to);
 }
 
+/* What Linux says before it looks at a bad address: the socket's own state. */
+static int connect_bad_address(struct sock *s, int why)
+{
+	int r = 0;
+
+	if (sock_mode(s) == SOCK_STACK)
+		r = connect_again(s);
+	return sock_mode(s) == SOCK_KERNEL ? SOCK_TO_KERNEL : r == CONNECT_DONE ? 0 : r ? r : why;
+}
+
+static bool is_live(uint32_t state)
+{
+	return state == CHAN_ST_CONNECTED || state == CHAN_ST_CONNECTING;
+}
+
 /* connect(AF_UNSPEC) ends the connection at once and leaves a socket as good as new. */
 static int disconnect_locked(struct sock *s)
 {
+	struct chan_opts opts = s->b->opts;
+	bool live;
+
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
 	if (sock_mode(s) == SOCK_UNDECIDED)
 		return 0;
 	if (!s->draft && !sock_draft_add(s))
 		return -ENOBUFS;
+	live = is_live(atomic_load_explicit(&s->a->state, memory_order_acquire));
 	s->b->opts.flags |= CHAN_O_LINGER; /* with time 0: reset */
 	s->b->opts.linger_s = 0;
 	atomic_fetch_add(&s->b->opt_seq, 1);
 	connect_reset(s);
-	s->draft->b.opts.flags &= ~(uint32_t)CHAN_O_LINGER;
+	s->b->opts.flags = (s->b->opts.flags & ~(uint32_t)CHAN_O_LINGER) | (opts.flags & CHAN_O_LINGER);
+	s->b->opts.linger_s = opts.linger_s;
+	if (live) /* tcp_disconnect(): what was cut off is told */
+		atomic_store(&s->own_error, ECONNRESET);
 	return 0;
 }
 
@@ -417,16 +471,17 @@ int sock_connect(struct sock *s, const struct sockaddr *addr, socklen_t len)
 {
 	bool unspec = (uintptr_t)addr >= 4096 && addr_is_unspec(addr, len);
 	struct endpoint to;
-	int r = unspec ? 0 : addr_parse(&to, s->family, addr, len, ADDR_CONNECT);
+	int bad = unspec ? 0 : addr_parse(&to, s->family, addr, len, ADDR_CONNECT), r;
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
-	if (r < 0)
-		return r;
+	/* These the system call itself refuses. */
+	if (bad == -EFAULT || len > sizeof(struct sockaddr_storage) || (bad && len < 2))
+		return bad;
 	r = sock_lock(s);
 	if (r < 0)
 		return r;
-	r = unspec ? disconnect_locked(s) : connect_locked(s, &to);
+	r = unspec ? disconnect_locked(s) : bad ? connect_bad_address(s, bad) : connect_locked(s, &to);
 	sock_unlock(s);
 	if (r == -EINPROGRESS && !sock_is_nonblocking(s))
 		r = connect_wait(s);
@@ -446,6 +501,11 @@ static int shutdown_locked(struct sock *s, int how)
 		atomic_fetch_or(&s->b->flags, bits); /* as the kernel: an error, but noted */
 		return -ENOTCONN;
 	}
+	if (sock_has(s, SOCK_CLOSED_RX)) {
+		if (bits & CHAN_B_SHUT_RD)
+			atomic_fetch_or(&s->flags, SOCK_CLOSED_TWICE);
+		return -ENOTCONN;
+	}
 	if (sock_has(s, SOCK_LISTENING)) {
 		if (sock_has(s, SOCK_TWIN))
 			libc.shutdown(sock_fd(s), how);
@@ -457,10 +517,15 @@ static int shutdown_locked(struct sock *s, int how)
 		}
 		return 1;
 	}
-	if (sock_is_broken(s) || state == CHAN_ST_CLOSED || state == CHAN_ST_FREE)
+	if (sock_is_broken(s) || state == CHAN_ST_CLOSED || state == CHAN_ST_FREE) {
+		/* Linux: an attempt whose failure nobody was told is SS_DISCONNECTING from now on. */
+		if (!sock_has(s, SOCK_WAS_CONNECTED))
+			atomic_fetch_or(&s->flags, SOCK_DISCONNECTING);
 		return -ENOTCONN;
+	}
 	if (state == CHAN_ST_CONNECTING)
 		return disconnect_locked(s);
+	atomic_fetch_or(&s->flags, SOCK_CONNECT_TOLD | SOCK_WAS_CONNECTED);
 	atomic_fetch_or(&s->b->flags, bits);
 	chan_mark(s->app, s->id);
 	sock_kick(s);
@@ -486,12 +551,11 @@ int sock_shutdown(struct sock *s, int how)
 /* ---- names ---- */
 int sock_getname(struct sock *s, struct sockaddr *addr, socklen_t *len)
 {
-	struct endpoint local = { .addr = ipaddr_v4(0) };
+	struct endpoint local;
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
-	if (sock_is_attached(s))
-		local = s->a->local;
+	local = s->a->local;
 	return addr_give(addr, len, s->family, &local);
 }
 

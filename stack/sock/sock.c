@@ -150,6 +150,7 @@ static void conn_dirty(struct sock *s)
 	}
 	if ((flags & CHAN_B_SHUT_RD) && !(s->flags_b & CHAN_B_SHUT_RD)) {
 		s->flags_b |= CHAN_B_SHUT_RD;
+		tcp_shutdown_rcv(&s->conn);
 		sock_touch(s, true);
 	}
 }

@@ -134,6 +134,8 @@ void tcp_app_wrote(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, uint6
 void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64_t now_ns);
 /* Half close: a FIN follows the last byte written. */
 void tcp_shutdown(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* The other half: nobody reads any more. With our FIN sent, more text is answered by a RST. */
+void tcp_shutdown_rcv(struct tcp_conn *c);
 /* The application is gone. Unread data: RST (RFC 2525 2.17); else FIN and an orphan that ends by
  * itself. ops->released() is called, now or later. */
 void tcp_close(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);

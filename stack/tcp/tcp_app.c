@@ -53,6 +53,11 @@ void tcp_shutdown(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		queue_fin(env, c, now_ns);
 }
 
+void tcp_shutdown_rcv(struct tcp_conn *c)
+{
+	c->rcv_shut = true;
+}
+
 static void abort_conn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	if (tcp_is_closed(c))

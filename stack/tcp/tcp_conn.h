@@ -74,6 +74,7 @@ struct tcp_conn {
 	bool fin_seen : 1;	 /* peer's FIN arrived, at fin_seq, perhaps out of order */
 	bool fin_rcvd : 1;	 /* ... and is in order: rcv_nxt is behind it */
 	bool orphan : 1;	 /* the application has closed */
+	bool rcv_shut : 1;	 /* it has shut down reading: new text after our FIN is a RST */
 	bool cwnd_limited : 1;	 /* cwnd stopped the last output: it may grow */
 	bool rtt_timing : 1;	 /* rtt_seq and rtt_start_ns measure one segment */
 	bool push : 1;		 /* override of Nagle, cork and sender SWS avoidance, once */

@@ -1,6 +1,7 @@
 /* Received text and FIN (RFC 9293 3.10.7.4 seventh, eighth): trims to the window, stores in order
  * or ahead of it, and decides how soon it is acknowledged (RFC 5681 4.2, RFC 9293 3.8.6.3). */
 // SPDX-License-Identifier: MIT
+#include <errno.h>
 #include "stack/tcp/tcp_core.h"
 
 static void estimate_peer_mss(struct tcp_conn *c, uint32_t len)
@@ -116,14 +117,14 @@ static void take_fin(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	}
 }
 
-/* New text for an application that has closed: the peer must learn that nobody reads it (RFC 9293
- * 3.6.1, RFC 1122 4.2.2.13). */
+/* New text for an application that has closed, or shut down both ways: the peer must learn that nobody
+ * reads it (RFC 9293 3.6.1, RFC 1122 4.2.2.13). */
 static void data_after_close(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	STAT_INC(tcp_drop_after_close);
 	TRACE(TCP_DROP, c->id, now_ns, TCP_DROP_CLOSED, 0, 0);
 	tcp_emit_rst(env, c, now_ns);
-	tcp_done(env, c, 0, now_ns);
+	tcp_done(env, c, c->orphan ? 0 : ECONNRESET, now_ns);
 }
 
 void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
@@ -149,7 +150,7 @@ void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_se
 		p += seq_diff(c->rcv_nxt, seq);
 		seq = c->rcv_nxt;
 	}
-	if (c->orphan && seq_gt(end, seq)) {
+	if ((c->orphan || (c->rcv_shut && c->state != TCPS_ESTABLISHED)) && seq_gt(end, seq)) {
 		data_after_close(env, c, now_ns);
 		return;
 	}

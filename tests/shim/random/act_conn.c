@@ -53,9 +53,19 @@ static uint16_t port_of(int slot)
 	return ntohs(a.sin_port);
 }
 
+static int tcp_state_of(int slot)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	getsockopt(fd_of(slot), IPPROTO_TCP, TCP_INFO, &info, &len);
+	return info.tcpi_state;
+}
+
 static void do_bind(struct dice *d)
 {
 	int slot = pick_wild(d, chance(d, 80) ? K_STREAM : K_TCP), port = 0, r;
+	struct object *o = object_of(slot);
 	struct sockaddr_in a = t_addr(0);
 	socklen_t len = sizeof(a);
 
@@ -77,6 +87,10 @@ static void do_bind(struct dice *d)
 		a.sin_family = 99;
 	else if (r < 41)
 		len = (socklen_t)ONE_OF(d, 0, 2, 15, 200, -1);
+	/* Linux gives a connection's port back when it has ended, and such a socket can be bound again, for
+	 * no use: connect() and listen() still refuse. On the stack it stays EINVAL. */
+	if (o && o->kind == K_CONNECTED && tcp_state_of(slot) == TCP_CLOSE)
+		return;
 	tr(" %s bind(%s, len %d)", slot_name(slot), addr_text(&a), (int)len);
 	tr_res(bind(fd_of(slot), (struct sockaddr *)&a, len));
 }
@@ -87,9 +101,25 @@ static void do_listen(struct dice *d)
 	int backlog = ONE_OF(d, 5, 5, 8, 128, 4096, -1, INT32_MAX);
 	struct object *o = object_of(slot);
 
+	if (o && o->shut)
+		return;
+
 	tr(" %s listen(%d)", slot_name(slot), backlog);
 	if (tr_res(listen(fd_of(slot), backlog)) == 0 && o && o->kind & K_TCP)
 		o->kind = K_LISTENER;
+}
+
+/* The slot's socket goes, with all its numbers. */
+static void close_all_of(int slot)
+{
+	const struct object *o = object_of(slot);
+
+	for (int i = 0; o && i < SLOTS; i++) {
+		if (object_of(i) == o) {
+			close(fd_of(i));
+			forget(i);
+		}
+	}
 }
 
 /* A connection attempt that nobody answers would come to life at some later time, by a
@@ -105,14 +135,7 @@ static void close_the_stuck(int slot)
 	if (info.tcpi_state != TCP_SYN_SENT)
 		return;
 	tr(" stuck");
-	for (int i = 0; i < SLOTS; i++) {
-		if (object_of(i) && i != slot && object_of(i) == object_of(slot)) {
-			close(fd_of(i));
-			forget(i);
-		}
-	}
-	close(fd_of(slot));
-	forget(slot);
+	close_all_of(slot);
 }
 
 static struct sockaddr_in destination(struct dice *d, int slot)
@@ -145,6 +168,10 @@ static void do_connect(struct dice *d)
 	socklen_t len = chance(d, 97) ? sizeof(a) : (socklen_t)ONE_OF(d, 0, 1, 2, 15, 200, -1);
 	struct object *o = object_of(slot);
 
+	/* Linux keeps what a shutdown() of an unconnected socket noted: a connection or a listener born
+	 * half-closed. On the stack a new one is whole. */
+	if (o && o->shut)
+		return;
 	tr(" %s connect(%s, len %d)", slot_name(slot), addr_text(&a), (int)len);
 	guard_begin(true);
 	r = connect(fd_of(slot), (struct sockaddr *)&a, len);
@@ -157,6 +184,9 @@ static void do_connect(struct dice *d)
 		o->kind = K_STREAM;
 		return;
 	}
+	/* Without a route the socket is the kernel's for ever: a meant difference. */
+	if (r < 0 && errno == ENETUNREACH)
+		close_all_of(slot);
 	if (r < 0 && errno != EINPROGRESS)
 		return;
 	settle();
@@ -272,6 +302,8 @@ static void do_shutdown(struct dice *d)
 	int slot = pick_wild(d, chance(d, 85) ? K_CONNECTED : K_SOCKET);
 	int how = ONE_OF(d, SHUT_WR, SHUT_WR, SHUT_WR, SHUT_RD, SHUT_RDWR, SHUT_RDWR, 3, -1);
 
+	if (object_of(slot) && object_of(slot)->kind != K_CONNECTED)
+		object_of(slot)->shut = true;
 	tr(" %s shutdown(%d)", slot_name(slot), how);
 	tr_res(shutdown(fd_of(slot), how));
 }

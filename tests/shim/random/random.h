@@ -22,11 +22,11 @@ enum kind {
 struct object {
 	enum kind kind;
 	int refs;
-	int nonblock_guess;
 	struct object *peer;	  /* the other end, once known */
 	uint16_t local, remote;	  /* ports of the connection, to find the peer */
 	uint32_t tx, rx;	  /* positions in the two streams: byte p has the value pattern(p) */
 	uint32_t gave_up_at;	  /* value of tx at which settle() stopped waiting for the peer to get it */
+	bool shut;		  /* shutdown() was called before it was connected */
 	bool loose;		  /* out-of-band bytes went through: contents aren't checked */
 };
 
