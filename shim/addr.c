@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include "stack/base/util.h"
+#include "stack/chan/user.h"
 
 bool addr_is_v6(const struct ipaddr *a)
 {
@@ -12,7 +13,10 @@ bool addr_is_v6(const struct ipaddr *a)
 
 bool addr_is_unspec(const struct sockaddr *addr, socklen_t len)
 {
-	return addr && len >= sizeof(addr->sa_family) && addr->sa_family == AF_UNSPEC;
+	sa_family_t family;
+
+	return len >= sizeof(family) && len <= sizeof(struct sockaddr_storage) &&
+	       user_get(&family, addr, sizeof(family)) == 0 && family == AF_UNSPEC;
 }
 
 static int parse_v4(struct endpoint *ep, const struct sockaddr_in *in, socklen_t len)
@@ -40,12 +44,17 @@ static int parse_v6(struct endpoint *ep, const struct sockaddr_in6 *in, socklen_
 int addr_parse(struct endpoint *ep, uint16_t family, const struct sockaddr *addr, socklen_t len,
 	       enum addr_use use)
 {
-	if (len > sizeof(struct sockaddr_storage))
+	struct sockaddr_storage ss;
+	const struct sockaddr *user = addr;
+	bool v6_len = len >= offsetof(struct sockaddr_in6, sin6_scope_id);
+
+	if (len > sizeof(ss))
 		return -EINVAL;
-	if ((uintptr_t)addr < 4096)
-		return len ? -EFAULT : -EINVAL;
+	if (user_get(&ss, user, len) < 0)
+		return -EFAULT;
 	if (len < sizeof(addr->sa_family))
 		return -EINVAL;
+	addr = (struct sockaddr *)&ss;
 	if (family == AF_INET) {
 		if (len < sizeof(struct sockaddr_in))
 			return -EINVAL;
@@ -56,12 +65,10 @@ int addr_parse(struct endpoint *ep, uint16_t family, const struct sockaddr *addr
 			return -EAFNOSUPPORT;
 		return parse_v4(ep, (const struct sockaddr_in *)addr, len);
 	}
-	if (addr->sa_family == AF_INET && use == ADDR_CONNECT)
-		return parse_v4(ep, (const struct sockaddr_in *)addr, len);
-	if (use == ADDR_BIND && len < offsetof(struct sockaddr_in6, sin6_scope_id))
+	if (!v6_len)
 		return -EINVAL;
 	if (addr->sa_family != AF_INET6)
-		return use == ADDR_BIND ? -EINVAL : -EAFNOSUPPORT;
+		return -EAFNOSUPPORT;
 	return parse_v6(ep, (const struct sockaddr_in6 *)addr, len);
 }
 
@@ -90,16 +97,15 @@ socklen_t addr_emit(struct sockaddr_storage *ss, uint16_t family, const struct e
 int addr_give(struct sockaddr *addr, socklen_t *len, uint16_t family, const struct endpoint *ep)
 {
 	struct sockaddr_storage ss;
-	socklen_t full;
+	socklen_t full, room;
 
-	if ((uintptr_t)len < 4096)
+	if (user_get(&room, len, sizeof(room)) < 0)
 		return -EFAULT;
-	if ((int)*len < 0)
+	if ((int)room < 0)
 		return -EINVAL;
 	full = addr_emit(&ss, family, ep);
-	if (*len && (uintptr_t)addr < 4096)
+	/* The length first: it is right even where the address can't be written. */
+	if (user_put(len, &full, sizeof(full)) < 0)
 		return -EFAULT;
-	memcpy(addr, &ss, min_u32(full, *len));
-	*len = full;
-	return 0;
+	return user_put(addr, &ss, min_u32(full, room));
 }

@@ -427,11 +427,10 @@ uint32_t sock_readiness(const struct sock *s)
 {
 	uint32_t mask;
 
-	/* tcp_poll() of a socket in state CLOSE; a listener after shutdown() is one, too. */
-	if (!sock_is_attached(s) || sock_mode(s) == SOCK_UNDECIDED || sock_has(s, SOCK_CLOSED_RX)) {
+	/* tcp_poll() of a socket in state CLOSE. */
+	if (!sock_is_attached(s) || sock_mode(s) == SOCK_UNDECIDED) {
 		mask = EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
-		if (sock_has(s, SOCK_CLOSED_RX) ? sock_has(s, SOCK_CLOSED_TWICE) :
-						  atomic_load(&s->b->flags) & CHAN_B_SHUT_RD)
+		if (atomic_load(&s->b->flags) & CHAN_B_SHUT_RD)
 			mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
 		if (unlikely(atomic_load_explicit(&s->own_error, memory_order_relaxed)))
 			mask |= EPOLLERR;
@@ -534,12 +533,12 @@ int sock_ioctl(struct sock *s, int fd, unsigned long req, void *arg)
 		return 0;
 	case SIOCINQ: /* FIONREAD */
 		if (sock_has(s, SOCK_LISTENING))
-			return sock_has(s, SOCK_CLOSED_RX) ? give_int(arg, 0) : -EINVAL;
+			return -EINVAL;
 		return give_int(arg, idle ? 0 : chan_rx_avail(s->a, s->b));
 	case SIOCOUTQ: /* TIOCOUTQ */
 	case SIOCOUTQNSD:
 		if (sock_has(s, SOCK_LISTENING))
-			return sock_has(s, SOCK_CLOSED_RX) ? give_int(arg, 0) : -EINVAL;
+			return -EINVAL;
 		return give_int(arg, idle ? 0 : atomic_load(&s->b->tx_tail) - atomic_load(&s->a->tx_una));
 	case SIOCATMARK:
 		return give_int(arg, 0);

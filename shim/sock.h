@@ -30,9 +30,9 @@ enum sock_flags {
 	SOCK_STRAY = 1 << 6,	 /* sock_after_fork(): no descriptor of it seen yet */
 	SOCK_WAS_CONNECTED = 1 << 8, /* connect() has succeeded: another one is EISCONN for ever */
 	SOCK_ACCEPTED = 1 << 9,	 /* came from accept() */
+	SOCK_PORT_GIVEN = 1 << 12, /* bind() named the port */
+	SOCK_PORT_LOOSE = 1 << 13, /* it did not, and the socket has been closed since: may bind anew */
 	SOCK_DISCONNECTING = 1 << 10, /* shut down after a failed attempt: connect() is EINVAL */
-	SOCK_CLOSED_TWICE = 1 << 11,  /* one more shutdown(SHUT_RD) after SOCK_CLOSED_RX */
-	SOCK_CLOSED_RX = 1 << 7, /* shutdown(SHUT_RD) of a listener: accept() fails */
 };
 
 /* What only a socket that was made by socket() needs: its state before the engine knows it, and the

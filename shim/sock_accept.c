@@ -85,7 +85,7 @@ int sock_accept(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, i
 
 		if (sock_mode(s) == SOCK_KERNEL)
 			return SOCK_TO_KERNEL;
-		if (!sock_has(s, SOCK_LISTENING) || sock_has(s, SOCK_CLOSED_RX))
+		if (!sock_has(s, SOCK_LISTENING))
 			return -EINVAL;
 		r = accept_any(s, fd, addr, len, flags);
 		if (r != -EAGAIN)

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "shim/sock.h"
+#include "stack/chan/app.h"
 #include "stack/chan/lock.h"
 
 /* bind, listen, connect and decisions of one socket exclude each other. A signal handler that does one
@@ -30,3 +31,18 @@ int sock_put_under(struct sock *s, int k);
 int sock_to_kernel_locked(struct sock *s, enum chan_reason why);
 /* On the stack, was connected or connecting, and its engine has ended. */
 bool sock_is_broken(const struct sock *s);
+/* Does 127/8 belong to the stack? */
+static inline bool sock_claims_loopback(const struct chan_app *app)
+{
+	return app->e->flags & CHAN_ENGINE_LOOPBACK;
+}
+/* The engine would not, though it is no matter of the address: the kernel may, for this reason. -1: tell
+ * the program. */
+int sock_refusal(int err);
+/* The kernel's half of s goes, its numbers are placeholders again. */
+void sock_twin_drop(struct sock *s);
+/* bind() for who holds the lock. */
+int sock_bind_locked(struct sock *s, const struct endpoint *ep);
+/* Once a connection is over, Linux's socket is in CLOSE and may be bound again, though not connected; what
+ * poll() and SO_ERROR say stays. */
+void sock_close_ended(struct sock *s);

@@ -15,6 +15,7 @@
 #include "shim/wait.h"
 #include "stack/chan/app.h"
 #include "stack/chan/dirty.h"
+#include "stack/chan/user.h"
 
 /* Congestion control: opts.cc is the index into the engine's list (stack/tcp/tcp_cc.c). */
 static const char *const controls[] = { "reno" };
@@ -183,20 +184,12 @@ bool opt_is_idle(const struct sock *s)
 
 int opt_take(void *to, const void *from, size_t n)
 {
-	if ((uintptr_t)from < 4096)
-		return -EFAULT;
-	memcpy(to, from, n);
-	return 0;
+	return user_get(to, from, n);
 }
 
 int opt_give(void *to, const void *from, size_t n)
 {
-	if (!n)
-		return 0;
-	if ((uintptr_t)to < 4096)
-		return -EFAULT;
-	memcpy(to, from, n);
-	return 0;
+	return user_put(to, from, n);
 }
 
 /* ---- the doors ---- */

@@ -144,7 +144,7 @@ static int read_socket(struct sock *s, int name)
 	case SO_DOMAIN:
 		return s->family;
 	case SO_ACCEPTCONN:
-		return sock_has(s, SOCK_LISTENING) && !sock_has(s, SOCK_CLOSED_RX);
+		return sock_has(s, SOCK_LISTENING);
 	case SO_SNDLOWAT:
 		return 1;
 	case SO_ERROR:

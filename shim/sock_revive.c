@@ -39,7 +39,7 @@ static int relisten(struct sock *s, struct chan_app *app)
 static bool is_orphan(const struct sock *s)
 {
 	return sock_mode(s) == SOCK_STACK && sock_has(s, SOCK_LISTENING) &&
-	       !sock_has(s, SOCK_CLOSED_RX) && sock_is_dead(s);
+	       sock_is_dead(s);
 }
 
 /* How many there are; with app, they move to it. */

@@ -146,6 +146,18 @@ static void settle(int fd)
 	errno = err;
 }
 
+/* A FIN that we have sent is acknowledged, which the other side may put off. */
+static void until_acked(int fd)
+{
+	struct tcp_info ti = { .tcpi_state = TCP_FIN_WAIT1 };
+	for (int i = 0; i < 1000 && ti.tcpi_state == TCP_FIN_WAIT1; i++) {
+		socklen_t n = sizeof(ti);
+		getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &n);
+		if (ti.tcpi_state == TCP_FIN_WAIT1)
+			t_sleep_ms(1);
+	}
+}
+
 /* ---- the calls ---- */
 #define CALL(name, ...) static long name(int fd) { __VA_ARGS__ }
 
@@ -319,7 +331,7 @@ static long get_int(int fd, unsigned long req)
 	return r;
 }
 CALL(io_fionread, return get_int(fd, FIONREAD);)
-CALL(io_outq, return get_int(fd, SIOCOUTQ);)
+CALL(io_outq, until_acked(fd); return get_int(fd, SIOCOUTQ);)
 CALL(io_outqnsd, return get_int(fd, SIOCOUTQNSD);)
 CALL(io_atmark, return get_int(fd, SIOCATMARK);)
 CALL(io_sockatmark, return sockatmark(fd);)
@@ -376,7 +388,8 @@ CALL(f_getlk, struct flock l = { .l_type = F_WRLCK }; long r = keep(fcntl(fd, F_
      say(" %d", l.l_type); return r;)
 CALL(f_setlk, struct flock l = { .l_type = F_WRLCK }; return fcntl(fd, F_SETLK, &l);)
 CALL(f_setlk_fault, return fcntl(fd, F_SETLK, NULL);)
-CALL(f_ofd_setlk, struct flock l = { .l_type = F_RDLCK }; return fcntl(fd, F_OFD_SETLK, &l);)
+CALL(f_ofd_setlk, struct flock l = { .l_type = F_RDLCK }; long r = keep(fcntl(fd, F_OFD_SETLK, &l));
+     l.l_type = F_UNLCK; rest(fcntl(fd, F_OFD_SETLK, &l)); return r;)
 CALL(f_flock, long r = keep(flock(fd, LOCK_EX | LOCK_NB)); rest(flock(fd, LOCK_UN)); return r;)
 CALL(f_lockf, return lockf(fd, F_TLOCK, 0);)
 CALL(f_getsig, return fcntl(fd, F_GETSIG);)
@@ -434,7 +447,7 @@ CALL(x_fdinfo, char path[64], b[256] = "", *p; snprintf(path, sizeof(path), "/pr
 CALL(err_take, int e = 0; socklen_t n = 4; long r = keep(getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n));
      say(" %s", e ? t_errname(e) : "0"); getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n);
      say(" %s", e ? t_errname(e) : "0"); return r;)
-CALL(info_state, struct tcp_info ti = { 0 }; socklen_t n = sizeof(ti);
+CALL(info_state, until_acked(fd); struct tcp_info ti = { 0 }; socklen_t n = sizeof(ti);
      long r = keep(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &n)); say(" state %d", ti.tcpi_state); return r;)
 
 #define C(f) { #f, f }
