@@ -3,11 +3,13 @@
 // SPDX-License-Identifier: MIT
 #include "shim/epoll.h"
 #include <sys/mman.h>
+#include "shim/fault.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/sock.h"
 #include "stack/chan/evq.h"
 #include "stack/chan/lock.h"
+#include "stack/chan/user.h"
 
 /* ---- the pool of items, under epoll_lock; memory is never given back ---- */
 enum { CHUNK = 256, CHUNKS = 4096 };
@@ -398,12 +400,19 @@ static int ctl_kernel(struct epoll_set *set, int epfd, int op, int fd, struct ep
 	return r;
 }
 
-int epoll_set_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+int epoll_set_ctl(int epfd, int op, int fd, struct epoll_event *user)
 {
-	struct object *o = fdtab_get(fd);
+	struct object *o;
+	struct epoll_event own, *ev = &own;
 	struct epoll_set *set;
 	int r;
 
+	fault_arm(); /* a set may be ours before the first socket is */
+	if (op == EPOLL_CTL_DEL)
+		ev = NULL;
+	else if (user_get(&own, user, sizeof(own)) < 0)
+		return -EFAULT;
+	o = fdtab_get(fd);
 	if (o && o->ops->type == OBJECT_HIDDEN) {
 		fdtab_put(o);
 		o = NULL;
@@ -419,8 +428,6 @@ int epoll_set_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 		r = libc.epoll_ctl(epfd, op, fd, ev) < 0 ? -errno : 0;
 	} else if (!o || (o->ops->type == OBJECT_SOCK && sock_mode(sock_of(o)) == SOCK_KERNEL)) {
 		r = ctl_kernel(set, epfd, op, fd, ev);
-	} else if (op != EPOLL_CTL_DEL && (uintptr_t)ev < 4096) {
-		r = -EFAULT;
 	} else if (o == &set->obj) {
 		r = -EINVAL;
 	} else {

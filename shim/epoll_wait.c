@@ -14,6 +14,7 @@
 #include "shim/wait.h"
 #include "stack/chan/evq.h"
 #include "stack/chan/lock.h"
+#include "stack/chan/user.h"
 #include "stack/chan/wait.h"
 
 /* While sockets of ours keep a set busy the kernel's part is asked every so many calls or so often. */
@@ -144,19 +145,26 @@ static void look_inside(struct epoll_set *set)
 }
 
 /* ---- taking events ---- */
+static inline int max_int(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+/* Events of the ready list into the program's memory; -EFAULT: not even one. What can't be stored stays. */
 static int collect(struct epoll_set *set, struct epoll_event *ev, int max)
 {
 	int n = 0;
 
 	for (uint32_t left = set->n_ready; left > 0 && n < max && set->head; left--) {
 		struct epoll_item *it = set->head;
-		uint32_t m = epoll_item_mask(it);
+		struct epoll_event out = { .events = epoll_item_mask(it), .data.u64 = it->data };
 
+		if (out.events && unlikely(user_put(&ev[n], &out, sizeof(out)) < 0))
+			return n ? n : -EFAULT;
 		epoll_item_unqueue(it);
-		if (!m)
+		if (!out.events)
 			continue;
-		ev[n].events = m;
-		ev[n++].data.u64 = it->data;
+		n++;
 		if (it->events & EPOLLONESHOT) {
 			it->events &= (uint32_t)EPOLL_PRIVATE;
 		} else if (!(it->events & EPOLLET)) {
@@ -233,7 +241,7 @@ static int gather(struct epoll_set *set, int epfd, const struct epoll_wait_args 
 {
 	struct epoll_event *ev = args->events;
 	bool due = is_due(set);
-	int n = 0, max = args->max;
+	int n = 0, max = args->max, r;
 
 	drain(set);
 	look_inside(set);
@@ -241,7 +249,10 @@ static int gather(struct epoll_set *set, int epfd, const struct epoll_wait_args 
 		n = ask(set, epfd, ev, (max + 1) / 2); /* its share, or it would starve */
 		due = false;
 	}
-	n += collect(set, ev + n, max - n);
+	r = collect(set, ev + n, max - n);
+	if (r < 0)
+		return n ? n : r;
+	n += r;
 	if (n == max || !(due || (n == 0 && args->deadline_ns == 0)))
 		return n;
 	n += ask(set, epfd, ev + n, max - n);
@@ -368,8 +379,8 @@ int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args
 	int r = 0, n;
 
 	signal_call_begins();
-	if (unlikely((uintptr_t)args->events < 4096))
-		return epoll_set_is_ready(set, epfd) ? -EFAULT : kernel_wait(set, epfd, args);
+	if (unlikely(!user_ok(args->events, (size_t)args->max * sizeof(*args->events))))
+		return -EFAULT;
 	if (!atomic_load_explicit(&set->live, memory_order_acquire)) {
 		r = wait_plain(set, epfd, args, &done);
 		if (done)
@@ -383,13 +394,13 @@ int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args
 			epoll_adopt(set);
 		n = r > 0 ? sift(set, args->events, r) : 0;
 		if (n > 0)
-			n += collect(set, args->events + n, args->max - n);
+			n += max_int(collect(set, args->events + n, args->max - n), 0);
 		else
 			n = gather(set, epfd, args);
 		epoll_set_wake(set);
 		chan_unlock(&set->lock);
-		if (n > 0 || r < 0)
-			return n > 0 ? n : r;
+		if (n != 0 || r < 0)
+			return n != 0 ? n : r;
 		if (last)
 			return 0;
 		if (spin(set, args->deadline_ns))

@@ -4,10 +4,12 @@
 #include <pthread.h>
 #include <sys/time.h>
 #include "shim/epoll.h"
+#include "shim/fault.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/poll.h"
 #include "shim/wait.h"
+#include "stack/chan/user.h"
 
 #define NS_PER_S 1000000000u
 
@@ -27,9 +29,27 @@ static uint64_t after_ms(int ms)
 	return ms < 0 ? WAIT_FOREVER : after_ns((uint64_t)ms * 1000000u);
 }
 
-static bool is_valid(const struct timespec *ts)
+/* A time that the program gave, copied to *own; false: bad, which the kernel says best. *ts NULL: none. */
+static bool take_ts(struct timespec *own, const struct timespec **ts)
 {
-	return !ts || (ts->tv_sec >= 0 && ts->tv_nsec >= 0 && ts->tv_nsec < (long)NS_PER_S);
+	if (!*ts)
+		return true;
+	fault_arm(); /* an epoll set may be ours before the first socket is */
+	if (user_get(own, *ts, sizeof(*own)) < 0)
+		return false;
+	*ts = own;
+	return own->tv_sec >= 0 && own->tv_nsec >= 0 && own->tv_nsec < (long)NS_PER_S;
+}
+
+/* Can the signal mask be read? */
+static bool has_mask(const sigset_t *mask)
+{
+	uint64_t word;
+
+	if (!mask)
+		return true;
+	fault_arm();
+	return user_get(&word, mask, sizeof(word)) == 0;
 }
 
 static uint64_t after_ts(const struct timespec *ts)
@@ -53,8 +73,11 @@ EXPORT_ALIAS(__poll, poll);
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	if (likely(!poll_has_ours(fds, n)) || !is_valid(timeout))
-		return libc.ppoll(fds, n, timeout, mask);
+	const struct timespec *given = timeout;
+	struct timespec ts;
+
+	if (likely(!poll_has_ours(fds, n)) || !take_ts(&ts, &timeout) || !has_mask(mask))
+		return libc.ppoll(fds, n, given, mask);
 	pthread_testcancel();
 	return (int)to_errno(poll_mixed(fds, n, after_ts(timeout), mask));
 }
@@ -75,8 +98,12 @@ EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t len)
 EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 		       const sigset_t *mask, size_t len)
 {
-	if (len / sizeof(*fds) < n || likely(!poll_has_ours(fds, n)) || !is_valid(timeout))
-		return libc.__ppoll_chk(fds, n, timeout, mask, len);
+	const struct timespec *given = timeout;
+	struct timespec ts;
+
+	if (len / sizeof(*fds) < n || likely(!poll_has_ours(fds, n)) || !take_ts(&ts, &timeout) ||
+	    !has_mask(mask))
+		return libc.__ppoll_chk(fds, n, given, mask, len);
 	pthread_testcancel();
 	return (int)to_errno(poll_mixed(fds, n, after_ts(timeout), mask));
 }
@@ -115,8 +142,11 @@ EXPORT_ALIAS(__select, select);
 EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *x, const struct timespec *timeout,
 		   const sigset_t *mask)
 {
-	if (likely(!select_has_ours(n, r, w, x)) || !is_valid(timeout))
-		return libc.pselect(n, r, w, x, timeout, mask);
+	const struct timespec *given = timeout;
+	struct timespec ts;
+
+	if (likely(!select_has_ours(n, r, w, x)) || !take_ts(&ts, &timeout) || !has_mask(mask))
+		return libc.pselect(n, r, w, x, given, mask);
 	pthread_testcancel();
 	return (int)to_errno(select_mixed(n, r, w, x, after_ts(timeout), mask));
 }
@@ -180,6 +210,10 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int timeout, c
 {
 	struct epoll_set *set = waitable(epfd, max);
 
+	if (set && !has_mask(mask)) {
+		epoll_set_put(set);
+		set = NULL;
+	}
 	if (!set)
 		return libc.epoll_pwait(epfd, ev, max, timeout, mask);
 	return wait_in(set, epfd,
@@ -190,10 +224,16 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int timeout, c
 EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const struct timespec *timeout,
 			const sigset_t *mask)
 {
-	struct epoll_set *set = is_valid(timeout) ? waitable(epfd, max) : NULL;
+	const struct timespec *given = timeout;
+	struct epoll_set *set = waitable(epfd, max);
+	struct timespec ts;
 
+	if (set && (!take_ts(&ts, &timeout) || !has_mask(mask))) {
+		epoll_set_put(set);
+		set = NULL;
+	}
 	if (!set)
-		return libc.epoll_pwait2(epfd, ev, max, timeout, mask);
+		return libc.epoll_pwait2(epfd, ev, max, given, mask);
 	return wait_in(set, epfd,
 		       &(struct epoll_wait_args){ .events = ev, .max = max, .mask = mask,
 						  .fine = true, .deadline_ns = after_ts(timeout) });

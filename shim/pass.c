@@ -7,6 +7,7 @@
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/sock.h"
+#include "stack/chan/user.h"
 
 /* The numbers in control message c: how many, the first at *fds. */
 static size_t rights_in(const struct cmsghdr *c, const unsigned char **fds)
@@ -15,13 +16,6 @@ static size_t rights_in(const struct cmsghdr *c, const unsigned char **fds)
 		return 0;
 	*fds = CMSG_DATA(c);
 	return (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-}
-
-static inline bool has_control(const struct msghdr *msg)
-{
-	/* A pointer that can't be right is the kernel's to refuse. */
-	return (uintptr_t)msg >= 4096 && msg->msg_controllen >= sizeof(struct cmsghdr) &&
-	       (uintptr_t)msg->msg_control >= 4096;
 }
 
 /* May fd go to another process as it is? 0 or -errno. */
@@ -48,16 +42,27 @@ static int may_pass(int fd)
 	return r;
 }
 
-static int may_pass_all(const struct msghdr *msg)
+/* What a message is to give away, out of a copy of its control data: pointers that can't be right are the
+ * kernel's to refuse. Rights beyond CONTROL_MAX bytes are not looked for. */
+enum { CONTROL_MAX = 4096 };
+
+static int may_pass_all(const struct msghdr *user)
 {
+	_Alignas(struct cmsghdr) char own[CONTROL_MAX];
+	struct msghdr msg;
 	int r = 0;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c && r == 0;
-	     c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
+	if (user_get(&msg, user, sizeof(msg)) < 0 || msg.msg_controllen < sizeof(struct cmsghdr))
+		return 0;
+	msg.msg_controllen = min_u64(msg.msg_controllen, sizeof(own));
+	if (user_get(own, msg.msg_control, msg.msg_controllen) < 0)
+		return 0;
+	msg.msg_control = own;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c && r == 0; c = CMSG_NXTHDR(&msg, c)) {
 		const unsigned char *fds = NULL;
-		size_t n = rights_in(c, &fds);
+		size_t n = rights_in(c, &fds), room = (size_t)(own + msg.msg_controllen - (char *)fds);
 
-		for (size_t i = 0; i < n && r == 0; i++) {
+		for (size_t i = 0; i < n && (i + 1) * sizeof(int) <= room && r == 0; i++) {
 			int fd;
 
 			memcpy(&fd, fds + i * sizeof(fd), sizeof(fd));
@@ -65,6 +70,18 @@ static int may_pass_all(const struct msghdr *msg)
 		}
 	}
 	return r;
+}
+
+/* A process without anything of ours has nothing to look for, and nothing that catches bad pointers. */
+static inline bool has_ours(void)
+{
+	return unlikely(fdtab_end() > 0);
+}
+
+/* The kernel has just filled msg in. */
+static inline bool has_control(const struct msghdr *msg)
+{
+	return has_ours() && msg->msg_control && msg->msg_controllen >= sizeof(struct cmsghdr);
 }
 
 static void forget_arrived(const struct msghdr *msg)
@@ -84,7 +101,7 @@ static void forget_arrived(const struct msghdr *msg)
 
 ssize_t pass_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-	int r = unlikely(has_control(msg)) ? may_pass_all(msg) : 0;
+	int r = has_ours() ? may_pass_all(msg) : 0;
 
 	return r < 0 ? to_errno(r) : libc.sendmsg(fd, msg, flags);
 }
@@ -92,8 +109,8 @@ ssize_t pass_sendmsg(int fd, const struct msghdr *msg, int flags)
 int pass_sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags)
 {
 	/* The messages before the one that can't go are sent, as with any other error. */
-	for (unsigned int i = 0; (uintptr_t)msgs >= 4096 && i < n && i < 1024; i++) {
-		int r = unlikely(has_control(&msgs[i].msg_hdr)) ? may_pass_all(&msgs[i].msg_hdr) : 0;
+	for (unsigned int i = 0; has_ours() && i < n && i < 1024; i++) {
+		int r = may_pass_all(&msgs[i].msg_hdr);
 
 		if (r < 0 && i == 0)
 			return (int)to_errno(r);

@@ -14,6 +14,7 @@
 #include "shim/signal.h"
 #include "shim/sock.h"
 #include "shim/wait.h"
+#include "stack/chan/user.h"
 
 /* Up to so many bytes of working memory are taken from the stack. */
 enum { ON_STACK = 16384 };
@@ -55,22 +56,30 @@ static uint64_t sleep_until(const struct poll_group *g, uint64_t deadline)
 /* ---- poll ---- */
 bool poll_has_ours(struct pollfd *fds, nfds_t n)
 {
+	struct pollfd some[16];
 	struct rlimit lim;
 
-	if ((uintptr_t)fds < 4096)
+	/* With nothing of ours there is nothing that catches bad pointers, either. */
+	if (likely(fdtab_end() == 0))
 		return false;
 	/* More than there can be: the kernel says EINVAL without looking at them, and so may we not. */
 	if (n > 256 && (getrlimit(RLIMIT_NOFILE, &lim) < 0 || n > lim.rlim_cur))
 		return false;
-	for (nfds_t i = 0; i < n; i++)
-		if (fdtab_has(fds[i].fd))
-			return true;
+	for (nfds_t i = 0; i < n; i += ARRAY_LEN(some)) {
+		nfds_t part = min_u64(n - i, ARRAY_LEN(some));
+
+		if (user_get(some, fds + i, part * sizeof(*some)) < 0)
+			return false;
+		for (nfds_t k = 0; k < part; k++)
+			if (fdtab_has(some[k].fd))
+				return true;
+	}
 	return false;
 }
 
 struct poll_call {
 	struct poll_group g;
-	struct pollfd *fds;  /* the program's */
+	struct pollfd *fds;  /* a copy of the program's */
 	struct pollfd *kfds; /* the kernel's share: fd -1 where it is ours; one more for the doorbell */
 	nfds_t n;
 	nfds_t n_kernel;
@@ -189,10 +198,20 @@ static int poll_loop(struct poll_call *c, uint64_t deadline, const sigset_t *mas
 	}
 }
 
+/* Only the results go back. */
+static int poll_store(const struct poll_call *c, struct pollfd *user)
+{
+	for (nfds_t i = 0; i < c->n; i++)
+		if (user_put(&user[i].revents, &c->fds[i].revents, sizeof(user->revents)) < 0)
+			return -EFAULT;
+	return 0;
+}
+
 int poll_mixed(struct pollfd *fds, nfds_t n, uint64_t deadline_ns, const sigset_t *mask)
 {
-	struct poll_call c = { .fds = fds, .n = n };
-	size_t ours = n * sizeof(struct poll_ours), all = ours + (n + 1) * sizeof(struct pollfd);
+	struct poll_call c = { .n = n };
+	size_t ours = n * sizeof(struct poll_ours);
+	size_t all = ours + (2 * n + 1) * sizeof(struct pollfd);
 	char *mem;
 	int r;
 
@@ -206,8 +225,14 @@ int poll_mixed(struct pollfd *fds, nfds_t n, uint64_t deadline_ns, const sigset_
 	}
 	c.g.ours = (struct poll_ours *)mem;
 	c.kfds = (struct pollfd *)(mem + ours);
-	r = poll_loop(&c, deadline_ns, mask);
-	poll_ours_drop(&c.g);
+	c.fds = c.kfds + n + 1;
+	r = user_get(c.fds, fds, n * sizeof(*fds));
+	if (r == 0) {
+		r = poll_loop(&c, deadline_ns, mask);
+		poll_ours_drop(&c.g);
+		if (poll_store(&c, fds) < 0)
+			r = -EFAULT;
+	}
 	if (c.scratch.len)
 		munmap(mem, all);
 	return r;
@@ -219,7 +244,7 @@ struct select_call {
 	struct poll_group g;
 	int n;		      /* as the program gave it, cut to what can exist */
 	uint32_t words;	      /* of each bitmap, one bit more than n for the doorbell's number */
-	uint64_t *user[SETS]; /* the program's; NULL: not given */
+	uint64_t *user[SETS]; /* a copy of the program's; NULL: not given */
 	uint64_t *kernel[SETS]; /* the kernel's share */
 	uint64_t *work[SETS];	/* for one call */
 	uint32_t n_kernel, room; /* kernel's descriptors; most that can be ours */
@@ -243,29 +268,37 @@ static inline bool bit(const uint64_t *map, int fd)
 	return map && map[fd / BITS] >> (fd % BITS) & 1;
 }
 
-/* How many of the numbers in the sets are ours; *fault: a set can't be read. */
-static uint32_t count_ours(uint64_t *const map[SETS], int n, bool *fault)
+/* How many of the numbers in the program's sets are ours; none when a set can't be read, which the kernel
+ * then says. */
+static uint32_t count_ours(uint64_t *const map[SETS], int n)
 {
+	enum { WORDS = 16 };
+	uint64_t own[SETS][WORDS], *part[SETS] = { NULL };
 	uint32_t count = 0;
 	int end = fdtab_end();
 
-	*fault = false;
-	for (int k = 0; k < SETS; k++)
-		if (map[k] && (uintptr_t)map[k] < 4096)
-			*fault = true;
 	n = n < end ? n : end;
-	for (int i = 0; !*fault && i < n; i += BITS)
-		for (uint64_t w = any(map, i, n); w; w &= w - 1)
-			count += fdtab_has(i + __builtin_ctzll(w));
+	for (int i = 0; i < n; i += WORDS * BITS) {
+		int here = n - i < WORDS * BITS ? n - i : WORDS * BITS;
+		size_t len = (size_t)(here + BITS - 1) / BITS * sizeof(uint64_t);
+
+		for (int k = 0; k < SETS; k++) {
+			part[k] = map[k] ? own[k] : NULL;
+			if (map[k] && user_get(own[k], map[k] + i / BITS, len) < 0)
+				return 0;
+		}
+		for (int j = 0; j < here; j += BITS)
+			for (uint64_t w = any(part, j, here); w; w &= w - 1)
+				count += fdtab_has(i + j + __builtin_ctzll(w));
+	}
 	return count;
 }
 
 bool select_has_ours(int n, const fd_set *r, const fd_set *w, const fd_set *x)
 {
 	uint64_t *const map[SETS] = { (uint64_t *)r, (uint64_t *)w, (uint64_t *)x };
-	bool fault;
 
-	return count_ours(map, n, &fault) > 0 && !fault;
+	return count_ours(map, n) > 0;
 }
 
 /* False: a number in the sets is one of the shim's own, that is: not open. */
@@ -328,11 +361,27 @@ static int select_sum(struct select_call *c)
 	return count;
 }
 
-static void select_store(struct select_call *c)
+static int select_store(const struct select_call *c, uint64_t *const to[SETS])
 {
+	size_t len = (size_t)(c->n + BITS - 1) / BITS * sizeof(uint64_t);
+
 	for (int k = 0; k < SETS; k++)
-		if (c->user[k])
-			memcpy(c->user[k], c->work[k], (size_t)(c->n + BITS - 1) / BITS * 8);
+		if (to[k] && user_put(to[k], c->work[k], len) < 0)
+			return -EFAULT;
+	return 0;
+}
+
+/* The program's sets into memory of ours. */
+static int select_load(struct select_call *c, uint64_t *const from[SETS], uint64_t *own)
+{
+	size_t len = (size_t)(c->n + BITS - 1) / BITS * sizeof(uint64_t);
+
+	for (int k = 0; k < SETS; k++, own += c->words) {
+		c->user[k] = from[k] ? own : NULL;
+		if (from[k] && user_get(own, from[k], len) < 0)
+			return -EFAULT;
+	}
+	return 0;
 }
 
 static void select_cancelled(void *arg)
@@ -416,10 +465,8 @@ static int select_loop(struct select_call *c, uint64_t deadline, const sigset_t 
 		n = select_sum(c);
 		if (n == 0 && r < 0)
 			return r;
-		if (n > 0 || last) {
-			select_store(c);
+		if (n > 0 || last)
 			return n;
-		}
 		r = signal_interrupted(SIGNAL_ANY) ? -EINTR :
 						     select_sleep(c, sock_revive(deadline), mask);
 		last = has_passed(deadline);
@@ -429,10 +476,10 @@ static int select_loop(struct select_call *c, uint64_t deadline, const sigset_t 
 int select_mixed(int n, fd_set *r, fd_set *w, fd_set *x, uint64_t deadline_ns,
 		 const sigset_t *mask)
 {
-	struct select_call c = { .user = { (uint64_t *)r, (uint64_t *)w, (uint64_t *)x } };
+	uint64_t *const user[SETS] = { (uint64_t *)r, (uint64_t *)w, (uint64_t *)x };
+	struct select_call c = { 0 };
 	int end = fdtab_end(), res;
 	size_t map, ours, all;
-	bool fault;
 	char *mem;
 
 	/* Numbers from `end` on are not ours, but may be the kernel's: up to the bits that were given.
@@ -440,9 +487,9 @@ int select_mixed(int n, fd_set *r, fd_set *w, fd_set *x, uint64_t deadline_ns,
 	c.n = n < FDTAB_SIZE ? n : FDTAB_SIZE;
 	c.words = (uint32_t)((c.n > end ? c.n : end) + 2 * BITS) / BITS + 1;
 	map = c.words * sizeof(uint64_t);
-	c.room = count_ours(c.user, c.n, &fault);
+	c.room = count_ours(user, c.n);
 	ours = c.room * sizeof(struct poll_ours);
-	all = ours + 2 * SETS * map;
+	all = ours + 3 * SETS * map;
 	if (all > ON_STACK) {
 		mem = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (mem == MAP_FAILED)
@@ -457,8 +504,13 @@ int select_mixed(int n, fd_set *r, fd_set *w, fd_set *x, uint64_t deadline_ns,
 		c.kernel[k] = (uint64_t *)(mem + ours + (size_t)k * map);
 		c.work[k] = (uint64_t *)(mem + ours + (size_t)(SETS + k) * map);
 	}
-	res = select_loop(&c, deadline_ns, mask);
-	poll_ours_drop(&c.g);
+	res = select_load(&c, user, (uint64_t *)(mem + ours + 2 * SETS * map));
+	if (res == 0) {
+		res = select_loop(&c, deadline_ns, mask);
+		poll_ours_drop(&c.g);
+	}
+	if (res >= 0 && select_store(&c, user) < 0)
+		res = -EFAULT;
 	if (c.scratch.len)
 		munmap(mem, all);
 	return res;

@@ -18,6 +18,7 @@
 #include "shim/wait.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/stream.h"
+#include "stack/chan/user.h"
 
 static void sock_release(struct object *o);
 static const struct object_ops sock_ops = { .type = OBJECT_SOCK, .release = sock_release };
@@ -511,25 +512,25 @@ int sock_set_fl(struct sock *s, int fd, int fl)
 
 static int give_int(void *arg, uint32_t v)
 {
-	if ((uintptr_t)arg < 4096)
-		return -EFAULT;
-	*(int *)arg = (int)v;
-	return 0;
+	int i = (int)v;
+
+	return user_put(arg, &i, sizeof(i));
 }
 
 int sock_ioctl(struct sock *s, int fd, unsigned long req, void *arg)
 {
 	bool idle = !sock_is_attached(s) || sock_mode(s) == SOCK_UNDECIDED;
 	uint32_t bit = req == FIONBIO ? O_NONBLOCK : O_ASYNC;
+	int on;
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
 	switch (req) {
 	case FIONBIO:
 	case FIOASYNC:
-		if ((uintptr_t)arg < 4096)
+		if (user_get(&on, arg, sizeof(on)) < 0)
 			return -EFAULT;
-		change_fl(s, bit, *(int *)arg ? bit : 0);
+		change_fl(s, bit, on ? bit : 0);
 		return 0;
 	case SIOCINQ: /* FIONREAD */
 		if (sock_has(s, SOCK_LISTENING))

@@ -4,22 +4,12 @@
 #include <errno.h>
 #include "stack/chan/user.h"
 
-#define USER_END 0x7ffffffff000ull /* TASK_SIZE of x86-64 with four levels */
-
-/* The kernel's access_ok(): could it be the program's at all? What is really there, the copy finds out. */
-static bool is_user(const void *p, size_t n)
-{
-	uintptr_t end;
-
-	return !__builtin_add_overflow((uintptr_t)p, n, &end) && end <= USER_END;
-}
-
 int iov_one(struct iovec *own, const void *buf, size_t n, enum iov_check how)
 {
 	size_t cut = min_u64(n, RW_LIMIT);
 
 	*own = (struct iovec){ (void *)buf, cut };
-	return likely(is_user(buf, how == IOV_WHOLE ? n : cut)) ? 0 : -EFAULT;
+	return likely(user_ok(buf, how == IOV_WHOLE ? n : cut)) ? 0 : -EFAULT;
 }
 
 ssize_t iov_load(struct iovec *own, const struct iovec *user, int n)
@@ -35,7 +25,7 @@ ssize_t iov_load(struct iovec *own, const struct iovec *user, int n)
 		/* A single element is cut before the look, several after it. */
 		if (n == 1)
 			own[i].iov_len = min_u64(own[i].iov_len, RW_LIMIT);
-		if (!is_user(own[i].iov_base, own[i].iov_len))
+		if (!user_ok(own[i].iov_base, own[i].iov_len))
 			return -EFAULT;
 		own[i].iov_len = min_u64(own[i].iov_len, RW_LIMIT - total);
 		total += own[i].iov_len;

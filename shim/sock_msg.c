@@ -6,6 +6,7 @@
 #include "shim/libc.h"
 #include "shim/sock_cmsg.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_errq.h"
 #include "shim/sock_io.h"
 #include "shim/sock_iov.h"
 #include "shim/wait.h"
@@ -58,7 +59,7 @@ static ssize_t recv_message(struct sock *s, struct msghdr *user, struct msghdr *
 
 	if (len < 0)
 		return len;
-	r = sock_recv(s, own, n, (size_t)len, flags);
+	r = flags & MSG_ERRQUEUE ? errq_take(s, &c) : sock_recv(s, own, n, (size_t)len, flags);
 	if (r < 0)
 		return r;
 	err = give_back(user, h, &c, flags & MSG_CMSG_CLOEXEC);

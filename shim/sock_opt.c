@@ -14,6 +14,7 @@
 #include "shim/sock_opt_int.h"
 #include "shim/wait.h"
 #include "stack/chan/app.h"
+#include "stack/chan/user.h"
 #include "stack/chan/dirty.h"
 #include "stack/chan/user.h"
 

@@ -108,8 +108,13 @@ static int set_control(struct sock *s, const struct opt_at *at, const void *val,
 
 	if (len < 1)
 		return -EINVAL;
-	if (opt_take(name, val, min_u32(len, OPT_CONTROL_MAX - 1)) < 0)
-		return -EFAULT;
+	/* A string: what follows its end may be anything. */
+	for (uint32_t i = 0; i < min_u32(len, OPT_CONTROL_MAX - 1); i++) {
+		if (opt_take(&name[i], (const char *)val + i, 1) < 0)
+			return -EFAULT;
+		if (!name[i])
+			break;
+	}
 	for (uint32_t i = 0; (ours = opt_control_name(i)); i++)
 		if (!strcmp(name, ours)) {
 			s->b->opts.cc = (uint8_t)i;

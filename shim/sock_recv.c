@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "shim/libc.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_errq.h"
 #include "shim/sock_iov.h"
 #include "shim/wait.h"
 #include "stack/chan/stream.h"
@@ -53,8 +54,8 @@ static int recv_refused(struct sock *s, int flags)
 
 	if (mode == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
-	if (flags & MSG_ERRQUEUE)
-		return -EAGAIN;
+	if (flags & MSG_ERRQUEUE) /* nobody asks for the message: taken all the same */
+		return errq_take(s, &(struct cmsg_out){ 0 });
 	if (mode == SOCK_UNDECIDED || sock_has(s, SOCK_LISTENING))
 		return -ENOTCONN;
 	return flags & MSG_OOB ? -EINVAL : 1;

@@ -4,6 +4,7 @@
 #include "shim/sock_io.h"
 #include "shim/libc.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_errq.h"
 #include "shim/sock_iov.h"
 #include "shim/sock_status.h"
 #include "shim/wait.h"
@@ -94,6 +95,8 @@ ssize_t sock_send(struct sock *s, const struct iovec *iov, int n, size_t len, in
 	if (unlikely(flags & MSG_OOB))
 		return -EOPNOTSUPP;
 	r = send_loop(s, &w, len, flags);
+	if (unlikely(flags & MSG_ZEROCOPY) && r > 0)
+		errq_zerocopy_sent(s);
 	if (unlikely(flags & MSG_END) && r == (ssize_t)len)
 		sock_shutdown(s, SHUT_WR);
 	return r;

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include "stack/base/util.h"
 #include "stack/chan/lock.h"
+#include "stack/chan/user.h"
 #include "stack/chan/stream.h"
 
 /* Where records lie: the receive ring, or the one segment of the error queue. */
@@ -111,7 +112,8 @@ static ssize_t copy_out(const struct source *q, const struct chan_dgram *h, uint
 
 			if (part == 0)
 				return -ENOBUFS;
-			memcpy(to, from, part);
+			if (unlikely(user_put(to, from, part) < 0))
+				return -EFAULT;
 			to += part;
 			pos += part;
 			room -= part;
@@ -244,13 +246,16 @@ static int find_place(struct chan_app *app, uint32_t id, uint32_t size, uint32_t
 	return used ? -EAGAIN : -ENOBUFS;
 }
 
-static void put(struct place *p, const void *from, uint32_t n)
+/* 0 or -EFAULT: the bytes are the program's. */
+static int put(struct place *p, const void *from, uint32_t n)
 {
 	uint32_t first = min_u32(n, p->size - p->at);
 
-	memcpy(p->base + p->at, from, first);
-	memcpy(p->base, (const uint8_t *)from + first, n - first);
+	if (unlikely(user_get(p->base + p->at, from, first) < 0 ||
+		     user_get(p->base, (const uint8_t *)from + first, n - first) < 0))
+		return -EFAULT;
 	p->at = (p->at + n) & (p->size - 1);
+	return 0;
 }
 
 /* Caller holds tx_lock. */
@@ -273,8 +278,8 @@ static int send_locked(struct chan_app *app, uint32_t id, struct chan_dgram *h,
 	for (int i = 0; i < n && left; i++) {
 		uint32_t part = iov[i].iov_len < left ? (uint32_t)iov[i].iov_len : left;
 
-		if (part)
-			put(&p, iov[i].iov_base, part);
+		if (unlikely(part && put(&p, iov[i].iov_base, part) < 0))
+			return -EFAULT;
 		left -= part;
 	}
 	atomic_store_explicit(&b->tx_tail, tail + h->size, memory_order_release);

@@ -17,9 +17,9 @@ static inline uint32_t chan_dgram_size(uint32_t n)
 /* Queues one datagram, all or nothing: h with size and len filled in here, then the bytes of iov. 0;
  * -EAGAIN: no room, chan_tx_want() has been done (wait with the evseq read before the call);
  * -EMSGSIZE: longer than CHAN_DGRAM_MAX (longer is allowed with h->gso, up to 65535); -EINVAL: iov;
- * -EDEADLK, -ENOTCONN (engine gone), -ENOBUFS: the ring is too small for it and can't grow. A datagram
- * larger than the whole send buffer goes when the buffer is empty, as on Linux. Does not look at state,
- * destination or permission. */
+ * -EDEADLK, -ENOTCONN (engine gone), -EFAULT (chan/user.h), -ENOBUFS: the ring is too small for it and
+ * can't grow. A datagram larger than the whole send buffer goes when the buffer is empty, as on
+ * Linux. Does not look at state, destination or permission. */
 int chan_dgram_send(struct chan_app *app, uint32_t id, const struct chan_dgram *h,
 		    const struct iovec *iov, int n);
 
@@ -38,9 +38,9 @@ static inline bool chan_dgram_writable(const struct chan_sock_a *a, const struct
 
 enum chan_dgram_recv_flags { CHAN_DG_PEEK = 1, CHAN_DG_ERRQ = 2 /* of the error queue */ };
 /* Takes the oldest datagram: header in *h, as many bytes as fit into iov (the rest is lost; h->len says how
- * long it was). Bytes copied, -EAGAIN: none, -EDEADLK, -ENOBUFS (can't map). With peek_off (>= 0)
- * and CHAN_DG_PEEK copying starts at that payload offset; datagrams that end before it are passed over,
- * as SO_PEEK_OFF does. */
+ * long it was). Bytes copied, -EAGAIN: none, -EDEADLK, -ENOBUFS (can't map), -EFAULT (a bad address: the
+ * datagram is lost, as on Linux). With peek_off (>= 0) and CHAN_DG_PEEK copying starts at that
+ * payload offset; datagrams that end before it are passed over, as SO_PEEK_OFF does. */
 ssize_t chan_dgram_recv(struct chan_app *app, uint32_t id, struct chan_dgram *h,
 			const struct iovec *iov, int n, int flags, int peek_off);
 /* Payload bytes of the oldest datagram (FIONREAD), -EAGAIN: none. Takes the rx_lock for a moment. */

@@ -15,5 +15,14 @@ int user_copy(void *to, const void *from, size_t n) __attribute__((visibility("h
 static inline int user_get(void *to, const void *user, size_t n) { return user_copy(to, user, n); }
 static inline int user_put(void *user, const void *from, size_t n) { return user_copy(user, from, n); }
 
+/* The kernel's access_ok(): could these bytes be the program's at all? What is there, a copy finds out. */
+#define USER_END 0x7ffffffff000ull /* TASK_SIZE of x86-64 with four levels */
+static inline int user_ok(const void *p, size_t n)
+{
+	uintptr_t end;
+
+	return !__builtin_add_overflow((uintptr_t)p, n, &end) && end <= USER_END;
+}
+
 /* Where execution goes on after a fault at pc; 0: pc is in no copy, the fault is somebody else's. */
 uintptr_t user_fixup(uintptr_t pc);

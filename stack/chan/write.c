@@ -3,6 +3,7 @@
 #include "stack/chan/write.h"
 #include <errno.h>
 #include <sys/socket.h>
+#include "stack/chan/dgram.h"
 #include "stack/chan/iov.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/stream.h"
@@ -220,6 +221,8 @@ enum chan_status chan_status_of(ssize_t r)
 		return CHAN_BAD_BUFFER;
 	case -ENOTCONN:
 		return CHAN_RESET;
+	case -EMSGSIZE:
+		return CHAN_TOO_LONG;
 	case -EINVAL:
 		return CHAN_INVALID;
 	default:
@@ -285,15 +288,21 @@ enum chan_status chan_write(struct chan_app *app, struct chan_handle h, uint32_t
 	if (unlikely(options & CHAN_WRITE_HALF_CLOSE))
 		return half_close(app, h.id);
 	if (unlikely(options & CHAN_WRITE_WHOLE || a->type == SOCK_DGRAM)) {
-		st = write_whole(app, h.id, iov, n, size);
+		st = a->type == SOCK_DGRAM ?
+			     chan_status_of(chan_dgram_send(app, h.id, &(struct chan_dgram){ 0 }, iov, n)) :
+			     write_whole(app, h.id, iov, n, size);
 		if (st == CHAN_OK && actual)
 			*actual = size;
 		return st;
 	}
-	r = size ? chan_tx_write(app, h.id, iov, n) : 0;
+	if (unlikely(!size && actual))
+		*actual = 0;
+	if (unlikely(!size))
+		return CHAN_OK;
+	r = chan_tx_write(app, h.id, iov, n);
 	if (r > 0 && actual)
 		*actual = (size_t)r;
-	return r == 0 && size ? CHAN_SHOULD_WAIT : chan_status_of(r);
+	return r == 0 ? CHAN_SHOULD_WAIT : chan_status_of(r);
 }
 
 /* ---- for read(2) straight into the ring ---- */

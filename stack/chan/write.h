@@ -2,9 +2,11 @@
  * says what happened and nothing about errno, signals or blocking (shim/sock_status.c makes those).
  *
  *   write n bytes    a stream takes what fits: CHAN_OK with *actual <= n, CHAN_SHOULD_WAIT when
- *                    nothing does. A datagram (and CHAN_WRITE_WHOLE) is never short: all of it, or
- *                    CHAN_SHOULD_WAIT with nothing written.
- *   write 0 bytes    CHAN_OK when bytes could be written. The buffer may be NULL.
+ *                    nothing does. A datagram (to the connected peer; with an address: chan/dgram.h),
+ *                    and a stream with CHAN_WRITE_WHOLE, is never short: all of it, or CHAN_SHOULD_WAIT
+ *                    with nothing written, or CHAN_TOO_LONG.
+ *   write 0 bytes    CHAN_OK when bytes could be written (of a datagram: an empty one is). The buffer may
+ *                    be NULL.
  *   half-close       an option of a write of 0 bytes: from then on CHAN_CLOSED_HERE.
  *
  * On any other status nothing was written and *actual is untouched; *actual may be NULL. After
@@ -47,8 +49,8 @@ enum chan_status chan_status_of(ssize_t r);
 /* ---- what it is made of: no look at state or shutdown ---- */
 /* Queues as much as fits, growing the ring when allowed, and marks the socket. Bytes taken, 0 when
  * full, -EDEADLK, -ENOTCONN (engine gone), -EFAULT (a bad address near the beginning). A short count has
- * done chan_tx_want(): wait with
- * the evseq that was read before the call. Does not check state or shutdown. */
+ * done chan_tx_want(): wait with the evseq that was read before the call. Does not check state or
+ * shutdown. */
 ssize_t chan_tx_write(struct chan_app *app, uint32_t id, const struct iovec *iov, int n);
 /* Contiguous writable bytes at the tail, at most `want`, ring grown if allowed; chan_tx_commit()
  * publishes the first n of them. For sendfile: read(2) straight into the ring. Caller holds
