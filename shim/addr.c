@@ -13,10 +13,11 @@ bool addr_is_v6(const struct ipaddr *a)
 
 bool addr_is_unspec(const struct sockaddr *addr, socklen_t len)
 {
-	sa_family_t family;
+	struct sockaddr_storage ss;
 
-	return len >= sizeof(family) && len <= sizeof(struct sockaddr_storage) &&
-	       user_get(&family, addr, sizeof(family)) == 0 && family == AF_UNSPEC;
+	/* All of it: a bad address is none, whatever it begins with. */
+	return len >= sizeof(ss.ss_family) && len <= sizeof(ss) && user_get(&ss, addr, len) == 0 &&
+	       ss.ss_family == AF_UNSPEC;
 }
 
 static int parse_v4(struct endpoint *ep, const struct sockaddr_in *in, socklen_t len)
