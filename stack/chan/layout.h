@@ -148,6 +148,8 @@ enum chan_dgram_flags {
 	CHAN_DG_BROADCAST = 1 << 3, /* tx: allowed (SO_BROADCAST); rx: came as one */
 	CHAN_DG_MULTICAST = 1 << 4, /* rx */
 	CHAN_DG_DONTROUTE = 1 << 5, /* tx: on-link destinations only */
+	CHAN_DG_MAY_CUT = 1 << 6,   /* tx: routers may fragment it (IP_PMTUDISC_DONT, OMIT) */
+	CHAN_DG_NO_PMTU = 1 << 7,   /* tx: only the interface's MTU counts (PROBE and INTERFACE) */
 };
 struct chan_dgram {
 	uint32_t size;	/* of the whole record, multiple of 16 */

@@ -282,6 +282,7 @@ static int read_identity(struct port *p, const struct port_conf *conf, char *tex
 	rte_eth_dev_get_mtu(p->id, &mtu);
 	p->nif.mtu = mtu;
 	p->nif.n_queues = p->n_rx;
+	p->nif.ifindex = p->info.if_index;
 	name_of(conf->devargs, p->nif.name, sizeof(p->nif.name));
 	return 0;
 }

@@ -15,6 +15,7 @@
 
 struct ev_loop;
 struct control;
+struct mcast;
 struct ports;
 struct rte_mempool;
 
@@ -41,6 +42,7 @@ struct host {			/* [k] constant once the workers run  [c] control thread only */
 	struct netif *netif[NETIF_MAX]; /* [k] what the workers see: the port, or a wrapper of it */
 	struct route_table routes; /* [k] */
 	struct ports *ports;	/* [k] the table of local ports */
+	struct mcast *groups;	/* [k] the multicast groups that are heard */
 	struct region engine;	/* [k] extent E */
 
 	uint32_t n_workers;	/* [k] */

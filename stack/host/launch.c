@@ -10,6 +10,7 @@
 #include "stack/chan/alive.h"
 #include "stack/host/control.h"
 #include "stack/host/host.h"
+#include "stack/net/mcast.h"
 #include "stack/net/ports.h"
 #include "stack/sock/client.h"
 #include "stack/worker/route_export.h"
@@ -66,6 +67,7 @@ static int init_worker(struct host *h, uint32_t n, uint64_t seed)
 		.routes = &h->routes,
 		.engine = e,
 		.ports = h->ports,
+		.groups = h->groups,
 		.loopback = config_num(c, CONFIG_loopback) != 0,
 		.max_conns = (uint32_t)(config_num(c, CONFIG_max_conns) / h->n_workers),
 		.seed = seed,
@@ -91,6 +93,9 @@ static int make_shared(struct host *h, uint64_t *seed)
 	h->ports = ports_new(PORTS_MAX, *seed);
 	if (!h->ports)
 		return host_fail(h, -ENOMEM, "out of memory for the port table");
+	h->groups = mcast_new(h->n_workers, *seed ^ 0x6d63617374);
+	if (!h->groups)
+		return host_fail(h, -ENOMEM, "out of memory for the multicast groups");
 	int err = client_engine_create(&h->engine, h->n_workers);
 	if (err)
 		return host_fail(h, err, "can't make shared memory: %s", strerror(-err));
@@ -142,4 +147,6 @@ void host_halt(struct host *h)
 	}
 	ports_free(h->ports);
 	h->ports = NULL;
+	mcast_free(h->groups);
+	h->groups = NULL;
 }

@@ -204,6 +204,8 @@ static int open_port(struct host *h, const char *devargs)
 				 "as 10.0.0.2/24",
 				 devargs);
 	nif->index = (uint16_t)n;
+	if (!nif->ifindex)
+		nif->ifindex = NETIF_IFINDEX_BASE + 1 + n;
 	nif->n_addrs = (uint16_t)n_addr;
 	memcpy(nif->addr, addr, sizeof(addr));
 	r = check_link(h, nif);

@@ -53,7 +53,7 @@ static bool map_error(const struct icmp_msg *m, struct icmp4_error *e)
 			return false;
 		e->err = unreach[m->code].err;
 		e->hard = unreach[m->code].hard;
-		e->mtu = m->code == ICMP_C_FRAG_NEEDED ? m->mtu : 0;
+		e->mtu = e->info = m->code == ICMP_C_FRAG_NEEDED ? m->mtu : 0;
 		return true;
 	case ICMP_T_TIME_EXCEEDED:
 		if (m->code == ICMP_C_REASSEMBLY)
@@ -64,14 +64,28 @@ static bool map_error(const struct icmp_msg *m, struct icmp4_error *e)
 	case ICMP_T_PARAM:
 		e->err = EPROTO;
 		e->hard = true;
+		e->info = m->ptr;
 		return true;
 	default:
 		return false;
 	}
 }
 
+/* What the message quotes of a UDP datagram behind its header. */
+static void quote_payload(const struct ip4_in *in, const struct icmp_msg *m, struct icmp4_error *e)
+{
+	uint32_t skip = (uint32_t)ICMP_HDR_LEN + m->orig.ip.hdr_len + ICMP_QUOTE_BYTES;
+	uint32_t hdrs = (uint32_t)m->orig.ip.hdr_len + ICMP_QUOTE_BYTES;
+
+	if (m->orig.ip.proto != IP_PROTO_UDP || in->len <= skip || m->orig.ip.total_len <= hdrs)
+		return;
+	e->p = in->payload + skip;
+	e->len = min_u32(in->len - skip, m->orig.ip.total_len - hdrs);
+}
+
 /* The quote must be a packet that we may have sent. */
-static bool error_input(struct net_env *env, const struct icmp_msg *m, struct icmp4_error *e)
+static bool error_input(struct net_env *env, const struct ip4_in *in, const struct icmp_msg *m,
+			struct icmp4_error *e)
 {
 	struct ipaddr src = ipaddr_v4(m->orig.ip.src);
 	struct icmp4_error r = {
@@ -81,12 +95,16 @@ static bool error_input(struct net_env *env, const struct icmp_msg *m, struct ic
 		.lport = m->orig.sport,
 		.rport = m->orig.dport,
 		.tcp_seq = m->orig.tcp_seq,
+		.type = m->type,
+		.code = m->code,
+		.offender = in->h.src,
 	};
 
 	if (!m->orig.has_ports || !route_is_local(env->routes, &src) || !map_error(m, &r)) {
 		STAT_INC(icmp_drop_bad);
 		return false;
 	}
+	quote_payload(in, m, &r);
 	*e = r;
 	return true;
 }
@@ -135,7 +153,7 @@ bool icmp4_input(struct net_env *env, const struct ip4_in *in, struct icmp4_erro
 		return false;
 	}
 	if (icmp_is_error(&m) && in->unicast)
-		return error_input(env, &m, e);
+		return error_input(env, in, &m, e);
 	if (m.type == ICMP_T_ECHO)
 		echo_input(env, in, &m);
 	else

@@ -23,6 +23,11 @@ struct icmp4_error {
 	int err;		 /* positive errno, as Linux maps it */
 	bool hard;		 /* Linux's "fatal" */
 	uint32_t mtu;		 /* with EMSGSIZE: next-hop MTU, 0 unknown */
+	uint32_t info;		 /* mtu, or the offset of the bad byte with EPROTO */
+	uint8_t type, code;
+	uint32_t offender;	 /* who says so */
+	const uint8_t *p;	 /* UDP: what came back of the payload */
+	uint32_t len;
 };
 
 /* One message. True: *e is an error for a transport. False: answered, dropped or of no interest. */

@@ -16,6 +16,7 @@ struct ip4_in {
 	uint32_t len;
 	enum pkt_csum l4_csum;
 	bool unicast; /* to one of our addresses in a frame to our MAC address */
+	bool multicast, broadcast; /* to a group or a broadcast address of ours */
 };
 
 /* The packet of n bytes at p, received on nif. Returns the protocol number, or -1: dropped and
@@ -38,3 +39,7 @@ void ip4_output(struct net_env *env, const struct route *r, const struct ip4_out
 /* Sends a datagram whose payload lies in iov (copied), in fragments when it exceeds the MTU.
  * 0, -ENETUNREACH, -EMSGSIZE (too long, or dont_frag), -ENOBUFS. */
 int ip4_send(struct net_env *env, const struct ip4_out *o, const struct iovec *iov, int n_iov);
+/* The same by way of r (also for groups and broadcasts, which need no route of their own), in packets of at
+ * most mtu bytes: the interface's, or less. */
+int ip4_send_via(struct net_env *env, const struct route *r, uint32_t mtu, const struct ip4_out *o,
+		 const struct iovec *iov, int n_iov);

@@ -3,16 +3,21 @@
 #include "stack/net/ip4.h"
 #include "stack/base/stats.h"
 #include "stack/base/util.h"
+#include "stack/net/mcast.h"
 
 enum { NET_THIS = 0, NET_LOOPBACK = 127, CLASS_D = 0xe0 };
 #define IP4_BROADCAST 0xffffffffu
 
 /* A station's own address (RFC 1122 3.2.1.3): not multicast, not broadcast, not net 0 or 127, and not
  * one of ours, because our own packets to ourselves never reach a wire. */
-static bool source_ok(const struct net_env *env, uint32_t src)
+static bool source_ok(const struct net_env *env, const struct ip4 *h)
 {
+	uint32_t src = h->src;
 	uint8_t net = (uint8_t)(src >> 24);
 
+	/* A station that has no address yet: DHCP, or who asks for members (RFC 3376 9.2, RFC 4541). */
+	if (src == 0 && (h->dst == IP4_BROADCAST || h->proto == IP_PROTO_IGMP))
+		return true;
 	if (net == NET_THIS || net == NET_LOOPBACK || net >= CLASS_D)
 		return false;
 	struct ipaddr a = ipaddr_v4(src);
@@ -20,12 +25,25 @@ static bool source_ok(const struct net_env *env, uint32_t src)
 	return !r || (r->kind != ROUTE_LOCAL && r->kind != ROUTE_BROADCAST);
 }
 
-enum dst_kind { DST_OTHER, DST_UNICAST, DST_BROADCAST };
-
-static enum dst_kind classify_dst(const struct net_env *env, uint32_t dst)
+/* IGMP is heard from any source in every group that we are in. */
+static bool group_wanted(const struct net_env *env, const struct netif *nif, const struct ip4 *h)
 {
+	if (h->proto == IP_PROTO_IGMP)
+		return mcast_is_joined(env->groups, h->dst, nif->ifindex);
+	return mcast_wants(env->groups, h->dst, nif->ifindex, h->src);
+}
+
+enum dst_kind { DST_OTHER, DST_UNICAST, DST_BROADCAST, DST_MULTICAST };
+
+static enum dst_kind classify_dst(const struct net_env *env, const struct netif *nif,
+				  const struct ip4 *h)
+{
+	uint32_t dst = h->dst;
+
 	if (dst == IP4_BROADCAST)
 		return DST_BROADCAST;
+	if (dst >> 28 == CLASS_D >> 4)
+		return group_wanted(env, nif, h) ? DST_MULTICAST : DST_OTHER;
 	/* Never from the wire, also when 127/8 is ours (RFC 1122 3.2.1.3 (g)). */
 	if (dst >> 24 == NET_LOOPBACK)
 		return DST_OTHER;
@@ -58,11 +76,11 @@ int ip4_input(struct net_env *env, struct netif *nif, const void *p, uint32_t n,
 		STAT_INC(ip4_frag_drop_limit);
 		return -1;
 	}
-	if (unlikely(!source_ok(env, in->h.src))) {
+	if (unlikely(!source_ok(env, &in->h))) {
 		STAT_INC(ip4_drop_src);
 		return -1;
 	}
-	enum dst_kind dst = classify_dst(env, in->h.dst);
+	enum dst_kind dst = classify_dst(env, nif, &in->h);
 	if (unlikely(dst == DST_OTHER)) {
 		STAT_INC(ip4_drop_dst);
 		return -1;
@@ -72,5 +90,7 @@ int ip4_input(struct net_env *env, struct netif *nif, const void *p, uint32_t n,
 	in->len = len;
 	in->l4_csum = PKT_CSUM_UNKNOWN;
 	in->unicast = dst == DST_UNICAST && eth_unicast;
+	in->multicast = dst == DST_MULTICAST;
+	in->broadcast = dst == DST_BROADCAST;
 	return in->h.proto;
 }

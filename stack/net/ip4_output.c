@@ -109,15 +109,22 @@ int ip4_send(struct net_env *env, const struct ip4_out *o, const struct iovec *i
 {
 	struct ipaddr dst = ipaddr_v4(o->dst);
 	const struct route *r = route_lookup(env->routes, &dst);
-	size_t total = 0;
 
 	if (!r || !r->nif || r->kind == ROUTE_LOCAL) {
 		STAT_INC(ip4_drop_noroute);
 		return -ENETUNREACH;
 	}
+	return ip4_send_via(env, r, r->nif->mtu, o, iov, n_iov);
+}
+
+int ip4_send_via(struct net_env *env, const struct route *r, uint32_t mtu, const struct ip4_out *o,
+		 const struct iovec *iov, int n_iov)
+{
+	size_t total = 0;
+
 	for (int i = 0; i < n_iov; i++)
 		total += iov[i].iov_len;
-	uint32_t room = r->nif->mtu - IP4_HDR_MIN;
+	uint32_t room = mtu - IP4_HDR_MIN;
 	if (total > IP4_TOTAL_MAX - IP4_HDR_MIN || (o->dont_frag && total > room))
 		return -EMSGSIZE;
 	bool frags = total > room;

@@ -10,6 +10,7 @@
 struct rte_mbuf;
 struct rte_mempool;
 struct neigh_table;
+struct mcast;
 
 /* Rate limit: burst tokens at most, rate tokens a second. Zeroed memory is an empty bucket. */
 struct net_bucket {
@@ -22,6 +23,7 @@ struct net_env {
 	uint32_t n_netif;
 	const struct route_table *routes;
 	struct neigh_table *neigh;
+	const struct mcast *groups; /* NULL: none joined */
 	struct rte_mempool *mbufs;
 	struct rng rng;
 	uint64_t now_ns; /* of this loop */

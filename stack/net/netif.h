@@ -12,6 +12,7 @@
 struct rte_mbuf;
 struct netif;
 enum { NETIF_MAX = 8, NETIF_ADDRS = 8 };
+enum { NETIF_IFINDEX_LO = 1, NETIF_IFINDEX_BASE = 0x10000 };
 
 struct netif_addr {
 	struct ipaddr addr;
@@ -38,6 +39,8 @@ struct netif {
 	char name[32];
 	uint8_t mac[6];
 	uint16_t index;	    /* into host's table */
+	uint32_t ifindex;   /* as applications know it: the kernel's number where it has one, else above
+			     * NETIF_IFINDEX_BASE */
 	uint16_t mtu;	    /* IP bytes in a frame */
 	uint16_t n_queues;
 	bool rx_csum;	    /* port verifies IP and TCP/UDP checksums (ol_flags say so per packet) */

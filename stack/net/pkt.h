@@ -67,6 +67,13 @@ static inline void pkt_want_ip_csum(struct rte_mbuf *m)
 	m->l2_len = ETH_HDR_LEN;
 	m->l3_len = IP4_HDR_MIN;
 }
+/* It finishes the UDP checksum. */
+static inline void pkt_want_udp(struct rte_mbuf *m)
+{
+	m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM;
+	m->l2_len = ETH_HDR_LEN;
+	m->l3_len = IP4_HDR_MIN;
+}
 /* It finishes the TCP checksum, and cuts into segments of mss bytes when mss > 0. */
 static inline void pkt_want_tcp(struct rte_mbuf *m, uint8_t tcp_len, uint16_t mss)
 {

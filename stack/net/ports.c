@@ -178,6 +178,8 @@ static uint16_t choose_for_bind(struct ports *p, const struct ports_req *req, ui
 		for (uint32_t i = 0; i < N_EPHEMERAL; i++) {
 			uint16_t port = (uint16_t)(PORTS_EPHEMERAL_MIN + (start + i) % N_EPHEMERAL);
 
+			if (req->modulus && port % req->modulus != req->remainder)
+				continue;
 			sweep(p, bucket_of(p, (uint8_t)req->proto, port), now_ns);
 			if (pass == 0 ? !is_taken(p, req, port, true) :
 					!in_conflict(p, req, port, NULL))

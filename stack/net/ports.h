@@ -24,7 +24,8 @@ struct ports_req {
 	enum ports_proto proto;
 	uint32_t flags;	       /* PORTS_ */
 	uint32_t uid;	       /* SO_REUSEPORT shares among sockets of one user */
-	struct endpoint local; /* port 0: choose one */
+	struct endpoint local; /* port 0: choose one, with port % modulus == remainder unless modulus is 0 */
+	uint16_t modulus, remainder;
 };
 
 /* NULL: no memory. max: reservations of all sockets; seed: keys the choice of ephemeral ports. */

@@ -148,7 +148,7 @@ bool route_source(const struct route_table *t, const struct ipaddr *dst, struct 
 
 	if (!r)
 		return false;
-	*src = r->kind == ROUTE_LOCAL ? *dst : r->src;
+	*src = r->src;
 	return true;
 }
 

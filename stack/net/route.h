@@ -47,7 +47,8 @@ static inline const struct ipaddr *route_next_hop(const struct route *r, const s
 }
 /* Is addr one of our own unicast addresses? */
 bool route_is_local(const struct route_table *t, const struct ipaddr *addr);
-/* Source address for dst (RFC 1122 3.3.4.3); dst itself when it is ours. False: no route. */
+/* Source address for dst (RFC 1122 3.3.4.3); dst itself when it is ours, 127.0.0.1 for all of 127/8 as on
+ * Linux. False: no route. */
 bool route_source(const struct route_table *t, const struct ipaddr *dst, struct ipaddr *src);
 /* "10.77.0.2/24" or "fe80::1/64" -> address and prefix length of the 128-bit form; without a length the
  * whole address. 0 or -EINVAL. */

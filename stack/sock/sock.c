@@ -226,7 +226,10 @@ int sock_env_init(struct sock_env *env, uint64_t now_ns)
 	pool_init(&env->priv->socks, align_up(sizeof(struct sock), 64), SOCKS_PER_CHUNK,
 		  env->tcp.max_conns ? env->tcp.max_conns + SOCK_BLOCK : UINT32_MAX,
 		  &pool_mem_libc);
+	env->udp.host = env;
 	int err = tcp_env_init(&env->tcp, now_ns);
+	if (!err && (err = udp_env_init(&env->udp)) < 0)
+		tcp_env_fini(&env->tcp);
 	if (err) {
 		free(env->priv);
 		env->priv = NULL;
@@ -238,6 +241,7 @@ void sock_env_fini(struct sock_env *env)
 {
 	CHECK(list_empty(&env->clients) && list_empty(&env->closing));
 	tcp_env_fini(&env->tcp);
+	udp_env_fini(&env->udp);
 	CHECK(pool_fini(&env->priv->socks) == 0);
 	free(env->priv);
 	env->priv = NULL;

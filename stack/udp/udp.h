@@ -17,9 +17,11 @@ struct udp_env;
 enum { UDP_SOURCES = 64, UDP_GROUPS = 256 /* a socket, above Linux's default igmp_max_memberships */ };
 struct udp_group {
 	struct list link; /* udp_sock.groups */
+	struct list same; /* memberships of all sockets, in the table by group */
 	struct ipaddr group;
 	uint32_t ifindex;
 	bool include; /* INCLUDE mode (source-specific) */
+	bool listed;  /* had a source since the join: the mode is settled, as on Linux */
 	uint32_t n_sources;
 	struct ipaddr source[UDP_SOURCES];
 };
@@ -91,7 +93,8 @@ enum udp_group_op {
 int udp_group_op(struct udp_env *env, struct udp_sock *s, enum udp_group_op op,
 		 const struct ipaddr *group, const struct ipaddr *source, uint32_t ifindex);
 /* Is some socket of this thread a member? Sources wanted or blocked by all together, for IGMP: mode and at
- * most max sources into src; *include as RFC 3376 4.2 merges. False: no member. */
+ * most max sources into src; *include as RFC 3376 4.2 merges (more wanted ones than max: all). False: no
+ * member, include with no sources. */
 bool udp_group_state(struct udp_env *env, const struct ipaddr *group, uint32_t ifindex, bool *include,
 		     struct ipaddr *src, uint32_t max, uint32_t *n);
 /* Delivers to the best matching socket (Linux's compute_score), or to all members for multicast and

@@ -15,7 +15,7 @@ struct ip4_hdr {
 _Static_assert(sizeof(struct ip4_hdr) == 20, "RFC 791 3.1");
 
 enum { IP4_HDR_MIN = 20, IP4_HDR_MAX = 60, IP4_TOTAL_MAX = 65535, IP4_TTL_DEFAULT = 64 };
-enum { IP_PROTO_ICMP = 1, IP_PROTO_TCP = 6, IP_PROTO_UDP = 17, IP_PROTO_ICMP6 = 58 };
+enum { IP_PROTO_ICMP = 1, IP_PROTO_IGMP = 2, IP_PROTO_TCP = 6, IP_PROTO_UDP = 17, IP_PROTO_ICMP6 = 58 };
 
 struct ip4 {
 	uint32_t src, dst; /* host order: 0x0a4d0002 is 10.77.0.2 */

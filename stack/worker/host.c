@@ -19,10 +19,19 @@ static uint32_t sum_at(uint32_t sum, uint32_t piece, uint32_t off)
 	return csum_join(sum, piece);
 }
 
-/* Copies the pieces behind the header that m already has, into further buffers if need be, and adds
- * them to *sum unless it is NULL. False: no buffers. */
-static bool copy_pieces(struct worker *w, struct rte_mbuf *m, const struct sock_piece *piece,
-			unsigned n_pieces, uint32_t *sum)
+uint32_t pieces_sum(const struct sock_piece *piece, unsigned n_pieces)
+{
+	uint32_t sum = 0, off = 0;
+
+	for (unsigned i = 0; i < n_pieces; i++) {
+		sum = sum_at(sum, csum_add(0, piece[i].p, piece[i].len), off);
+		off += piece[i].len;
+	}
+	return sum;
+}
+
+bool pieces_copy(struct worker *w, struct rte_mbuf *m, const struct sock_piece *piece,
+		 unsigned n_pieces, uint32_t *sum)
 {
 	struct rte_mbuf *last = m;
 	uint32_t off = 0;
@@ -78,7 +87,7 @@ static void output_frame(struct worker *w, const struct route *r, const struct t
 	uint32_t hdr_len = tcp_seg_emit(seg, hdr);
 	m->data_len = (uint16_t)hdr_len;
 	m->pkt_len = hdr_len;
-	if (unlikely(!copy_pieces(w, m, piece, n_pieces, offload ? NULL : &sum))) {
+	if (unlikely(!pieces_copy(w, m, piece, n_pieces, offload ? NULL : &sum))) {
 		STAT_INC(port_drop_nombuf);
 		pkt_free(m);
 		return;
@@ -168,6 +177,11 @@ static bool host_mail(void *arg, uint32_t to, const struct sock_mail *msg)
 
 const struct sock_host worker_host = {
 	.tcp_output = host_tcp_output,
+	.udp_output = host_udp_output,
+	.find_interface = host_find_interface,
+	.path_mtu = host_path_mtu,
+	.realtime_ns = host_realtime_ns,
+	.group_changed = host_group_changed,
 	.path_mss = host_path_mss,
 	.source_addr = host_source_addr,
 	.is_local = host_is_local,
@@ -185,6 +199,8 @@ void host_neigh_unreachable(struct worker *w, struct rte_mbuf *m)
 	struct tcp_seg seg;
 	int hdr_len = ip4_parse_quoted(&h, p, n);
 
+	if (hdr_len > 0 && h.proto == IP_PROTO_UDP)
+		udp_neigh_unreachable(w, &h, p + hdr_len, n - (uint32_t)hdr_len);
 	if (hdr_len < 0 || h.proto != IP_PROTO_TCP || h.frag_off ||
 	    tcp_seg_parse(&seg, p + hdr_len, n - (uint32_t)hdr_len) < 0)
 		return;

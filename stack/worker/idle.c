@@ -230,7 +230,7 @@ static void arm_ports(struct worker *w, bool on)
 static bool something_came(struct worker *w)
 {
 	return atomic_load(&w->stop) || !rte_ring_empty(w->mailbox) ||
-	       !rte_ring_empty(w->steered) || loop_pending(w) || tx_pending(w) ||
+	       !rte_ring_empty(w->steered) || loop_pending(w) || local_pending(w) || tx_pending(w) ||
 	       sock_has_work(&w->sock) || rx_ports(w) > 0;
 }
 

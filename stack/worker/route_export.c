@@ -20,8 +20,11 @@ void route_export(const struct route_table *t, struct chan_engine *e)
 		/* A broadcast address is no destination of a connection: the kernel says so itself. */
 		if (r->kind == ROUTE_BROADCAST)
 			continue;
-		e->route[n++] = (struct chan_route){ .prefix = r->prefix, .plen = r->plen,
-						     .kind = r->kind };
+		e->route[n++] = (struct chan_route){
+			.prefix = r->prefix, .plen = r->plen, .kind = r->kind,
+			.mtu = r->kind == ROUTE_LOCAL ? UINT16_MAX : r->nif->mtu,
+			.ifindex = r->nif ? r->nif->ifindex : (uint32_t)NETIF_IFINDEX_LO,
+		};
 	}
 	e->n_routes = n;
 	atomic_store_explicit(&e->route_seq, seq + 2, memory_order_release);

@@ -7,7 +7,6 @@
 #include "stack/net/arp.h"
 #include "stack/net/ip4_frag.h"
 #include "stack/net/pkt.h"
-#include "stack/wire/udp.h"
 #include "stack/worker/worker_int.h"
 
 enum { BURSTS_PER_LOOP = 4, PREFETCH = 3 };
@@ -49,23 +48,6 @@ static void rx_tcp(struct worker *w, const struct ip4_in *in)
 	tcp_input(&w->sock.tcp, &flow, &seg, in->payload + hdr_len, w->now_ns);
 }
 
-/* No socket of the stack takes datagrams: who sends one is told (RFC 1122 4.1.3.1). */
-static void rx_udp(struct worker *w, const struct ip4_in *in)
-{
-	struct udp_dgram u;
-
-	if (udp_parse(&u, in->payload, in->len) < 0) {
-		STAT_INC(ip4_drop_header);
-		return;
-	}
-	if (u.has_csum && !l4_csum_ok(in)) {
-		STAT_INC(ip4_drop_csum);
-		return;
-	}
-	STAT_INC(udp_drop_noport);
-	icmp4_send_unreach(&w->net, in, ICMP_C_PORT);
-}
-
 /* Linux ends a connection attempt on any error but "too big", fatal or not. */
 static void rx_icmp(struct worker *w, const struct ip4_in *in)
 {
@@ -73,8 +55,8 @@ static void rx_icmp(struct worker *w, const struct ip4_in *in)
 
 	if (!icmp4_input(&w->net, in, &e))
 		return;
-	if (e.proto != IP_PROTO_TCP) {
-		STAT_INC(icmp_drop_bad);
+	if (e.proto == IP_PROTO_UDP) {
+		rx_udp_error(w, &e);
 		return;
 	}
 	struct tcp_flow flow = {
@@ -228,6 +210,11 @@ uint32_t rx_steered(struct worker *w)
 		n = rte_ring_sc_dequeue_burst(w->steered, m, RX_BURST, NULL);
 	for (uint32_t i = 0; i < n; i++) {
 		struct rte_mbuf *pkt = m[i];
+
+		if (pkt->hash.usr == STEER_LOCAL || pkt->hash.usr == STEER_LOCAL_REFUSED) {
+			local_steered(w, pkt);
+			continue;
+		}
 		enum rx_from from = pkt->hash.usr == STEER_ARP_COPY ? RX_ARP_COPY : RX_STEERED;
 
 		rx_frame(w, w->conf.netif[pkt->port], pkt, from);

@@ -18,9 +18,12 @@ uint32_t steer_owner(const struct worker *w, const struct ip4_in *in)
 	if (ip4_is_fragment(&in->h))
 		return flow_worker4(in->h.src, in->h.dst, 0, 0, n);
 	switch (in->h.proto) {
-	case IP_PROTO_TCP:
 	case IP_PROTO_UDP:
-		/* The ports are the first two fields of both headers. */
+		/* All sockets of a port live with one worker: the ports are the first two fields. */
+		if (in->len < 4)
+			return w->conf.number;
+		return chan_port_worker(load_be16(in->payload + 2), n);
+	case IP_PROTO_TCP:
 		if (in->len < 4)
 			return w->conf.number;
 		return flow_worker4(in->h.src, in->h.dst, load_be16(in->payload),
@@ -30,6 +33,8 @@ uint32_t steer_owner(const struct worker *w, const struct ip4_in *in)
 		if (icmp_parse(&m, in->payload, in->len) < 0 || !icmp_is_error(&m) ||
 		    !m.orig.has_ports)
 			return w->conf.number;
+		if (m.orig.ip.proto == IP_PROTO_UDP)
+			return chan_port_worker(m.orig.sport, n);
 		return flow_worker4(m.orig.ip.src, m.orig.ip.dst, m.orig.sport, m.orig.dport, n);
 	default:
 		return w->conf.number;

@@ -10,6 +10,7 @@
 #include "stack/net/ip4_frag.h"
 #include "stack/net/neigh.h"
 #include "stack/net/pkt.h"
+#include "stack/net/pmtu.h"
 #include "stack/worker/worker_int.h"
 
 enum { NEIGH_MAX = 4096, TIMEWAIT_MAX = 65536, SYNQ_MAX = 16384 };
@@ -73,6 +74,7 @@ static int init_parts(struct worker *w)
 	w->net.netif = w->conf.netif;
 	w->net.n_netif = w->conf.n_netif;
 	w->net.routes = w->conf.routes;
+	w->net.groups = w->conf.groups;
 	w->net.mbufs = w->conf.mbufs;
 	w->net.now_ns = now;
 	w->net.ip_id = (uint16_t)rng_u64(&w->rng);
@@ -83,9 +85,10 @@ static int init_parts(struct worker *w)
 	w->reass = ip4_reass_new(rng_u64(&w->rng), now);
 	w->scratch = malloc(PKT_LINEAR_MAX);
 	w->trace = calloc(1, sizeof(*w->trace));
+	w->pmtu = calloc(1, sizeof(*w->pmtu));
 	w->shared = w->conf.engine ? &w->conf.engine->worker[w->conf.number] :
 				     aligned_alloc(CACHE_LINE, sizeof(*w->shared));
-	if (!w->neigh || !w->reass || !w->scratch || !w->trace || !w->shared)
+	if (!w->neigh || !w->reass || !w->scratch || !w->trace || !w->pmtu || !w->shared)
 		return -ENOMEM;
 	memset(w->shared, 0, sizeof(*w->shared));
 	if ((err = tx_init(w)) < 0 || (err = mail_init(w)) < 0 || (err = idle_init(w)) < 0)
@@ -106,7 +109,8 @@ static int init_parts(struct worker *w)
 	s->tcp.max_conns = w->conf.max_conns;
 	s->tcp.max_timewait = TIMEWAIT_MAX;
 	s->tcp.max_synq = SYNQ_MAX;
-	if ((err = loop_init(w)) < 0)
+	s->udp.key = (struct siphash_key){ { rng_u64(&key_rng), rng_u64(&key_rng) } };
+	if ((err = loop_init(w)) < 0 || (err = local_init(w)) < 0)
 		return err;
 	return sock_env_init(s, now);
 }
@@ -132,12 +136,14 @@ void worker_fini(struct worker *w)
 	if (w->sock.host)
 		sock_env_fini(&w->sock);
 	loop_fini(w);
+	local_fini(w);
 	idle_fini(w);
 	mail_fini(w);
 	neigh_free(w->neigh);
 	tx_fini(w);
 	ip4_reass_free(w->reass);
 	free(w->scratch);
+	free(w->pmtu);
 	if (!w->conf.engine)
 		free(w->shared);
 	if (trace_this_thread == w->trace)
@@ -158,6 +164,7 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 	work += rx_steered(w);
 	work += mail_drain(w);
 	work += loop_drain(w);
+	work += local_drain(w);
 	work += sock_poll(&w->sock);
 	tcp_advance(&w->sock.tcp, now_ns);
 	neigh_advance(w->neigh, now_ns);
@@ -167,8 +174,9 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 		work += loop_drain(w);
 		tcp_flush(&w->sock.tcp, now_ns);
 	}
+	work += local_drain(w);
 	sock_publish(&w->sock);
-	return tx_flush(w) || work > 0 || loop_pending(w);
+	return tx_flush(w) || work > 0 || loop_pending(w) || local_pending(w);
 }
 
 void worker_run(struct worker *w)

@@ -15,6 +15,8 @@ struct rte_ring;
 struct route_table;
 struct neigh_table;
 struct ip4_reass;
+struct pmtu;
+struct worker_local;
 
 enum worker_poll_mode { WORKER_POLL_ADAPTIVE, WORKER_POLL_BUSY, WORKER_POLL_SLEEP };
 
@@ -30,6 +32,7 @@ struct worker_conf {
 	const struct route_table *routes;
 	struct chan_engine *engine;	/* E, writable */
 	struct ports *ports;
+	struct mcast *groups;		/* of all workers; NULL: none */
 	bool loopback;			/* 127/8 belongs to the stack */
 	uint32_t max_conns;
 	uint64_t seed;
@@ -51,6 +54,9 @@ struct worker {
 	struct trace_ring *trace;	/* [w] */
 	struct worker_tx *tx;		/* [w] frames of this loop, per netif */
 	struct worker_loop *loop;	/* [w] segments to our own addresses */
+	struct worker_local *local;	/* [w] datagrams to our own addresses */
+	struct pmtu *pmtu;		/* [w] what datagrams have met */
+	uint64_t real_ns, real_at_ns;	/* [w] CLOCK_REALTIME of the loop at real_at_ns */
 	struct worker_idle *idle;	/* [w] when to spin, when to sleep */
 	struct net_env net;		/* [w] */
 	struct rng rng;			/* [w] for sock.tcp */

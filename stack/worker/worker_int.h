@@ -14,6 +14,9 @@ enum {
 	LOOP_MSS = 16384,	/* payload of a segment to ourselves */
 	LOOP_SEGS = 512,
 	LOOP_PASSES = 8,	/* rounds of local input and output in one loop */
+	LOCAL_DGRAMS = 1024,	/* datagrams to ourselves that wait, ... */
+	LOCAL_BUFS = 1024,	/* ... and packet buffers in them */
+	UDP_QUOTE_MAX = 520,	/* payload quoted in errors of our own: 576 in all (RFC 1812 4.3.2.3) */
 	MAIL_SLOTS = 1024,
 	STEER_SLOTS = 4096,
 };
@@ -32,7 +35,12 @@ uint32_t rx_ports(struct worker *w);
 uint32_t rx_steered(struct worker *w);
 
 /* steer.c: frames that belong to another worker. */
-enum steer_kind { STEER_FRAME = 1, STEER_ARP_COPY };
+enum steer_kind {
+	STEER_FRAME = 1,
+	STEER_ARP_COPY,
+	STEER_LOCAL,	     /* a datagram to ourselves, see local.c */
+	STEER_LOCAL_REFUSED, /* nobody took it: its sender is told */
+};
 /* Owner of a datagram; our own number for what any worker may serve. */
 uint32_t steer_owner(const struct worker *w, const struct ip4_in *in);
 /* Hands m, a whole frame received on nif, to worker `to`. Consumes m. */
@@ -46,6 +54,40 @@ void steer_datagram(struct worker *w, uint32_t to, const struct ip4_in *in);
 /* host.c: what sock/ asks of us. */
 extern const struct sock_host worker_host;
 void host_neigh_unreachable(struct worker *w, struct rte_mbuf *m);
+/* Copies the pieces behind the header that m already has, into further buffers if need be, and adds
+ * them to *sum unless it is NULL. False: no buffers. */
+bool pieces_copy(struct worker *w, struct rte_mbuf *m, const struct sock_piece *piece,
+		 unsigned n_pieces, uint32_t *sum);
+uint32_t pieces_sum(const struct sock_piece *piece, unsigned n_pieces);
+
+/* host_udp.c: the same for datagrams. */
+int host_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_piece *piece,
+		    unsigned n_pieces);
+uint32_t host_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *addr,
+			     const struct ipaddr *group);
+uint32_t host_path_mtu(void *arg, const struct ipaddr *remote);
+uint64_t host_realtime_ns(void *arg);
+
+/* group.c: multicast groups, told to the other workers. */
+void host_group_changed(void *arg, const struct ipaddr *group, uint32_t ifindex);
+
+/* rx_udp.c: datagrams and ICMP errors about ours. */
+void rx_udp(struct worker *w, const struct ip4_in *in);
+void rx_udp_error(struct worker *w, const struct icmp4_error *e);
+/* The datagram with header h and n bytes behind it waited in vain for its neighbour. */
+void udp_neigh_unreachable(struct worker *w, const struct ip4 *h, const uint8_t *p, uint32_t n);
+
+/* local.c: datagrams to ourselves. */
+int local_init(struct worker *w);
+void local_fini(struct worker *w);
+/* Takes a datagram with its IPv4 header but without a frame around it; nif: it came in by, NULL: loopback.
+ * Consumes m. 0 or -ENOBUFS. */
+int local_push(struct worker *w, struct netif *nif, struct rte_mbuf *m, uint16_t dport);
+/* What another worker has pushed, or returned. Consumes m. */
+void local_steered(struct worker *w, struct rte_mbuf *m);
+/* Delivers what waited at the start of the call. Returns how many. */
+uint32_t local_drain(struct worker *w);
+bool local_pending(const struct worker *w);
 
 /* loop.c: segments to our own addresses. */
 int loop_init(struct worker *w);

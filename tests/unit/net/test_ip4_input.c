@@ -87,7 +87,7 @@ static const struct {
 	{ "source our own address", 12, 4, { 10, 77, 0, 2 }, 0, SRC },
 	{ "destination another host", 16, 4, { 10, 77, 0, 3 }, 0, DST },
 	{ "destination 127.0.0.1", 16, 4, { 127, 0, 0, 1 }, 0, DST },
-	{ "destination multicast", 16, 4, { 224, 0, 0, 1 }, 0, DST },
+	{ "destination multicast", 16, 4, { 224, 0, 0, 9 }, 0, DST },
 	{ "destination 0.0.0.0", 16, 4, { 0, 0, 0, 0 }, 0, DST },
 	{ "fragment beyond 65535 bytes", 6, 2, { 0x1f, 0xff }, 0, FRAG },
 	{ "middle fragment of 15 bytes", 6, 2, { 0x20, 0x10 }, 0, FRAG },

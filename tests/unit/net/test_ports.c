@@ -168,6 +168,63 @@ START_TEST(port_zero_gives_distinct_free_ports_of_the_range)
 }
 END_TEST
 
+START_TEST(port_zero_may_ask_for_a_remainder)
+{
+	static struct port_hold *h[1000];
+	struct ports_req r = req("0.0.0.0", 0, 0);
+
+	r.proto = PORTS_UDP;
+	r.modulus = 3;
+	r.remainder = 2;
+	for (int i = 0; i < 1000; i++) {
+		ck_assert_int_eq(ports_bind(p, &r, now, &h[i]), 0);
+		ck_assert_uint_eq(ports_local(h[i]).port % 3, 2);
+	}
+	for (int i = 0; i < 1000; i++)
+		ports_put(p, h[i], 0);
+}
+END_TEST
+
+/* Linux's udp_lib_lport_inuse(): no listening, so SO_REUSEADDR of both always shares, SO_REUSEPORT of both
+ * for one user. */
+static const struct {
+	const char *name, *a1;
+	uint32_t f1;
+	const char *a2;
+	uint32_t f2, uid2;
+	int bind2;
+} udp_rules[] = {
+	{ "same address", "10.0.0.1", 0, "10.0.0.1", 0, 1000, -EADDRINUSE },
+	{ "any beside specific", "10.0.0.1", 0, "0.0.0.0", 0, 1000, -EADDRINUSE },
+	{ "other address", "10.0.0.1", 0, "10.0.0.2", 0, 1000, 0 },
+	{ "reuseaddr of one", "10.0.0.1", A, "10.0.0.1", 0, 1000, -EADDRINUSE },
+	{ "reuseaddr of both", "10.0.0.1", A, "10.0.0.1", A, 1000, 0 },
+	{ "reuseaddr of both, other user", "10.0.0.1", A, "0.0.0.0", A, 1001, 0 },
+	{ "reuseport of one", "10.0.0.1", P, "10.0.0.1", 0, 1000, -EADDRINUSE },
+	{ "reuseport of both", "10.0.0.1", P, "10.0.0.1", P, 1000, 0 },
+	{ "reuseport of both, other user", "10.0.0.1", P, "10.0.0.1", P, 1001, -EADDRINUSE },
+	{ "both of both, other user", "10.0.0.1", A | P, "10.0.0.1", A | P, 1001, 0 },
+	{ "dual stack any", "::", 0, "10.0.0.1", 0, 1000, -EADDRINUSE },
+	{ "v6only any", "::", V, "10.0.0.1", 0, 1000, 0 },
+};
+
+START_TEST(udp_bind_conflicts_follow_linux)
+{
+	struct ports_req r1 = req(udp_rules[_i].a1, 53, udp_rules[_i].f1);
+	struct ports_req r2 = req(udp_rules[_i].a2, 53, udp_rules[_i].f2);
+	struct port_hold *h1, *h2 = NULL;
+
+	r1.proto = r2.proto = PORTS_UDP;
+	r2.uid = udp_rules[_i].uid2;
+	ck_assert_int_eq(ports_bind(p, &r1, now, &h1), 0);
+	ck_assert_msg(ports_bind(p, &r2, now, &h2) == udp_rules[_i].bind2, "%s",
+		      udp_rules[_i].name);
+	if (h2)
+		ports_put(p, h2, 0);
+	ports_put(p, h1, 0);
+}
+END_TEST
+
 static int refusals;
 static bool any_port(void *arg, uint16_t port) { return true; }
 static bool no_port(void *arg, uint16_t port)
@@ -307,6 +364,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, bind_conflicts_follow_linux, 0, ARRAY_LEN(rules));
+	tcase_add_test(tc, port_zero_may_ask_for_a_remainder);
+	tcase_add_loop_test(tc, udp_bind_conflicts_follow_linux, 0, ARRAY_LEN(udp_rules));
 	tcase_add_test(tc, only_one_of_two_reuseaddr_sockets_may_listen);
 	tcase_add_test(tc, reuseport_is_for_one_user);
 	tcase_add_test(tc, tcp_and_udp_do_not_meet);

@@ -128,6 +128,8 @@ START_TEST(loopback_is_ours_when_claimed)
 	ck_assert_int_eq(route_add_loopback(&t), 0);
 	ck_assert(route_is_local(&t, &a));
 	ck_assert(route_source(&t, &a, &src));
+	/* as on Linux, whose local route of 127/8 has this source */
+	a = ip("127.0.0.1");
 	ck_assert(ipaddr_eq(&src, &a));
 	a = ip("::1");
 	ck_assert(route_is_local(&t, &a));

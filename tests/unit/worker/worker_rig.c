@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: MIT
 #include "tests/unit/worker/worker_rig.h"
 #include "stack/base/checksum.h"
+#include "stack/net/mcast.h"
 #include "stack/net/ports.h"
 #include "stack/wire/arp.h"
 #include "stack/wire/icmp.h"
 
 struct worker w[2];
 static struct ports *ports;
+struct mcast *groups;
 struct chan_engine engine;
 static uint32_t n_workers;
 uint64_t now;
@@ -21,6 +23,7 @@ static void start(uint32_t n)
 			.number = i, .n_workers = n, .cpu = -1, .poll = WORKER_POLL_ADAPTIVE,
 			.spin_us = 50, .mbufs = rig_pool, .netif = rig.nifs, .n_netif = 1,
 			.routes = &rig.routes, .engine = &engine, .ports = ports,
+			.groups = groups, .loopback = true,
 			.max_conns = 1000, .seed = 77,
 		};
 		memset(&w[i], 0xa5, sizeof(w[i]));
@@ -34,6 +37,7 @@ static void setup_common(void)
 	rig_setup();
 	memset(&engine, 0, sizeof(engine));
 	ports = ports_new(100, 1);
+	groups = mcast_new(2, 1);
 	now = worker_clock_ns();
 }
 void wrig_setup(void)
@@ -52,6 +56,7 @@ void wrig_teardown(void)
 		worker_fini(&w[i]);
 	ck_assert_uint_eq(ports_count(ports), 0);
 	ports_free(ports);
+	mcast_free(groups);
 	stats_this_thread = &rig.stats;
 	rig_teardown();
 }

@@ -7,6 +7,7 @@
 
 extern struct worker w[2];
 extern struct chan_engine engine;
+extern struct mcast *groups;
 extern uint64_t now;
 #define COUNT(i, name) w[i].stats.v[STAT_##name]
 

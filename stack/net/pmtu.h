@@ -1,0 +1,27 @@
+/* What routers on the way have said about the largest packet (RFC 1191), for transports without a
+ * connection to remember it in. One per data thread. Pure. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+	PMTU_SLOTS = 1024,
+	PMTU_MIN = 552,		/* less is not believed, as Linux's min_pmtu */
+	PMTU_EXPIRES_S = 600,	/* RFC 1191 6.3; Linux's mtu_expires */
+};
+
+struct pmtu_slot {
+	uint32_t dst; /* 0: free */
+	uint16_t mtu;
+	bool locked; /* the path takes less than PMTU_MIN: routers must cut */
+	uint64_t until_ns;
+};
+struct pmtu {
+	struct pmtu_slot slot[PMTU_SLOTS];
+};
+
+/* The packets to dst may have mtu bytes; 0: a router that doesn't know RFC 1191. */
+void pmtu_set(struct pmtu *p, uint32_t dst, uint32_t mtu, uint64_t now_ns);
+/* The MTU of the way to dst, at most that of the interface. *may_cut: without "don't fragment". */
+uint32_t pmtu_get(const struct pmtu *p, uint32_t dst, uint32_t mtu, bool *may_cut, uint64_t now_ns);

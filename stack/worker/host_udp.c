@@ -1,0 +1,371 @@
+/* What sock/ asks of the worker for datagrams: where one goes (route, interface, source address), whether it
+ * fits, and out it goes: as a frame, as fragments, to ourselves, or several of these. */
+// SPDX-License-Identifier: MIT
+#include "stack/base/util.h"
+#include <errno.h>
+#include <time.h>
+#include "stack/base/checksum.h"
+#include "stack/net/mcast.h"
+#include "stack/net/pkt.h"
+#include "stack/net/pmtu.h"
+#include "stack/wire/udp.h"
+#include "stack/worker/worker_int.h"
+
+enum { PIECES = 8, IP4_TTL_GROUP = 1, LOCAL_MTU = IP4_TOTAL_MAX, GSO_SEGS = 64 };
+#define IP4_BROADCAST 0xffffffffu
+#define IP4_LOOPBACK 0x7f000001u
+
+/* Where the datagrams of one call go. */
+struct plan {
+	struct ip4_out out;
+	struct route via;     /* to the wire, unless nif is NULL */
+	struct netif *nif;    /* leaves by */
+	struct netif *loop_nif; /* our copy came in by, NULL: loopback */
+	bool loop;	      /* we get it, too (or only we) */
+	uint32_t mtu;
+	uint16_t sport, dport;
+	uint32_t flags;
+};
+
+/* ---- interfaces ---- */
+static struct netif *nif_of(const struct worker *w, uint32_t ifindex)
+{
+	for (uint32_t i = 0; i < w->conf.n_netif; i++) {
+		if (w->conf.netif[i]->ifindex == ifindex)
+			return w->conf.netif[i];
+	}
+	return NULL;
+}
+
+static uint32_t first_addr4(const struct netif *nif)
+{
+	for (uint32_t i = 0; i < nif->n_addrs; i++) {
+		if (ipaddr_is_v4(&nif->addr[i].addr))
+			return ipaddr_get_v4(&nif->addr[i].addr);
+	}
+	return 0;
+}
+
+uint32_t host_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *addr,
+			     const struct ipaddr *group)
+{
+	struct worker *w = arg;
+	const struct route *r;
+
+	if (ifindex == NETIF_IFINDEX_LO)
+		return w->conf.loopback ? ifindex : 0;
+	if (ifindex)
+		return nif_of(w, ifindex) ? ifindex : 0;
+	if (addr && !ipaddr_is_any(addr)) {
+		r = route_lookup(w->conf.routes, addr);
+		if (!r || r->kind != ROUTE_LOCAL)
+			return 0;
+		return r->nif ? r->nif->ifindex : (uint32_t)NETIF_IFINDEX_LO;
+	}
+	r = group ? route_lookup(w->conf.routes, group) : NULL;
+	if (r && r->nif)
+		return r->nif->ifindex;
+	return w->conf.n_netif ? w->conf.netif[0]->ifindex : 0;
+}
+
+uint32_t host_path_mtu(void *arg, const struct ipaddr *remote)
+{
+	struct worker *w = arg;
+	const struct route *r = route_lookup(w->conf.routes, remote);
+	bool may_cut;
+
+	if (r && r->kind == ROUTE_LOCAL)
+		return LOCAL_MTU;
+	if (!r && ipaddr_is_multicast(remote) && w->conf.n_netif)
+		return w->conf.netif[0]->mtu;
+	if (!r || !r->nif || !ipaddr_is_v4(remote))
+		return 0;
+	return pmtu_get(w->pmtu, ipaddr_get_v4(remote), r->nif->mtu, &may_cut, w->now_ns);
+}
+
+uint64_t host_realtime_ns(void *arg)
+{
+	struct worker *w = arg;
+	struct timespec ts;
+
+	if (w->real_at_ns != w->now_ns) {
+		clock_gettime(CLOCK_REALTIME, &ts);
+		w->real_ns = (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+		w->real_at_ns = w->now_ns;
+	}
+	return w->real_ns;
+}
+
+/* ---- the way ---- */
+static bool is_group(uint32_t ip4) { return ip4 >> 28 == 0xe; }
+
+/* The source that was asked for; none when it is a group or broadcast address that the socket is bound to,
+ * as on Linux. -EINVAL: not ours. */
+static int wanted_source(struct worker *w, const struct ipaddr *a, uint32_t *src)
+{
+	const struct route *r;
+
+	*src = 0;
+	if (ipaddr_is_any(a) || ipaddr_is_multicast(a))
+		return 0;
+	r = ipaddr_is_v4(a) ? route_lookup(w->conf.routes, a) : NULL;
+	if (ipaddr_is_v4(a) && ipaddr_get_v4(a) == IP4_BROADCAST)
+		return 0;
+	if (!r || (r->kind != ROUTE_LOCAL && r->kind != ROUTE_BROADCAST))
+		return -EINVAL;
+	if (r->kind == ROUTE_LOCAL)
+		*src = ipaddr_get_v4(a);
+	return 0;
+}
+
+/* To a group, or to 255.255.255.255: no route is needed, but an interface. */
+static int plan_link(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
+{
+	struct ipaddr dst = ipaddr_v4(p->out.dst), src = ipaddr_v4(p->out.src);
+	uint32_t ifindex = host_find_interface(w, tx->ifindex, &src, &dst);
+	struct netif *nif = nif_of(w, ifindex);
+
+	if (!ifindex)
+		return -ENETUNREACH;
+	if (!p->out.src)
+		p->out.src = nif ? first_addr4(nif) : IP4_LOOPBACK;
+	p->nif = p->loop_nif = nif;
+	p->via = (struct route){ .kind = ROUTE_ONLINK, .nif = nif };
+	p->mtu = nif ? nif->mtu : LOCAL_MTU;
+	if (!is_group(p->out.dst)) {
+		p->loop = true;
+		return tx->flags & CHAN_DG_BROADCAST ? 0 : -EACCES;
+	}
+	if (!p->out.ttl)
+		p->out.ttl = IP4_TTL_GROUP;
+	p->loop = tx->flags & CHAN_DG_MCAST_LOOP &&
+		  mcast_wants(w->conf.groups, p->out.dst, ifindex, p->out.src);
+	return 0;
+}
+
+static int plan_route(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
+{
+	struct ipaddr dst = ipaddr_v4(p->out.dst);
+	const struct route *r = route_lookup(w->conf.routes, &dst);
+	bool may_cut = false;
+
+	if (!r || (r->kind == ROUTE_GATEWAY && tx->flags & CHAN_DG_DONTROUTE))
+		return -ENETUNREACH;
+	if (r->kind == ROUTE_BROADCAST && !(tx->flags & CHAN_DG_BROADCAST))
+		return -EACCES;
+	if (!p->out.src)
+		p->out.src = ipaddr_get_v4(&r->src);
+	if (r->kind == ROUTE_LOCAL) {
+		p->loop = true;
+		p->loop_nif = r->nif; /* Linux: by the interface of the address, though nothing passes it */
+		p->mtu = LOCAL_MTU;
+		return 0;
+	}
+	p->loop = r->kind == ROUTE_BROADCAST;
+	p->nif = p->loop_nif = r->nif;
+	p->via = *r;
+	p->mtu = r->nif->mtu;
+	if (!(tx->flags & CHAN_DG_NO_PMTU))
+		p->mtu = pmtu_get(w->pmtu, p->out.dst, p->mtu, &may_cut, w->now_ns);
+	p->out.dont_frag &= !may_cut;
+	return 0;
+}
+
+static int plan_make(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
+{
+	*p = (struct plan){
+		.out = { .proto = IP_PROTO_UDP, .ttl = tx->ttl, .tos = tx->tos,
+			 .dont_frag = !(tx->flags & CHAN_DG_MAY_CUT) },
+		.sport = tx->local.port, .dport = tx->remote.port, .flags = tx->flags,
+	};
+	if (!ipaddr_is_v4(&tx->remote.addr) && !ipaddr_is_any(&tx->remote.addr))
+		return -ENETUNREACH;
+	int err = wanted_source(w, &tx->local.addr, &p->out.src);
+	if (err)
+		return err;
+	p->out.dst = ipaddr_is_any(&tx->remote.addr) ? 0 : ipaddr_get_v4(&tx->remote.addr);
+	/* Linux: 0.0.0.0 is ourselves. */
+	if (!p->out.dst)
+		p->out.dst = p->out.src ? p->out.src : IP4_LOOPBACK;
+	if (is_group(p->out.dst) || p->out.dst == IP4_BROADCAST)
+		return plan_link(w, tx, p);
+	return plan_route(w, tx, p);
+}
+
+/* ---- out ---- */
+static uint32_t emit_udp(const struct plan *p, uint32_t len, uint8_t *hdr)
+{
+	const struct udp_dgram u = { .sport = p->sport, .dport = p->dport, .len = (uint16_t)len };
+
+	return udp_emit(&u, hdr);
+}
+
+static uint32_t pseudo_sum(const struct plan *p, uint32_t len)
+{
+	struct ipaddr src = ipaddr_v4(p->out.src), dst = ipaddr_v4(p->out.dst);
+
+	return csum_pseudo(&src, &dst, IP_PROTO_UDP, UDP_HDR_LEN + len);
+}
+
+static int send_frame(struct worker *w, const struct plan *p, const struct sock_piece *piece,
+		      unsigned n, uint32_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->conf.mbufs);
+	bool csum = !(p->flags & CHAN_DG_NO_CSUM), offload = csum && p->nif->tx_csum_l4;
+	uint32_t sum = 0;
+
+	if (unlikely(!m))
+		goto nombuf;
+	uint8_t *hdr = pkt_data(m);
+	m->data_len = (uint16_t)emit_udp(p, len, hdr);
+	m->pkt_len = m->data_len;
+	if (unlikely(!pieces_copy(w, m, piece, n, csum && !offload ? &sum : NULL)))
+		goto nombuf;
+	if (offload) {
+		uint16_t plain = csum_fold_plain(pseudo_sum(p, len));
+
+		memcpy(hdr + 6, &plain, sizeof(plain));
+		pkt_want_udp(m);
+	} else if (csum) {
+		sum = csum_join(csum_add(pseudo_sum(p, len), hdr, UDP_HDR_LEN), sum);
+		udp_store_csum(hdr, csum_fold(sum));
+	}
+	ip4_output(&w->net, &p->via, &p->out, m);
+	return 0;
+nombuf:
+	STAT_INC(port_drop_nombuf);
+	pkt_free(m);
+	return -ENOBUFS;
+}
+
+static int send_fragments(struct worker *w, const struct plan *p, const struct sock_piece *piece,
+			  unsigned n, uint32_t len)
+{
+	uint8_t hdr[UDP_HDR_LEN];
+	struct iovec iov[1 + PIECES] = { { hdr, sizeof(hdr) } };
+	struct ip4_out out = p->out;
+
+	emit_udp(p, len, hdr);
+	if (!(p->flags & CHAN_DG_NO_CSUM)) {
+		uint32_t sum = csum_add(pseudo_sum(p, len), hdr, sizeof(hdr));
+
+		udp_store_csum(hdr, csum_fold(csum_join(sum, pieces_sum(piece, n))));
+	}
+	for (unsigned i = 0; i < n; i++)
+		iov[1 + i] = (struct iovec){ (void *)piece[i].p, piece[i].len };
+	out.dont_frag = false;
+	return ip4_send_via(&w->net, &p->via, p->mtu, &out, iov, (int)n + 1);
+}
+
+static int send_local(struct worker *w, const struct plan *p, const struct sock_piece *piece,
+		      unsigned n, uint32_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->conf.mbufs);
+	const struct ip4 h = {
+		.src = p->out.src, .dst = p->out.dst, .proto = IP_PROTO_UDP,
+		.ttl = p->out.ttl ? p->out.ttl : IP4_TTL_DEFAULT, .tos = p->out.tos,
+		.total_len = (uint16_t)(IP4_HDR_MIN + UDP_HDR_LEN + len),
+	};
+
+	if (m) {
+		uint8_t *b = pkt_data(m);
+		uint32_t hdr_len = ip4_emit(&h, b, IP4_CSUM_ZERO);
+
+		hdr_len += emit_udp(p, len, b + hdr_len);
+		m->data_len = (uint16_t)hdr_len;
+		m->pkt_len = hdr_len;
+	}
+	if (unlikely(!m || !pieces_copy(w, m, piece, n, NULL))) {
+		STAT_INC(port_drop_nombuf);
+		pkt_free(m);
+		return -ENOBUFS;
+	}
+	return local_push(w, p->loop_nif, m, p->dport);
+}
+
+static int send_one(struct worker *w, const struct plan *p, const struct sock_piece *piece,
+		    unsigned n, uint32_t len)
+{
+	int err = 0;
+
+	if (p->nif) {
+		bool fits = IP4_HDR_MIN + UDP_HDR_LEN + len <= p->mtu;
+
+		if (!fits && p->flags & CHAN_DG_DONT_FRAG)
+			return -EMSGSIZE;
+		err = fits ? send_frame(w, p, piece, n, len) : send_fragments(w, p, piece, n, len);
+	} else if (p->mtu < IP4_HDR_MIN + UDP_HDR_LEN + len) {
+		return -EMSGSIZE;
+	}
+	/* A copy for ourselves that finds no room is lost like any other datagram. */
+	if (p->loop) {
+		int lost = send_local(w, p, piece, n, len);
+
+		err = p->nif ? err : lost;
+	}
+	if (!err)
+		STAT_INC(udp_tx_dgrams);
+	return err;
+}
+
+/* len bytes from off on; how many pieces. */
+static unsigned cut_pieces(const struct sock_piece *piece, unsigned n, uint32_t off, uint32_t len,
+			   struct sock_piece *out)
+{
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < n && len; i++) {
+		if (off >= piece[i].len) {
+			off -= piece[i].len;
+			continue;
+		}
+		uint32_t take = min_u32(piece[i].len - off, len);
+		out[k++] = (struct sock_piece){ (const uint8_t *)piece[i].p + off, take };
+		len -= take;
+		off = 0;
+	}
+	return k;
+}
+
+/* Linux's udp_send_skb(): at most UDP_MAX_SEGMENTS, each within the MTU, all with a checksum. */
+static int send_segments(struct worker *w, const struct plan *p, const struct sock_piece *piece,
+			 unsigned n, uint32_t total, uint16_t gso)
+{
+	struct sock_piece part[PIECES];
+	int err = 0;
+
+	if ((uint32_t)IP4_HDR_MIN + UDP_HDR_LEN + gso > p->mtu || total > (uint32_t)gso * GSO_SEGS ||
+	    p->flags & CHAN_DG_NO_CSUM)
+		return -EINVAL;
+	for (uint32_t off = 0; off < total && !err; off += gso) {
+		uint32_t len = min_u32(gso, total - off);
+
+		err = send_one(w, p, part, cut_pieces(piece, n, off, len, part), len);
+		if (err && off)
+			return 0; /* the rest is lost as on a full link */
+	}
+	return err;
+}
+
+int host_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_piece *piece,
+		    unsigned n_pieces)
+{
+	struct worker *w = arg;
+	struct plan p;
+	uint32_t total = 0;
+
+	if (n_pieces > PIECES || !tx->remote.port)
+		return -EINVAL;
+	for (unsigned i = 0; i < n_pieces; i++)
+		total += piece[i].len;
+	if (total > CHAN_DGRAM_MAX)
+		return -EMSGSIZE;
+	int err = plan_make(w, tx, &p);
+	if (err) {
+		STAT_ADD(ip4_drop_noroute, err == -ENETUNREACH);
+		return err;
+	}
+	if (tx->gso && total > tx->gso)
+		return send_segments(w, &p, piece, n_pieces, total, tx->gso);
+	return send_one(w, &p, piece, n_pieces, total);
+}

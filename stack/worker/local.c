@@ -1,0 +1,173 @@
+/* Datagrams to our own addresses and groups never become frames: they wait here, with an IPv4 header and no
+ * checksum, and go to the sockets of their port in the same loop, or to the worker that has them. Nothing
+ * recurses: what a datagram causes waits for the next round. */
+// SPDX-License-Identifier: MIT
+#include "stack/base/util.h"
+#include <errno.h>
+#include <rte_ring.h>
+#include <stdlib.h>
+#include "stack/net/pkt.h"
+#include "stack/wire/udp.h"
+#include "stack/worker/worker_int.h"
+
+enum {
+	NO_NIF = 0xffff, /* m->port of what came by loopback */
+	RING_BIG = STEER_SLOTS / 32, /* datagrams of many buffers another worker may be behind */
+};
+
+struct worker_local {
+	uint32_t first, n, bufs;
+	struct rte_mbuf *dgram[LOCAL_DGRAMS]; /* a ring */
+};
+
+int local_init(struct worker *w)
+{
+	w->local = calloc(1, sizeof(*w->local));
+	return w->local ? 0 : -ENOMEM;
+}
+
+static struct rte_mbuf *pop(struct worker_local *l)
+{
+	struct rte_mbuf *m = l->dgram[l->first];
+
+	l->first = (l->first + 1) % LOCAL_DGRAMS;
+	l->n--;
+	l->bufs -= m->nb_segs;
+	return m;
+}
+
+void local_fini(struct worker *w)
+{
+	while (w->local && w->local->n)
+		pkt_free(pop(w->local));
+	free(w->local);
+	w->local = NULL;
+}
+
+bool local_pending(const struct worker *w) { return w->local->n > 0; }
+
+static bool give(struct worker *w, uint32_t to, struct rte_mbuf *m, enum steer_kind kind)
+{
+	struct worker *other = worker_set.w[to];
+
+	m->hash.usr = kind;
+	if ((m->nb_segs > 1 && rte_ring_count(other->steered) > RING_BIG) ||
+	    rte_ring_mp_enqueue(other->steered, m) != 0) {
+		STAT_INC(udp_drop_local);
+		pkt_free(m);
+		return false;
+	}
+	STAT_INC(worker_steered);
+	worker_wake(other);
+	return true;
+}
+
+int local_push(struct worker *w, struct netif *nif, struct rte_mbuf *m, uint16_t dport)
+{
+	struct worker_local *l = w->local;
+	uint32_t to = chan_port_worker(dport, w->conf.n_workers);
+
+	m->port = nif ? nif->index : NO_NIF;
+	if (to != w->conf.number)
+		return give(w, to, m, STEER_LOCAL) ? 0 : -ENOBUFS;
+	if (l->n == LOCAL_DGRAMS || l->bufs + m->nb_segs > LOCAL_BUFS) {
+		STAT_INC(udp_drop_local);
+		pkt_free(m);
+		return -ENOBUFS;
+	}
+	l->dgram[(l->first + l->n) % LOCAL_DGRAMS] = m;
+	l->n++;
+	l->bufs += m->nb_segs;
+	return 0;
+}
+
+/* Headers that this stack has written: they parse. */
+static bool read_dgram(struct worker *w, struct rte_mbuf *m, struct udp_rx *rx)
+{
+	const uint8_t *p = pkt_linear(m, w->scratch);
+	struct ip4 h;
+	struct udp_dgram u;
+
+	if (!p || ip4_parse(&h, p, pkt_len(m)) < 0 ||
+	    udp_parse(&u, p + h.hdr_len, h.total_len - (uint32_t)h.hdr_len) < 0)
+		return false;
+	*rx = (struct udp_rx){
+		.from = { .addr = ipaddr_v4(h.src), .port = u.sport },
+		.to = { .addr = ipaddr_v4(h.dst), .port = u.dport },
+		.p = p + h.hdr_len + UDP_HDR_LEN,
+		.len = u.len,
+		.ifindex = m->port == NO_NIF ? (uint32_t)NETIF_IFINDEX_LO :
+					       w->conf.netif[m->port]->ifindex,
+		.ttl = h.ttl,
+		.tos = h.tos,
+	};
+	rx->multicast = ipaddr_is_multicast(&rx->to.addr);
+	rx->broadcast = !rx->multicast && !route_is_local(w->conf.routes, &rx->to.addr);
+	return true;
+}
+
+/* The sender's worker hears that nobody had the port, as by an ICMP error from ourselves. */
+static void refused(struct worker *w, const struct udp_rx *rx)
+{
+	const struct udp_error e = {
+		.local = rx->from,
+		.remote = rx->to,
+		.offender = rx->to.addr,
+		.err = ECONNREFUSED,
+		.hard = true,
+		.type = ICMP_T_UNREACH,
+		.code = ICMP_C_PORT,
+		.p = rx->p,
+		.len = min_u32(rx->len, UDP_QUOTE_MAX),
+	};
+
+	STAT_ADD(udp_rx_error, udp_icmp_error(&w->sock.udp, &e));
+}
+
+static void input(struct worker *w, struct rte_mbuf *m)
+{
+	struct udp_rx rx;
+
+	if (!read_dgram(w, m, &rx)) {
+		STAT_INC(udp_drop_header);
+		pkt_free(m);
+		return;
+	}
+	uint32_t n = udp_input(&w->sock.udp, &rx);
+	STAT_ADD(udp_rx_dgrams, n);
+	STAT_INC(udp_rx_local);
+	if (n || rx.multicast || rx.broadcast) {
+		pkt_free(m);
+		return;
+	}
+	STAT_INC(udp_drop_noport);
+	uint32_t to = chan_port_worker(rx.from.port, w->conf.n_workers);
+	if (to != w->conf.number) {
+		give(w, to, m, STEER_LOCAL_REFUSED);
+		return;
+	}
+	refused(w, &rx);
+	pkt_free(m);
+}
+
+void local_steered(struct worker *w, struct rte_mbuf *m)
+{
+	struct udp_rx rx;
+
+	if (m->hash.usr == STEER_LOCAL) {
+		input(w, m);
+		return;
+	}
+	if (read_dgram(w, m, &rx))
+		refused(w, &rx);
+	pkt_free(m);
+}
+
+uint32_t local_drain(struct worker *w)
+{
+	uint32_t n = w->local->n;
+
+	for (uint32_t i = 0; i < n; i++)
+		input(w, pop(w->local));
+	return n;
+}
