@@ -207,6 +207,8 @@ static const struct tcp_ops ops = {
 	.conn_new = sock_conn_new,
 	.accepted = sock_accepted,
 	.released = sock_released,
+	.record_new = sock_record_new,
+	.record_gone = sock_record_gone,
 	.path_mss = path_mss,
 };
 

@@ -165,6 +165,9 @@ void sock_abort(struct sock *s);
 void sock_check_held(struct sock *s);
 bool sock_is_held(const struct sock *s);
 void sock_released(struct tcp_env *tcp, struct tcp_conn *c);
+/* Its port stays taken while it is in TIME-WAIT. */
+void *sock_record_new(struct tcp_env *tcp, struct tcp_conn *c);
+void sock_record_gone(struct tcp_env *tcp, void *kept);
 
 /* ---- sock.c ---- */
 /* Something that the application did: positions, flags, options, close. s may be freed. */

@@ -140,15 +140,11 @@ void sock_free(struct sock *s)
 {
 	struct client_worker *cw = s->cw;
 	struct sock_env *env = cw->env;
-	uint64_t linger = 0;
 
 	CHECK(!s->l);
 	TRACE(SOCK_CLOSE, s->id, env->now_ns, s->state, 0, 0);
-	if (s->hold) {
-		if (s->conn.state == TCPS_TIME_WAIT)
-			linger = env->now_ns + 60 * NSEC_PER_SEC;
-		ports_put(env->ports, s->hold, linger);
-	}
+	if (s->hold)
+		ports_put(env->ports, s->hold, 0);
 	sock_ring_free(s);
 	list_del(&s->event_link);
 	list_del(&s->link);
@@ -169,6 +165,21 @@ void sock_released(struct tcp_env *tcp, struct tcp_conn *c)
 	s->started = false;
 	if (!s->reopen)
 		sock_free(s);
+}
+
+void *sock_record_new(struct tcp_env *tcp, struct tcp_conn *c)
+{
+	struct sock *s = sock_of(c);
+
+	(void)tcp;
+	if (s->hold)
+		ports_get(s->hold);
+	return s->hold;
+}
+
+void sock_record_gone(struct tcp_env *tcp, void *kept)
+{
+	ports_put(env_of(tcp)->ports, kept, 0);
 }
 
 void sock_abort(struct sock *s)

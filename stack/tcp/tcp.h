@@ -48,6 +48,10 @@ struct tcp_ops {
 	/* The core has forgotten c: no table, timer or list holds it, no call may name it again. Only
 	 * after tcp_close() or tcp_abort(): the host may free the memory. */
 	void (*released)(struct tcp_env *env, struct tcp_conn *c);
+	/* c goes on as a record (TIME-WAIT, or FIN-WAIT-2 of an orphan), which may outlive it: gives what
+	 * the host wants to keep until record_gone(), say the port. Both may be NULL. */
+	void *(*record_new)(struct tcp_env *env, struct tcp_conn *c);
+	void (*record_gone)(struct tcp_env *env, void *kept);
 	/* MSS that the path to flow->remote carries (MTU - IP header - 20), 0 when there is no route. */
 	uint16_t (*path_mss)(struct tcp_env *env, const struct tcp_flow *flow);
 };

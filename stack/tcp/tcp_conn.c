@@ -112,6 +112,7 @@ void tcp_to_record(struct tcp_env *env, struct tcp_conn *c, uint64_t life_ns, ui
 		tw->ts_recent_ns = now_ns;
 		tw->ts_offset = c->ts_offset;
 		tw->fin_wait2 = !c->fin_rcvd;
+		tw->kept = env->ops->record_new ? env->ops->record_new(env, c) : NULL;
 		tcp_table_add(env, &tw->node);
 		wheel_arm(&env->wheel, &tw->timer, now_ns + life_ns);
 	}

@@ -110,6 +110,8 @@ void tcp_table_put_timewait(struct tcp_env *env, struct tcp_timewait *tw)
 	wheel_disarm(&env->wheel, &tw->timer);
 	tcp_table_del(&tw->node);
 	list_del(&tw->age);
+	if (tw->kept)
+		env->ops->record_gone(env, tw->kept);
 	tw->node.next = env->table->timewait_free;
 	env->table->timewait_free = &tw->node;
 	env->n_timewait--;

@@ -27,6 +27,7 @@ struct tcp_timewait {
 	struct wheel_timer timer;    /* end of its life */
 	struct list age;	     /* oldest first: recycled when the pool is empty */
 	uint64_t ts_recent_ns;	     /* when ts_recent was taken, or the record was made */
+	void *kept;		     /* the host's, see tcp_ops.record_new */
 	seq_t snd_nxt, rcv_nxt, rcv_adv;
 	uint32_t ts_recent, ts_offset;
 	uint8_t rcv_wscale;

@@ -410,7 +410,8 @@ CALL(f_dup_query, return fcntl(fd, 1027 /* F_DUPFD_QUERY */, fd);)
 CALL(x_stat, struct stat st; long r = keep(fstat(fd, &st));
      say(" mode %o size %d links %d blksize %d", st.st_mode, (int)st.st_size, (int)st.st_nlink,
 	 (int)st.st_blksize); return r;)
-CALL(x_statfs, struct statfs st; long r = keep(fstatfs(fd, &st)); say(" %x", (unsigned int)st.f_type); return r;)
+CALL(x_statfs, struct statfs st; long r = keep(fstatfs(fd, &st)); say(" %x", (unsigned int)st.f_type);
+     return r;)
 CALL(x_link, char path[64], to[64] = ""; snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
      long r = keep(readlink(path, to, sizeof(to) - 1)); say(" %.8s", to); return r > 8;)
 CALL(x_open, char path[64]; snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -448,7 +449,8 @@ CALL(err_take, int e = 0; socklen_t n = 4; long r = keep(getsockopt(fd, SOL_SOCK
      say(" %s", e ? t_errname(e) : "0"); getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n);
      say(" %s", e ? t_errname(e) : "0"); return r;)
 CALL(info_state, until_acked(fd); struct tcp_info ti = { 0 }; socklen_t n = sizeof(ti);
-     long r = keep(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &n)); say(" state %d", ti.tcpi_state); return r;)
+     long r = keep(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ti, &n));
+     say(" state %d", ti.tcpi_state); return r;)
 
 #define C(f) { #f, f }
 #define NAMES(f) C(f##_full), C(f##_16), C(f##_3), C(f##_0), C(f##_minus), C(f##_null), C(f##_null_0), \
