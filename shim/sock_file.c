@@ -58,6 +58,8 @@ static ssize_t file_loop(struct sock *s, int in, int64_t *at, size_t count)
 				done += (size_t)r;
 				continue;
 			}
+			if (r == -EISDIR)
+				return -EINVAL;
 			/* The end of the file, or its own error. */
 			if (r != -EAGAIN && r != -ENOTCONN)
 				return done || r == 0 ? (ssize_t)done : r;
@@ -82,7 +84,12 @@ ssize_t sock_sendfile(struct sock *s, int in, int64_t *offset, size_t count)
 		return SOCK_TO_KERNEL;
 	if (offset && user_get(&at, offset, sizeof(at)) < 0)
 		return -EFAULT;
-	if (fdtab_has(in) || at < 0) /* a socket is no file to read from */
+	if (fdtab_has(in)) /* a socket is no file to read from */
+		return offset ? -ESPIPE : -EINVAL;
+	/* Nor is a pipe; with an offset pread() says so itself. */
+	if (!offset && lseek(in, 0, SEEK_CUR) < 0)
+		return errno == ESPIPE ? -EINVAL : -errno;
+	if (at < 0 || (ssize_t)count < 0)
 		return -EINVAL;
 	r = file_loop(s, in, offset ? &at : NULL, min_u64(count, RW_LIMIT));
 	return offset && user_put(offset, &at, sizeof(at)) < 0 ? -EFAULT : r;
@@ -94,17 +101,33 @@ static bool pipe_nonblocking(int pipe, unsigned int flags)
 	return flags & SPLICE_F_NONBLOCK || libc.fcntl(pipe, F_GETFL) & O_NONBLOCK;
 }
 
+/* The arguments, in the kernel's order: 0 or -errno. wrong: how the pipe must not have been opened. */
+static int splice_check(int pipe, int wrong, size_t n, unsigned int flags)
+{
+	int fl;
+
+	if (n == 0)
+		return 0;
+	if (flags & ~(unsigned)(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
+		return -EINVAL;
+	fl = libc.fcntl(pipe, F_GETFL);
+	if (fl < 0 || (fl & O_ACCMODE) == wrong)
+		return -EBADF;
+	return libc.fcntl(pipe, F_GETPIPE_SZ) < 0 ? -EINVAL : 0;
+}
+
 ssize_t sock_splice_out(struct sock *s, int pipe, size_t n, unsigned int flags)
 {
 	char buf[SPLICE_BYTES];
 	struct iovec iov = { .iov_base = buf, .iov_len = min_u64(n, sizeof(buf)) };
 	int held = 0, room = libc.fcntl(pipe, F_GETPIPE_SZ);
-	ssize_t got, put;
+	ssize_t got, put, r;
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
-	if (room < 0)
-		return -EINVAL;
+	r = splice_check(pipe, O_RDONLY, n, flags);
+	if (r < 0 || n == 0)
+		return r;
 	/* Leave alone what does not fit: a pipe takes a full buffer at once, or we wait for it. */
 	if (libc.ioctl(pipe, FIONREAD, &held) == 0 && room - held < (int)iov.iov_len) {
 		if (room <= held && pipe_nonblocking(pipe, flags))
@@ -166,8 +189,11 @@ ssize_t sock_splice_in(struct sock *s, int pipe, size_t n, unsigned int flags)
 	struct iovec iov = { .iov_base = buf };
 	ssize_t got, r;
 
-	if (sock_mode(s) != SOCK_KERNEL && libc.fcntl(pipe, F_GETPIPE_SZ) < 0)
-		return -EINVAL;
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	r = splice_check(pipe, O_WRONLY, n, flags);
+	if (r < 0 || n == 0)
+		return r;
 	if ((flags & SPLICE_F_NONBLOCK || sock_is_nonblocking(s)) && pipe_is_empty(pipe))
 		return -EAGAIN;
 	/* Bytes leave the pipe only when there is room for them. */

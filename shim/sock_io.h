@@ -17,6 +17,9 @@ ssize_t sock_writev(struct sock *s, const struct iovec *iov, int n, int rwf);
 ssize_t sock_sendto(struct sock *s, const void *buf, size_t n, int flags,
 		    const struct sockaddr *addr, socklen_t len);
 
+/* The MSG_* for RWF_* flags, or -errno: not known. */
+int sock_rwf(struct sock *s, int rwf);
+
 /* ---- sock_msg.c ---- */
 ssize_t sock_recvmsg(struct sock *s, struct msghdr *msg, int flags);
 ssize_t sock_sendmsg(struct sock *s, const struct msghdr *msg, int flags);
@@ -25,7 +28,8 @@ int sock_recvmmsg(struct sock *s, struct mmsghdr *msgs, unsigned int n, int flag
 		  struct timespec *timeout);
 
 /* ---- what sending is made of, for sock_file.c ---- */
-enum { SOCK_SEND_ALL = 0x10000 }; /* beside MSG_*: wait for room whatever O_NONBLOCK says */
+/* Beside MSG_*, a bit that means nothing in a program's send: wait for room whatever O_NONBLOCK says. */
+enum { SOCK_SEND_ALL = MSG_WAITFORONE };
 /* MSG_MORE is a cork that the next send without it pulls. The mark that tells the engine comes with
  * the bytes. */
 void sock_send_more(struct sock *s, int flags);

@@ -9,6 +9,7 @@
 #include "shim/sock_errq.h"
 #include "shim/sock_io.h"
 #include "shim/sock_iov.h"
+#include "shim/sock_status.h"
 #include "shim/wait.h"
 #include "stack/chan/user.h"
 
@@ -146,16 +147,22 @@ static int check_control(const struct cmsghdr *first, size_t len)
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
 		if (c->cmsg_len < sizeof(*c) || c->cmsg_len > len - (size_t)((char *)c - (char *)first))
 			return -EINVAL;
-		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type != SCM_RIGHTS &&
-		    c->cmsg_type != SCM_CREDENTIALS && c->cmsg_type != SO_TIMESTAMPING &&
-		    c->cmsg_type != SO_MARK)
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SO_TIMESTAMPING || c->cmsg_type == SO_MARK) {
+			if (c->cmsg_len != CMSG_LEN(sizeof(uint32_t)))
+				return -EINVAL;
+		} else if (c->cmsg_type != SCM_RIGHTS && c->cmsg_type != SCM_CREDENTIALS) {
 			return -EINVAL;
+		}
 	}
 	return 0;
 }
 
-static int load_control(const struct msghdr *h)
+/* Is it readable, then, of a socket that may send, is it known? */
+static int load_control(struct sock *s, const struct msghdr *h)
 {
+	enum chan_status st;
 	size_t len = h->msg_controllen;
 	_Alignas(struct cmsghdr) char own[256];
 
@@ -167,7 +174,8 @@ static int load_control(const struct msghdr *h)
 	for (size_t at = 0; at < len; at += sizeof(own))
 		if (user_get(own, (const char *)h->msg_control + at, min_u64(len - at, sizeof(own))) < 0)
 			return -EFAULT;
-	if (len > sizeof(own))
+	st = sock_write_state(s);
+	if (len > sizeof(own) || (st != CHAN_OK && st != CHAN_SHOULD_WAIT))
 		return 0;
 	return check_control((struct cmsghdr *)own, len);
 }
@@ -182,7 +190,7 @@ static ssize_t send_message(struct sock *s, const struct msghdr *h, int flags)
 	len = iov_load(own, h->msg_iov, n);
 	if (len < 0)
 		return len;
-	r = load_control(h);
+	r = load_control(s, h);
 	if (r < 0)
 		return r;
 	if (unlikely(flags & MSG_FASTOPEN) && sock_mode(s) == SOCK_UNDECIDED) {
@@ -190,7 +198,7 @@ static ssize_t send_message(struct sock *s, const struct msghdr *h, int flags)
 		if (r < 0)
 			return r;
 	}
-	return sock_send(s, own, n, (size_t)len, flags);
+	return sock_send(s, own, n, (size_t)len, flags & ~SOCK_SEND_ALL);
 }
 
 ssize_t sock_sendmsg(struct sock *s, const struct msghdr *msg, int flags)

@@ -47,6 +47,16 @@ static int recv_why(struct sock *s)
 	return state == CHAN_ST_CONNECTED || state == CHAN_ST_CONNECTING ? -EAGAIN : -ENOTCONN;
 }
 
+/* Not connected; but there may be the error of a connection that was. */
+static int recv_idle(struct sock *s)
+{
+	int err = sock_take_error(s);
+
+	if (err)
+		return -err;
+	return atomic_load(&s->b->flags) & CHAN_B_SHUT_RD ? 0 : -ENOTCONN;
+}
+
 /* What can be said before looking at the stream; 1: look. */
 static int recv_refused(struct sock *s, int flags)
 {
@@ -56,8 +66,10 @@ static int recv_refused(struct sock *s, int flags)
 		return SOCK_TO_KERNEL;
 	if (flags & MSG_ERRQUEUE) /* nobody asks for the message: taken all the same */
 		return errq_take(s, &(struct cmsg_out){ 0 });
-	if (mode == SOCK_UNDECIDED || sock_has(s, SOCK_LISTENING))
+	if (sock_has(s, SOCK_LISTENING))
 		return -ENOTCONN;
+	if (mode == SOCK_UNDECIDED)
+		return recv_idle(s);
 	return flags & MSG_OOB ? -EINVAL : 1;
 }
 
@@ -65,6 +77,32 @@ static int recv_refused(struct sock *s, int flags)
 static bool recv_has_more(const struct sock *s, int flags, uint32_t skip, size_t copied)
 {
 	return chan_rx_avail(s->a, s->b) > (flags & MSG_PEEK ? skip + copied : 0);
+}
+
+/* Linux wakes a reader when SO_RCVLOWAT bytes are there, however many it has taken before. */
+static int recv_wait(struct sock *s, uint32_t seen, uint64_t deadline, size_t lowat)
+{
+	for (;;) {
+		int r = wait_sock(s, seen, deadline);
+
+		if (r < 0 || likely(lowat <= 1))
+			return r;
+		seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		if (recv_ended(s) || chan_has_error(s->a, s->b) || sock_is_broken(s) ||
+		    chan_rx_avail(s->a, s->b) >= lowat)
+			return 0;
+	}
+}
+
+/* The time is over, or a signal came: one more look. */
+static ssize_t recv_rest(struct sock *s, const struct iov_walk *w, int flags, uint32_t skip,
+			 size_t copied, ssize_t why)
+{
+	ssize_t r = recv_step(s, w, flags, skip);
+
+	if (r > 0)
+		copied = flags & MSG_PEEK ? (size_t)r : copied + (size_t)r;
+	return copied ? (ssize_t)copied : why;
 }
 
 static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int flags, uint32_t skip)
@@ -104,9 +142,9 @@ static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 		}
 		if (!deadline)
 			deadline = wait_deadline_ms(atomic_load(&s->b->rcvtimeo_ms));
-		r = wait_sock(s, seen, deadline);
+		r = recv_wait(s, seen, deadline, lowat);
 		if (r < 0)
-			return copied ? (ssize_t)copied : r;
+			return recv_rest(s, w, flags, skip, copied, r);
 	}
 }
 
@@ -151,10 +189,29 @@ ssize_t sock_read(struct sock *s, void *buf, size_t n)
 	return n ? sock_recv(s, &iov, 1, iov.iov_len, 0) : 0;
 }
 
+int sock_rwf(struct sock *s, int rwf)
+{
+	enum { KNOWN = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND, NO_SIGNAL = 0x100 };
+	char byte;
+	struct iovec one = { &byte, 1 };
+	int saved = errno, fd = sock_fd(s), r = 0;
+
+	/* What came after Linux 6.8 (NOAPPEND, NOSIGNAL ...) the kernel says itself, of the placeholder, which
+	 * has nothing to read and is not connected. */
+	if (rwf & ~KNOWN && libc.preadv2(fd, &one, 1, -1, rwf | RWF_NOWAIT) < 0 &&
+	    (errno == EOPNOTSUPP || errno == EINVAL))
+		r = -errno;
+	errno = saved;
+	if (r == 0)
+		r = (rwf & RWF_NOWAIT ? MSG_DONTWAIT : 0) | (rwf & NO_SIGNAL ? MSG_NOSIGNAL : 0);
+	return r;
+}
+
 ssize_t sock_readv(struct sock *s, const struct iovec *iov, int n, int rwf)
 {
 	struct iovec own[n > 0 && n <= IOV_LIMIT ? n : 1];
 	ssize_t len;
+	int r;
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
@@ -163,9 +220,10 @@ ssize_t sock_readv(struct sock *s, const struct iovec *iov, int n, int rwf)
 	len = iov_load(own, iov, n);
 	if (len < 0)
 		return len;
-	if (rwf & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT))
-		return -EOPNOTSUPP;
-	return len ? sock_recv(s, own, n, (size_t)len, rwf & RWF_NOWAIT ? MSG_DONTWAIT : 0) : 0;
+	if (len == 0)
+		return 0;
+	r = rwf ? sock_rwf(s, rwf) : 0;
+	return r < 0 ? r : sock_recv(s, own, n, (size_t)len, r);
 }
 
 /* A connected stream has no source address: the length given back is 0. What can't be given back is an

@@ -115,6 +115,7 @@ ssize_t sock_writev(struct sock *s, const struct iovec *iov, int n, int rwf)
 {
 	struct iovec own[n > 0 && n <= IOV_LIMIT ? n : 1];
 	ssize_t len;
+	int r;
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
@@ -123,9 +124,10 @@ ssize_t sock_writev(struct sock *s, const struct iovec *iov, int n, int rwf)
 	len = iov_load(own, iov, n);
 	if (len < 0)
 		return len;
-	if (rwf & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND))
-		return -EOPNOTSUPP;
-	return sock_send(s, own, n, (size_t)len, rwf & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+	if (len == 0)
+		return 0;
+	r = rwf ? sock_rwf(s, rwf) : 0;
+	return r < 0 ? r : sock_send(s, own, n, (size_t)len, r);
 }
 
 /* The address is not looked at on a stream, but must be a possible one. */
@@ -150,5 +152,5 @@ ssize_t sock_sendto(struct sock *s, const void *buf, size_t n, int flags,
 		if (r < 0)
 			return r;
 	}
-	return sock_send(s, &iov, 1, iov.iov_len, flags);
+	return sock_send(s, &iov, 1, iov.iov_len, flags & ~SOCK_SEND_ALL);
 }
