@@ -18,6 +18,7 @@
 #include "stack/chan/lock.h"
 
 _Atomic uint32_t epoll_lock;
+_Atomic uint32_t epoll_forks;
 
 static void set_release(struct object *o);
 static const struct object_ops set_ops = { .type = OBJECT_EPOLL, .release = set_release };
@@ -33,6 +34,16 @@ struct epoll_set *epoll_set_get(int epfd)
 	struct object *o = fdtab_get_type(epfd, OBJECT_EPOLL);
 
 	return o ? set_of(o) : NULL;
+}
+
+struct epoll_set *epoll_set_plain(int epfd)
+{
+	struct object *o = (unsigned)epfd < FDTAB_SIZE ?
+				   atomic_load_explicit(&fdtab[epfd], memory_order_acquire) : NULL;
+
+	if (!o || o->ops->type != OBJECT_EPOLL || fdtab_bypass)
+		return NULL;
+	return atomic_load_explicit(&set_of(o)->live, memory_order_acquire) ? NULL : set_of(o);
 }
 
 int epoll_set_made(int fd)
@@ -125,6 +136,8 @@ int epoll_set_enliven(struct epoll_set *set)
 	if (r < 0)
 		goto fail;
 	atomic_store_explicit(&set->live, 1, memory_order_release);
+	/* Who waits by the kernel alone is a sleeper like any other from now on. */
+	atomic_fetch_add(&set->sleeping, atomic_fetch_or(&set->plain, EPOLL_PLAIN_OVER));
 	return 0;
 fail:
 	fdtab_hidden_close(&set->kick);
@@ -286,19 +299,28 @@ void epoll_set_wake(struct epoll_set *set)
 		errno = saved;
 }
 
-void epoll_set_hush(struct epoll_set *set)
+void epoll_set_heard(struct epoll_set *set)
 {
 	char junk[64];
-	int saved = errno, bell = atomic_load(&set->doorbell), kick = atomic_load(&set->kick);
+	int saved = errno, bell = atomic_load(&set->doorbell);
 
-	if (bell >= 0) {
-		while (libc.syscall(SYS_read, bell, junk, sizeof(junk)) == (long)sizeof(junk))
-			;
-		if (set->app)
-			chan_evq_heard(set->app, set->evq);
-	}
+	if (bell < 0)
+		return;
+	while (libc.syscall(SYS_read, bell, junk, sizeof(junk)) == (long)sizeof(junk))
+		;
+	if (set->app)
+		chan_evq_heard(set->app, set->evq);
+	errno = saved;
+}
+
+void epoll_set_hush(struct epoll_set *set)
+{
+	int saved = errno, kick = atomic_load(&set->kick);
+	uint64_t junk;
+
+	epoll_set_heard(set);
 	if (kick >= 0)
-		libc.syscall(SYS_read, kick, junk, sizeof(uint64_t));
+		libc.syscall(SYS_read, kick, &junk, sizeof(junk));
 	errno = saved;
 }
 
@@ -350,9 +372,11 @@ void epoll_fork_child(void)
 			break;
 		atomic_store(&set->lock, 0);
 		atomic_store(&set->sleeping, 0);
+		atomic_fetch_and(&set->plain, EPOLL_PLAIN_OVER);
 		if (atomic_load(&set->live))
 			atomic_store(&set->stale, 1);
 	}
+	atomic_fetch_add(&epoll_forks, 1);
 	atomic_store(&epoll_lock, 0);
 }
 

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
+#include <sys/single_threaded.h>
 #include "shim/object.h"
 
 struct chan_app;
@@ -53,12 +54,13 @@ struct epoll_set {
 	_Atomic uint32_t live;
 	_Atomic uint32_t stale;	   /* inherited over a fork, see epoll_adopt() */
 	_Atomic uint32_t sleeping; /* threads in (or on their way into) the kernel's wait */
+	_Atomic uint32_t plain;	   /* the same while it is not live; EPOLL_PLAIN_OVER: it is */
 	_Atomic int doorbell, kick; /* hidden descriptors, -1: none */
 	_Atomic int hint_fd;	   /* a number that was seen to be this set's */
 	uint64_t cookie;	   /* + 0 doorbell, + 1 kick, + 2 + item index */
 	struct chan_app *app;	   /* whose queue; NULL: no socket of the engine in it yet */
 	uint32_t evq, overflow;
-	uint32_t kernel_fds; /* registrations in the kernel's set other than doorbell and kick */
+	_Atomic uint32_t kernel_fds; /* registrations in the kernel's set other than doorbell and kick */
 	uint32_t calls;	     /* since the kernel's set was last asked */
 	uint64_t asked_ns;
 	uint32_t edges;	     /* items put on the ready list so far */
@@ -89,6 +91,8 @@ void epoll_item_queue(struct epoll_item *it);
 void epoll_item_unqueue(struct epoll_item *it);
 /* Wakes one sleeper of the set, if there is one and something is ready. Caller holds set->lock. */
 void epoll_set_wake(struct epoll_set *set);
+/* The doorbell rang: reads it empty. (The kick is edge-triggered and only counts.) */
+void epoll_set_heard(struct epoll_set *set);
 /* Reads doorbell and kick empty, so that they don't make the descriptor readable any more. */
 void epoll_set_hush(struct epoll_set *set);
 
@@ -106,6 +110,36 @@ int epoll_item_cookie(struct epoll_item *it);
 /* Something about s changed by a call of this process. */
 void epoll_sock_changed(struct sock *s);
 
+/* ---- sets without anything of ours: the kernel's own calls, at next to no cost ---- */
+enum { EPOLL_PLAIN_OVER = (int)0x80000000 };
+static inline uint32_t epoll_plain_add(_Atomic uint32_t *n, uint32_t by)
+{
+	if (__libc_single_threaded) /* one instruction is enough against signal handlers */
+		__asm__ volatile("xaddl %0, %1" : "+r"(by), "+m"(*n));
+	else
+		by = atomic_fetch_add(n, by);
+	return by;
+}
+/* True: the caller may wait by the kernel alone, and epoll_plain_end() follows. Its memory is type-stable,
+ * so no reference is needed. A thread that is cancelled in between stays counted, which can only cost
+ * needless wake-ups. */
+static inline bool epoll_plain_begin(struct epoll_set *set)
+{
+	if (likely(!(epoll_plain_add(&set->plain, 1) & EPOLL_PLAIN_OVER)))
+		return true;
+	epoll_plain_add(&set->plain, UINT32_MAX);
+	return false;
+}
+/* False: the set has become live meanwhile, and the caller is one of those `sleeping`. */
+static inline bool epoll_plain_end(struct epoll_set *set)
+{
+	return likely(!(epoll_plain_add(&set->plain, UINT32_MAX) & EPOLL_PLAIN_OVER));
+}
+/* The set behind epfd without a reference, when there is nothing of ours in it; else NULL. */
+struct epoll_set *epoll_set_plain(int epfd);
+/* Counted up in the child of a fork: who slept before it does not count as a sleeper any more. */
+extern _Atomic uint32_t epoll_forks;
+
 /* ---- epoll_wait.c ---- */
 struct epoll_wait_args {
 	struct epoll_event *events;
@@ -113,6 +147,8 @@ struct epoll_wait_args {
 	uint64_t deadline_ns; /* 0: don't wait; WAIT_FOREVER */
 	bool fine; /* the program's timeout has nanoseconds: epoll_pwait2 */
 	const sigset_t *mask; /* NULL: leave it */
+	bool slept; /* a plain wait, with the result in `result`, in which the set became live */
+	int result;
 };
 /* Number of events or -errno. */
 int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args *args);

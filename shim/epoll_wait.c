@@ -145,24 +145,19 @@ static void look_inside(struct epoll_set *set)
 }
 
 /* ---- taking events ---- */
-static inline int max_int(int a, int b)
-{
-	return a > b ? a : b;
-}
-
-/* Events of the ready list into the program's memory; -EFAULT: not even one. What can't be stored stays. */
+/* Number of events or, when not even the first can be stored, -EFAULT. */
 static int collect(struct epoll_set *set, struct epoll_event *ev, int max)
 {
 	int n = 0;
 
 	for (uint32_t left = set->n_ready; left > 0 && n < max && set->head; left--) {
 		struct epoll_item *it = set->head;
-		struct epoll_event out = { .events = epoll_item_mask(it), .data.u64 = it->data };
+		struct epoll_event e = { .events = epoll_item_mask(it), .data.u64 = it->data };
 
-		if (out.events && unlikely(user_put(&ev[n], &out, sizeof(out)) < 0))
-			return n ? n : -EFAULT;
+		if (e.events && unlikely(user_put(&ev[n], &e, sizeof(e)) < 0))
+			return n > 0 ? n : -EFAULT; /* it stays */
 		epoll_item_unqueue(it);
-		if (!out.events)
+		if (!e.events)
 			continue;
 		n++;
 		if (it->events & EPOLLONESHOT) {
@@ -184,7 +179,7 @@ static void cookie_fired(struct epoll_set *set, uint64_t which, uint32_t events)
 		if (set->app && !chan_alive(set->app))
 			notice_all(set, true);
 		else
-			epoll_set_hush(set);
+			epoll_set_heard(set);
 		return;
 	}
 	if (which == 1)
@@ -236,12 +231,18 @@ static bool is_due(struct epoll_set *set)
 	return true;
 }
 
+/* n events are there already, r is the next count or an error. */
+static inline int plus(int n, int r)
+{
+	return r >= 0 ? n + r : n > 0 ? n : r;
+}
+
 /* What there is without waiting. Caller holds set->lock. */
 static int gather(struct epoll_set *set, int epfd, const struct epoll_wait_args *args)
 {
 	struct epoll_event *ev = args->events;
 	bool due = is_due(set);
-	int n = 0, max = args->max, r;
+	int n = 0, max = args->max;
 
 	drain(set);
 	look_inside(set);
@@ -249,11 +250,8 @@ static int gather(struct epoll_set *set, int epfd, const struct epoll_wait_args 
 		n = ask(set, epfd, ev, (max + 1) / 2); /* its share, or it would starve */
 		due = false;
 	}
-	r = collect(set, ev + n, max - n);
-	if (r < 0)
-		return n ? n : r;
-	n += r;
-	if (n == max || !(due || (n == 0 && args->deadline_ns == 0)))
+	n = plus(n, collect(set, ev + n, max - n));
+	if (n == max || n < 0 || !(due || (n == 0 && args->deadline_ns == 0)))
 		return n;
 	n += ask(set, epfd, ev + n, max - n);
 	return n > 0 ? n : collect(set, ev, max);
@@ -329,14 +327,20 @@ static int kernel_wait(const struct epoll_set *set, int epfd, const struct epoll
 /* Sleeps once. Number of the kernel's events, ours included, 0 or -errno. */
 static int doze(struct epoll_set *set, int epfd, const struct epoll_wait_args *args)
 {
-	int r = 0;
+	uint32_t forks = atomic_load_explicit(&epoll_forks, memory_order_relaxed);
+	volatile int r = 0; /* lives across the cancellation frame */
 
 	if (epoll_set_rest_begin(set)) {
 		pthread_cleanup_push(cancelled, set);
 		r = kernel_wait(set, epfd, args);
 		pthread_cleanup_pop(0);
+		/* The kernel has just been asked for its own. */
+		set->calls = 0;
+		set->asked_ns = wait_now_ns();
 	}
-	epoll_set_rest_end(set);
+	/* Not in a child that a signal handler forked while we slept. */
+	if (likely(atomic_load_explicit(&epoll_forks, memory_order_relaxed) == forks))
+		epoll_set_rest_end(set);
 	return r;
 }
 
@@ -354,39 +358,20 @@ static bool spin(const struct epoll_set *set, uint64_t deadline)
 					      memory_order_relaxed));
 }
 
-/* A set without anything of ours: the kernel's own wait, but counted, because another thread may add the
- * first socket of ours meanwhile. *done false: it has, and the set is live now. */
-static int wait_plain(struct epoll_set *set, int epfd, const struct epoll_wait_args *args, bool *done)
-{
-	volatile int r = 0;
-
-	*done = false;
-	atomic_fetch_add(&set->sleeping, 1);
-	if (!atomic_load(&set->live)) { /* W1: pairs with enliven, then a look at `sleeping` */
-		pthread_cleanup_push(cancelled, set);
-		r = kernel_wait(set, epfd, args);
-		pthread_cleanup_pop(0);
-		*done = !atomic_load(&set->live);
-	}
-	epoll_set_rest_end(set);
-	return r;
-}
-
 int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args *args)
 {
-	bool last = args->deadline_ns == 0, done;
+	bool last = args->deadline_ns == 0;
 	struct epoll_wait_args now;
 	int r = 0, n;
 
-	signal_call_begins();
-	if (unlikely(!user_ok(args->events, (size_t)args->max * sizeof(*args->events))))
-		return -EFAULT;
-	if (!atomic_load_explicit(&set->live, memory_order_acquire)) {
-		r = wait_plain(set, epfd, args, &done);
-		if (done)
-			return r;
+	if (args->slept) {
+		epoll_set_rest_end(set);
+		r = args->result;
 	}
 	for (;;) {
+		/* It may have been an event of ours that the kernel could not store. */
+		if (unlikely(r == -EFAULT) && !epoll_set_is_ready(set, epfd))
+			r = 0;
 		/* A signal handler on top of our own code can't look, and must not wait. */
 		if (chan_lock(&set->lock) < 0)
 			return -EINTR;
@@ -394,7 +379,7 @@ int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args
 			epoll_adopt(set);
 		n = r > 0 ? sift(set, args->events, r) : 0;
 		if (n > 0)
-			n += max_int(collect(set, args->events + n, args->max - n), 0);
+			n = plus(n, collect(set, args->events + n, args->max - n));
 		else
 			n = gather(set, epfd, args);
 		epoll_set_wake(set);

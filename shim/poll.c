@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "shim/fault.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/poll_ours.h"
@@ -56,23 +57,20 @@ static uint64_t sleep_until(const struct poll_group *g, uint64_t deadline)
 /* ---- poll ---- */
 bool poll_has_ours(struct pollfd *fds, nfds_t n)
 {
-	struct pollfd some[16];
+	enum { FEW = 16 };
 	struct rlimit lim;
+	uint32_t fd;
 
-	/* With nothing of ours there is nothing that catches bad pointers, either. */
-	if (likely(fdtab_end() == 0))
+	if (!fault_guards(SIGSEGV)) /* no socket of ours yet, and nobody to catch a bad pointer */
 		return false;
 	/* More than there can be: the kernel says EINVAL without looking at them, and so may we not. */
-	if (n > 256 && (getrlimit(RLIMIT_NOFILE, &lim) < 0 || n > lim.rlim_cur))
+	if (n > FEW && (getrlimit(RLIMIT_NOFILE, &lim) < 0 || n > lim.rlim_cur))
 		return false;
-	for (nfds_t i = 0; i < n; i += ARRAY_LEN(some)) {
-		nfds_t part = min_u64(n - i, ARRAY_LEN(some));
-
-		if (user_get(some, fds + i, part * sizeof(*some)) < 0)
+	for (nfds_t i = 0; i < n; i++) {
+		if (unlikely(user_get32(&fd, (const uint32_t *)&fds[i].fd) < 0))
 			return false;
-		for (nfds_t k = 0; k < part; k++)
-			if (fdtab_has(some[k].fd))
-				return true;
+		if (fdtab_has((int)fd))
+			return true;
 	}
 	return false;
 }
@@ -116,15 +114,21 @@ static int poll_sum(struct poll_call *c)
 	return count;
 }
 
-/* The kernel's own descriptors, without waiting and without being a cancellation point. */
-static void poll_ask(struct poll_call *c)
+/* The kernel's own descriptors, without waiting and without being a cancellation point. With a mask the
+ * kernel is always asked: a signal that it lets in ends even a call that does not wait. */
+static int poll_ask(struct poll_call *c, const sigset_t *mask)
 {
-	int saved = errno;
+	struct timespec none = { 0 };
+	int saved = errno, r = 0;
 
-	if (c->n_kernel && libc.syscall(SYS_poll, c->kfds, c->n, 0) < 0)
+	if ((c->n_kernel || mask) &&
+	    libc.syscall(SYS_ppoll, c->kfds, c->n, &none, mask, (size_t)_NSIG / 8) < 0) {
+		r = errno == EINTR ? -EINTR : 0;
 		for (nfds_t i = 0; i < c->n; i++)
 			c->kfds[i].revents = 0;
+	}
 	errno = saved;
+	return r;
 }
 
 static void poll_cancelled(void *arg)
@@ -185,8 +189,10 @@ static int poll_loop(struct poll_call *c, uint64_t deadline, const sigset_t *mas
 	signal_call_begins();
 	poll_sort(c);
 	for (bool first = true;; first = false) {
-		if (poll_ours_look(&c->g) || (last && first))
-			poll_ask(c);
+		bool some = poll_ours_look(&c->g);
+
+		if (some || (last && first))
+			r = poll_ask(c, some ? NULL : mask);
 		n = poll_sum(c);
 		if (n > 0 || r < 0)
 			return n > 0 ? n : r;
@@ -198,20 +204,10 @@ static int poll_loop(struct poll_call *c, uint64_t deadline, const sigset_t *mas
 	}
 }
 
-/* Only the results go back. */
-static int poll_store(const struct poll_call *c, struct pollfd *user)
-{
-	for (nfds_t i = 0; i < c->n; i++)
-		if (user_put(&user[i].revents, &c->fds[i].revents, sizeof(user->revents)) < 0)
-			return -EFAULT;
-	return 0;
-}
-
 int poll_mixed(struct pollfd *fds, nfds_t n, uint64_t deadline_ns, const sigset_t *mask)
 {
 	struct poll_call c = { .n = n };
-	size_t ours = n * sizeof(struct poll_ours);
-	size_t all = ours + (2 * n + 1) * sizeof(struct pollfd);
+	size_t ours = n * sizeof(struct poll_ours), all = ours + (2 * n + 1) * sizeof(struct pollfd);
 	char *mem;
 	int r;
 
@@ -229,10 +225,12 @@ int poll_mixed(struct pollfd *fds, nfds_t n, uint64_t deadline_ns, const sigset_
 	r = user_get(c.fds, fds, n * sizeof(*fds));
 	if (r == 0) {
 		r = poll_loop(&c, deadline_ns, mask);
-		poll_ours_drop(&c.g);
-		if (poll_store(&c, fds) < 0)
-			r = -EFAULT;
+		/* Also after a signal: as the kernel, which writes nothing else. */
+		for (nfds_t i = 0; i < n; i++)
+			if (user_put(&fds[i].revents, &c.fds[i].revents, sizeof(short)) < 0)
+				r = -EFAULT;
 	}
+	poll_ours_drop(&c.g);
 	if (c.scratch.len)
 		munmap(mem, all);
 	return r;
@@ -244,7 +242,7 @@ struct select_call {
 	struct poll_group g;
 	int n;		      /* as the program gave it, cut to what can exist */
 	uint32_t words;	      /* of each bitmap, one bit more than n for the doorbell's number */
-	uint64_t *user[SETS]; /* a copy of the program's; NULL: not given */
+	uint64_t *user[SETS]; /* a copy of the program's, empty where it gave none */
 	uint64_t *kernel[SETS]; /* the kernel's share */
 	uint64_t *work[SETS];	/* for one call */
 	uint32_t n_kernel, room; /* kernel's descriptors; most that can be ours */
@@ -253,52 +251,57 @@ struct select_call {
 static const uint32_t asks[SETS] = { EPOLLIN | EPOLLRDNORM | EPOLLRDBAND | EPOLLHUP | EPOLLERR,
 				     EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND | EPOLLERR, EPOLLPRI };
 
+/* The kernel reads and writes whole longs. */
+static inline size_t set_bytes(int n)
+{
+	return n > 0 ? (size_t)(n + BITS - 1) / BITS * sizeof(uint64_t) : 0;
+}
+
 /* The numbers in word i of any of the sets, below n. */
 static uint64_t any(uint64_t *const map[SETS], int i, int n)
 {
 	uint64_t w = 0;
 
 	for (int k = 0; k < SETS; k++)
-		w |= map[k] ? map[k][i / BITS] : 0;
+		w |= map[k][i / BITS];
 	return n - i < BITS ? w & ((1ull << (n - i)) - 1) : w;
 }
 
 static inline bool bit(const uint64_t *map, int fd)
 {
-	return map && map[fd / BITS] >> (fd % BITS) & 1;
+	return map[fd / BITS] >> (fd % BITS) & 1;
 }
 
-/* How many of the numbers in the program's sets are ours; none when a set can't be read, which the kernel
- * then says. */
-static uint32_t count_ours(uint64_t *const map[SETS], int n)
+/* How many of the numbers in the program's sets are ours, at most `enough`; 0 when they can't be read. */
+static inline uint32_t count_ours(const uint64_t *const map[SETS], int n, uint32_t enough)
 {
-	enum { WORDS = 16 };
-	uint64_t own[SETS][WORDS], *part[SETS] = { NULL };
 	uint32_t count = 0;
 	int end = fdtab_end();
 
 	n = n < end ? n : end;
-	for (int i = 0; i < n; i += WORDS * BITS) {
-		int here = n - i < WORDS * BITS ? n - i : WORDS * BITS;
-		size_t len = (size_t)(here + BITS - 1) / BITS * sizeof(uint64_t);
+	for (int i = 0; i < n && count < enough; i += BITS) {
+		uint64_t all = 0, one;
 
 		for (int k = 0; k < SETS; k++) {
-			part[k] = map[k] ? own[k] : NULL;
-			if (map[k] && user_get(own[k], map[k] + i / BITS, len) < 0)
+			if (!map[k])
+				continue;
+			if (unlikely(user_get64(&one, &map[k][i / BITS]) < 0))
 				return 0;
+			all |= one;
 		}
-		for (int j = 0; j < here; j += BITS)
-			for (uint64_t w = any(part, j, here); w; w &= w - 1)
-				count += fdtab_has(i + j + __builtin_ctzll(w));
+		if (n - i < BITS)
+			all &= (1ull << (n - i)) - 1;
+		for (; all && count < enough; all &= all - 1)
+			count += fdtab_has(i + __builtin_ctzll(all));
 	}
 	return count;
 }
 
 bool select_has_ours(int n, const fd_set *r, const fd_set *w, const fd_set *x)
 {
-	uint64_t *const map[SETS] = { (uint64_t *)r, (uint64_t *)w, (uint64_t *)x };
+	const uint64_t *const map[SETS] = { (const uint64_t *)r, (const uint64_t *)w, (const uint64_t *)x };
 
-	return count_ours(map, n) > 0;
+	return fault_guards(SIGSEGV) && count_ours(map, n, 1) > 0;
 }
 
 /* False: a number in the sets is one of the shim's own, that is: not open. */
@@ -361,26 +364,11 @@ static int select_sum(struct select_call *c)
 	return count;
 }
 
-static int select_store(const struct select_call *c, uint64_t *const to[SETS])
+static int select_store(const struct select_call *c, uint64_t *const map[SETS])
 {
-	size_t len = (size_t)(c->n + BITS - 1) / BITS * sizeof(uint64_t);
-
 	for (int k = 0; k < SETS; k++)
-		if (to[k] && user_put(to[k], c->work[k], len) < 0)
+		if (map[k] && user_put(map[k], c->work[k], set_bytes(c->n)) < 0)
 			return -EFAULT;
-	return 0;
-}
-
-/* The program's sets into memory of ours. */
-static int select_load(struct select_call *c, uint64_t *const from[SETS], uint64_t *own)
-{
-	size_t len = (size_t)(c->n + BITS - 1) / BITS * sizeof(uint64_t);
-
-	for (int k = 0; k < SETS; k++, own += c->words) {
-		c->user[k] = from[k] ? own : NULL;
-		if (from[k] && user_get(own, from[k], len) < 0)
-			return -EFAULT;
-	}
 	return 0;
 }
 
@@ -439,16 +427,20 @@ static int select_sleep(struct select_call *c, uint64_t deadline, const sigset_t
 	return r;
 }
 
-static int select_ask(struct select_call *c)
+/* As poll_ask(). */
+static int select_ask(struct select_call *c, const sigset_t *mask)
 {
-	struct timeval none = { 0 };
-	long r = 0;
+	struct timespec none = { 0 };
+	struct {
+		const sigset_t *mask;
+		size_t size;
+	} with = { mask, (size_t)_NSIG / 8 };
 
-	if (c->n_kernel == 0)
+	if (c->n_kernel == 0 && !mask)
 		return 0;
 	select_copy(c);
-	r = libc.syscall(SYS_select, c->n, c->work[0], c->work[1], c->work[2], &none);
-	return r < 0 ? -errno : 0;
+	return libc.syscall(SYS_pselect6, c->n, c->work[0], c->work[1], c->work[2], &none, &with) < 0 ?
+		       -errno : 0;
 }
 
 static int select_loop(struct select_call *c, uint64_t deadline, const sigset_t *mask)
@@ -460,36 +452,51 @@ static int select_loop(struct select_call *c, uint64_t deadline, const sigset_t 
 	if (!select_sort(c))
 		return -EBADF;
 	for (bool first = true;; first = false) {
-		if ((poll_ours_look(&c->g) || (last && first)) && select_ask(c) == -EBADF)
-			return -EBADF;
-		n = select_sum(c);
-		if (n == 0 && r < 0)
+		bool some = poll_ours_look(&c->g);
+
+		if (some || (last && first))
+			r = select_ask(c, some ? NULL : mask);
+		if (r == -EBADF)
 			return r;
-		if (n > 0 || last)
-			return n;
+		n = select_sum(c);
+		if (n > 0 || r < 0 || last)
+			return n > 0 ? n : r;
 		r = signal_interrupted(SIGNAL_ANY) ? -EINTR :
 						     select_sleep(c, sock_revive(deadline), mask);
 		last = has_passed(deadline);
 	}
 }
 
+static int select_run(struct select_call *c, uint64_t *const map[SETS], uint64_t deadline_ns,
+		      const sigset_t *mask)
+{
+	int res;
+
+	for (int k = 0; k < SETS; k++)
+		if (map[k] && user_get(c->user[k], map[k], set_bytes(c->n)) < 0)
+			return -EFAULT;
+	res = select_loop(c, deadline_ns, mask);
+	poll_ours_drop(&c->g);
+	return res >= 0 && select_store(c, map) < 0 ? -EFAULT : res;
+}
+
 int select_mixed(int n, fd_set *r, fd_set *w, fd_set *x, uint64_t deadline_ns,
 		 const sigset_t *mask)
 {
-	uint64_t *const user[SETS] = { (uint64_t *)r, (uint64_t *)w, (uint64_t *)x };
-	struct select_call c = { 0 };
+	uint64_t *const map[SETS] = { (uint64_t *)r, (uint64_t *)w, (uint64_t *)x };
+	const uint64_t *const look[SETS] = { map[0], map[1], map[2] };
+	struct select_call c = { .n = n < FDTAB_SIZE ? n : FDTAB_SIZE };
 	int end = fdtab_end(), res;
-	size_t map, ours, all;
+	size_t bytes, ours, all;
 	char *mem;
 
 	/* Numbers from `end` on are not ours, but may be the kernel's: up to the bits that were given.
 	 * The doorbell's number lies below `end` when it is made, or a little above. */
-	c.n = n < FDTAB_SIZE ? n : FDTAB_SIZE;
 	c.words = (uint32_t)((c.n > end ? c.n : end) + 2 * BITS) / BITS + 1;
-	map = c.words * sizeof(uint64_t);
-	c.room = count_ours(user, c.n);
+	c.room = count_ours(look, c.n, UINT32_MAX);
+	bytes = c.words * sizeof(uint64_t);
 	ours = c.room * sizeof(struct poll_ours);
-	all = ours + 3 * SETS * map;
+	all = ours + 3 * SETS * bytes;
 	if (all > ON_STACK) {
 		mem = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (mem == MAP_FAILED)
@@ -501,16 +508,11 @@ int select_mixed(int n, fd_set *r, fd_set *w, fd_set *x, uint64_t deadline_ns,
 	}
 	c.g.ours = (struct poll_ours *)mem;
 	for (int k = 0; k < SETS; k++) {
-		c.kernel[k] = (uint64_t *)(mem + ours + (size_t)k * map);
-		c.work[k] = (uint64_t *)(mem + ours + (size_t)(SETS + k) * map);
+		c.user[k] = (uint64_t *)(mem + ours + (size_t)(3 * k) * bytes);
+		c.kernel[k] = c.user[k] + c.words;
+		c.work[k] = c.kernel[k] + c.words;
 	}
-	res = select_load(&c, user, (uint64_t *)(mem + ours + 2 * SETS * map));
-	if (res == 0) {
-		res = select_loop(&c, deadline_ns, mask);
-		poll_ours_drop(&c.g);
-	}
-	if (res >= 0 && select_store(&c, user) < 0)
-		res = -EFAULT;
+	res = select_run(&c, map, deadline_ns, mask);
 	if (c.scratch.len)
 		munmap(mem, all);
 	return res;

@@ -107,8 +107,19 @@ __asm__(".pushsection .text\n"
 	".size user_copy, . - user_copy\n"
 	".popsection\n");
 
+/* The table of the inline loads; absent where there are none. */
+struct entry {
+	int32_t insn, fixup; /* relative to themselves */
+};
+extern const struct entry __start_user_table[] __attribute__((weak, visibility("hidden")));
+extern const struct entry __stop_user_table[] __attribute__((weak, visibility("hidden")));
+
 uintptr_t user_fixup(uintptr_t pc)
 {
-	return pc >= (uintptr_t)user_copy && pc < (uintptr_t)user_copy_end ?
-		       (uintptr_t)user_copy_fault : 0;
+	if (pc >= (uintptr_t)user_copy && pc < (uintptr_t)user_copy_end)
+		return (uintptr_t)user_copy_fault;
+	for (const struct entry *e = __start_user_table; e < __stop_user_table; e++)
+		if (pc == (uintptr_t)&e->insn + (uintptr_t)(intptr_t)e->insn)
+			return (uintptr_t)&e->fixup + (uintptr_t)(intptr_t)e->fixup;
+	return 0;
 }

@@ -24,5 +24,40 @@ static inline int user_ok(const void *p, size_t n)
 	return !__builtin_add_overflow((uintptr_t)p, n, &end) && end <= USER_END;
 }
 
+/* One word, inline: for the few places that only look. 0 or -EFAULT, and *v is then 0. Each such load has an
+ * entry in a table of {instruction, where it goes on}, both relative to themselves. */
+#define USER_LOAD(insn, v, err, from)                                                              \
+	__asm__ volatile("1:	" insn " %[word], %[val]\n"                                        \
+			 "2:\n"                                                                    \
+			 ".pushsection .text.user_fixup, \"ax\", @progbits\n"                     \
+			 "3:	mov $-14, %[bad]\n"                                                \
+			 "	xor %[val], %[val]\n"                                              \
+			 "	jmp 2b\n"                                                          \
+			 ".popsection\n"                                                           \
+			 ".pushsection user_table, \"a\", @progbits\n"                            \
+			 "	.balign 4\n"                                                       \
+			 "	.long 1b - ., 3b - .\n"                                            \
+			 ".popsection\n"                                                           \
+			 : [val] "=&r"(v), [bad] "+r"(err)                                         \
+			 : [word] "m"(*(from)))
+static inline int user_get32(uint32_t *v, const uint32_t *user)
+{
+	uint32_t word;
+	int err = 0;
+
+	USER_LOAD("movl", word, err, user);
+	*v = word;
+	return err;
+}
+static inline int user_get64(uint64_t *v, const uint64_t *user)
+{
+	uint64_t word;
+	int err = 0;
+
+	USER_LOAD("movq", word, err, user);
+	*v = word;
+	return err;
+}
+
 /* Where execution goes on after a fault at pc; 0: pc is in no copy, the fault is somebody else's. */
 uintptr_t user_fixup(uintptr_t pc);
