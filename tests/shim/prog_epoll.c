@@ -34,6 +34,20 @@ static void settle(int fd, int want)
 	t_sleep_ms(2);
 }
 
+/* Waits until our FIN is acknowledged and the connection is gone. On loopback the kernel does all of that
+ * within shutdown(); over any wire it is a change of state of its own, and so an edge of its own. */
+static void settle_closed(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+	uint64_t end = t_now_ms() + 1000;
+
+	while (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	       info.tcpi_state != TCP_CLOSE && t_now_ms() < end)
+		t_sleep_ms(1);
+	t_sleep_ms(2);
+}
+
 static void fresh_socket(void)
 {
 	ep = epoll_create1(0);
@@ -153,6 +167,7 @@ static void edge(void)
 	t_epoll_mod(ep, a, EPOLLIN | EPOLLRDHUP | EPOLLET);
 	show("mod with RDHUP", a);
 	shutdown(a, SHUT_WR);
+	settle_closed(a);
 	until("both", a, EPOLLHUP);
 	show("again", a);
 	close(a);
