@@ -14,7 +14,7 @@
 struct show {
 	struct config config;
 	enum cli_format format;
-	bool all, watch, listening;
+	bool all, watch, listening, tcp, udp;
 	const char *count, *word[2];
 	unsigned n_words;
 };
@@ -57,6 +57,8 @@ static int parse(struct show *s, int argc, char **argv, const char *letters, boo
 				s->all |= *p == 'a';
 				s->watch |= *p == 'w';
 				s->listening |= *p == 'l';
+				s->tcp |= *p == 't';
+				s->udp |= *p == 'u';
 			}
 		} else if (s->n_words < 2) {
 			s->word[s->n_words++] = a;
@@ -96,8 +98,13 @@ static int no_words(const struct show *s)
 static bool keep_socket(const struct table *t, unsigned row, void *arg)
 {
 	const struct show *s = arg;
+	const char *state = table_cell(t, row, 1);
+	bool udp = !strcmp(table_cell(t, row, 0), "udp");
 
-	return !s->listening || !strcmp(table_cell(t, row, 1), "LISTEN");
+	if ((s->tcp || s->udp) && !(udp ? s->udp : s->tcp))
+		return false;
+	/* As in ss(8) a datagram socket without a peer listens. */
+	return !s->listening || !strcmp(state, "LISTEN") || !strcmp(state, "UNCONN");
 }
 
 int cmd_ss(int argc, char **argv)
@@ -105,12 +112,13 @@ int cmd_ss(int argc, char **argv)
 	struct show s = { 0 };
 	struct table t;
 	int r = parse(
-		&s, argc, argv, "tanlp", false,
-		"usage: fastnet ss [-l] [--json]\n"
+		&s, argc, argv, "tuanlp", false,
+		"usage: fastnet ss [-l] [-t] [-u] [--json]\n"
 		"The sockets on the stack: state, bytes received and not read, bytes not yet\n"
-		"acknowledged (a listener: connections waiting, and their limit), addresses,\n"
-		"process.\n  -l             listening sockets only\n"
-		"  -t -a -n -p    accepted, as ss(8) has them\n");
+		"acknowledged or sent (a listener: connections waiting, and their limit),\n"
+		"addresses, process.\n  -l             listening sockets only\n"
+		"  -t, -u         TCP only, UDP only\n"
+		"  -a -n -p       accepted, as ss(8) has them\n");
 
 	if (r != GO_ON)
 		return r;

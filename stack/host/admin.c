@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "stack/base/log.h"
 #include "stack/base/trace.h"
@@ -134,7 +135,8 @@ static void ss_print(FILE *out, const struct sock_row *r)
 	char local[80], remote[80], name[32];
 	uint32_t tx = r->state == TCPS_LISTEN ? r->backlog : r->tx_queue;
 
-	fprintf(out, "tcp\t%s\t%u\t%u\t%s\t%s\t%u\t%s\n", state_text(r->state), r->rx_queue, tx,
+	fprintf(out, "%s\t%s\t%u\t%u\t%s\t%s\t%u\t%s\n", r->type == SOCK_DGRAM ? "udp" : "tcp",
+		state_text(r->state), r->rx_queue, tx,
 		endpoint_text(&r->local, local, sizeof(local)),
 		endpoint_text(&r->remote, remote, sizeof(remote)), r->pid,
 		process_name(r->pid, name, sizeof(name)));

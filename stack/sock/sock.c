@@ -56,6 +56,10 @@ bool sock_take_rx(struct sock *s)
 		sock_violation(s->cw, "rx_head out of range");
 		return false;
 	}
+	if (s->dgram && !sock_dgram_read(s, before)) {
+		sock_violation(s->cw, "rx_head in the middle of a datagram");
+		return false;
+	}
 	if (s->rx_head != before && !s->l)
 		sock_ring_trim(s, REGION_DOWN, s->rx_head);
 	return true;
@@ -103,16 +107,15 @@ void sock_take_opts(struct sock *s)
 	struct sock_env *env = s->cw->env;
 	struct chan_opts o = sock_read_opts(s->b);
 
+	if (s->hold && !s->passive)
+		ports_set_flags(env->ports, s->hold, sock_port_flags(o.flags));
+	if (s->dgram) {
+		sock_dgram_opts(s, &o);
+		return;
+	}
 	s->sndbuf = o.sndbuf ? clamp_buf(o.sndbuf) : 0;
 	if (s->sndbuf)
 		s->a->sndbuf = s->sndbuf;
-	if (s->hold && !s->passive) {
-		uint32_t f = (o.flags & CHAN_O_REUSEADDR ? PORTS_REUSEADDR : 0) |
-			     (o.flags & CHAN_O_REUSEPORT ? PORTS_REUSEPORT : 0) |
-			     (o.flags & CHAN_O_V6ONLY ? PORTS_V6ONLY : 0);
-
-		ports_set_flags(env->ports, s->hold, f);
-	}
 	if (s->l)
 		s->l->opts = sock_opts(&o);
 	s->conn.opts = sock_opts(&o);
@@ -167,7 +170,9 @@ void sock_dirty(struct sock *s)
 		s->opt_seq = opt_seq;
 		sock_take_opts(s);
 	}
-	if (s->l)
+	if (s->dgram)
+		sock_dgram_dirty(s);
+	else if (s->l)
 		listener_dirty(s);
 	else if (s->started)
 		conn_dirty(s);
@@ -228,6 +233,7 @@ int sock_env_init(struct sock_env *env, uint64_t now_ns)
 	pool_init(&env->priv->socks, align_up(sizeof(struct sock), 64), SOCKS_PER_CHUNK,
 		  env->tcp.max_conns ? env->tcp.max_conns + SOCK_BLOCK : UINT32_MAX,
 		  &pool_mem_libc);
+	env->udp.ops = &sock_udp_ops;
 	env->udp.host = env;
 	int err = tcp_env_init(&env->tcp, now_ns);
 	if (!err && (err = udp_env_init(&env->udp)) < 0)
@@ -350,16 +356,25 @@ static uint32_t accept_waiting(const struct sock *s)
 	return min_u32(known, now);
 }
 
+/* As ss(8) shows it. */
+static uint32_t dgram_state(const struct sock *s)
+{
+	return s->state == CHAN_ST_CONNECTED ? TCPS_ESTABLISHED : TCPS_CLOSED;
+}
+
 static uint32_t row_of(struct sock *s, struct sock_row *row)
 {
-	bool live = s->started || s->l;
+	bool live = s->started || s->l || (s->dgram && s->hold);
 
+	if (s->dgram)
+		sock_take_rx(s);
 	*row = (struct sock_row){
 		.local = s->a->local,
 		.remote = s->a->remote,
-		.state = s->l ? TCPS_LISTEN : s->conn.state,
+		.type = s->a->type,
+		.state = s->l ? TCPS_LISTEN : s->dgram ? dgram_state(s) : s->conn.state,
 		.pid = s->cw->client->conf.pid,
-		.rx_queue = s->l ? accept_waiting(s) : s->rx_tail - s->rx_head,
+		.rx_queue = s->l ? accept_waiting(s) : s->dgram ? s->dg.rmem : s->rx_tail - s->rx_head,
 		.tx_queue = s->l ? s->l->tl.backlog : s->tx_tail - s->tx_una,
 		.backlog = s->l ? s->l->tl.backlog : 0,
 		.client = s->cw->client->conf.number,

@@ -90,6 +90,8 @@ struct sock_host {
 	bool (*source_addr)(void *arg, const struct ipaddr *remote, struct ipaddr *src);
 	/* Is addr one of the stack's own addresses (or loopback when claimed)? */
 	bool (*is_local)(void *arg, const struct ipaddr *addr);
+	/* ... or a broadcast address of its networks, or 255.255.255.255? */
+	bool (*is_broadcast)(void *arg, const struct ipaddr *addr);
 	/* The data thread that receives segments of this flow (RSS or software steering). */
 	uint32_t (*flow_worker)(void *arg, const struct tcp_flow *flow);
 	/* Sends a message to data thread `to` (handled there by sock_mail) or, to == UINT32_MAX, to the
@@ -97,7 +99,7 @@ struct sock_host {
 	bool (*mail)(void *arg, uint32_t to, const struct sock_mail *msg);
 };
 
-/* 0 or -errno. tcp.key, tcp.rng, tcp.tso_bytes and the host_* members are filled by the caller. */
+/* 0 or -errno. tcp.key, udp.key, tcp.rng, tcp.tso_bytes and the host_* members are filled by the caller. */
 int sock_env_init(struct sock_env *env, uint64_t now_ns);
 void sock_env_fini(struct sock_env *env);
 /* Calls and dirty marks of all clients, bounded per client and round. True when there was work. */
@@ -113,7 +115,8 @@ void sock_mail(struct sock_env *env, const struct sock_mail *msg);
 /* One line of `fastnet ss` per socket into out; returns bytes. Runs on the data thread. */
 struct sock_row {
 	struct endpoint local, remote;
-	uint32_t state; /* enum tcp_state */
+	uint32_t type;	/* SOCK_STREAM, SOCK_DGRAM */
+	uint32_t state; /* enum tcp_state; of datagrams: ESTABLISHED with a peer, CLOSED without */
 	uint32_t pid, rx_queue, tx_queue, backlog;
 	uint32_t client, sock;
 };

@@ -131,8 +131,35 @@ void sock_ring_trim(struct sock *s, enum region_kind kind, uint32_t pos)
 		ring_follow(s, kind, pos);
 }
 
+int sock_errq_open(struct sock *s, uint32_t size)
+{
+	struct sock_seg seg;
+	int err = seg_alloc(s->cw, REGION_DOWN, size, &seg);
+
+	if (err)
+		return err;
+	seg.s.start = 0;
+	s->dg.errq = seg.base;
+	s->dg.errq_off = seg.s.off;
+	s->dg.errq_ext = seg.ext;
+	s->a->errq = seg.s;
+	sock_set_flag(s, CHAN_A_ERRQ, 0);
+	return 0;
+}
+
+static void errq_free(struct sock *s)
+{
+	const struct sock_seg seg = { .s = { .off = s->dg.errq_off, .size = DGRAM_ERRQ_SIZE },
+				      .ext = s->dg.errq_ext,
+				      .order = (uint8_t)order_of(DGRAM_ERRQ_SIZE) };
+
+	seg_free(s->cw, REGION_DOWN, &seg);
+}
+
 void sock_ring_free(struct sock *s)
 {
+	if (s->dgram && s->dg.errq)
+		errq_free(s);
 	for (; s->rx.first != s->rx.n; s->rx.first++)
 		seg_free(s->cw, REGION_DOWN, &s->rx.seg[s->rx.first % CHAN_SEGS]);
 	for (; s->tx.first != s->tx.n; s->tx.first++)
@@ -169,10 +196,12 @@ static uint32_t grow_size(const struct sock_ring *r, uint32_t first, uint32_t ne
 }
 
 /* ---- receive ---- */
-/* Makes room for positions up to end. Invariant: all positions stored in a segment lie within its size
- * from the larger of its start and rx_head. */
-static int rx_room(struct sock *s, uint32_t end)
+/* Invariant: all positions stored in a segment lie within its size from the larger of its start and
+ * rx_head. */
+int sock_rx_room(struct sock *s, uint32_t end)
 {
+	if ((int32_t)(end - s->rx_end) <= 0)
+		return 0;
 	for (int pass = 0; pass < 2; pass++) {
 		struct sock_seg *seg = s->rx.n ? ring_last(&s->rx) : NULL;
 
@@ -190,23 +219,17 @@ static int rx_room(struct sock *s, uint32_t end)
 	uint32_t start = s->rx_end, need = end - start;
 	if (need > 2 * SOCK_BUF_MAX)
 		return -ENOMEM;
-	uint32_t max = max_u32(s->conn.opts.rcvbuf, need);
+	uint32_t max = max_u32(s->dgram ? sock_dgram_rx_max(s) : s->conn.opts.rcvbuf, need);
 	uint32_t size = grow_size(&s->rx, SOCK_RX_FIRST, need, max);
 
 	return sock_ring_open(s, REGION_DOWN, start, size) ? -ENOMEM : 0;
 }
 
-int sock_rx_write(struct tcp_env *tcp, struct tcp_conn *c, uint32_t pos, const void *p,
-		  uint32_t len)
+int sock_rx_store(struct sock *s, uint32_t pos, const void *p, uint32_t len)
 {
-	struct sock *s = sock_of(c);
 	const uint8_t *from = p;
 	uint32_t end = pos + len;
 
-	if ((int32_t)(end - s->rx_end) > 0) {
-		if (rx_room(s, end) < 0)
-			return -ENOMEM;
-	}
 	while (pos != end) {
 		uint32_t stop = end;
 		struct sock_seg *seg = ring_at(&s->rx, pos, &stop);
@@ -219,6 +242,37 @@ int sock_rx_write(struct tcp_env *tcp, struct tcp_conn *c, uint32_t pos, const v
 		from += n;
 		pos += n;
 	}
+	return 0;
+}
+
+bool sock_rx_load(struct sock *s, uint32_t pos, void *p, uint32_t len)
+{
+	uint32_t end = pos + len;
+	uint8_t *to = p;
+
+	while (pos != end) {
+		uint32_t stop = end;
+		struct sock_seg *seg = ring_at(&s->rx, pos, &stop);
+
+		if (!seg)
+			return false;
+		uint32_t at = (pos - seg->s.start) & (seg->s.size - 1);
+		uint32_t n = min_u32(stop - pos, seg->s.size - at);
+		memcpy(to, seg->base + at, n);
+		to += n;
+		pos += n;
+	}
+	return true;
+}
+
+int sock_rx_write(struct tcp_env *tcp, struct tcp_conn *c, uint32_t pos, const void *p,
+		  uint32_t len)
+{
+	struct sock *s = sock_of(c);
+	uint32_t end = pos + len;
+
+	if (sock_rx_room(s, end) < 0 || sock_rx_store(s, pos, p, len) < 0)
+		return -ENOMEM;
 	if ((int32_t)(end - s->rx_end) > 0)
 		s->rx_end = end;
 	return 0;
@@ -253,7 +307,7 @@ int sock_tx_grow(struct sock *s, uint64_t want, uint32_t tail)
 	if (tail != s->tx_tail)
 		return -EINVAL;
 	used = s->tx_tail - s->tx_una;
-	max = s->a->sndbuf;
+	max = s->dgram ? sock_dgram_tx_max(s) : s->a->sndbuf;
 	size = grow_size(&s->tx, SOCK_TX_FIRST, (uint32_t)min_u64(want, max - min_u32(used, max)) + 1,
 			 max);
 	if (s->tx.n != s->tx.first && ring_last(&s->tx)->s.size >= size)
@@ -261,8 +315,8 @@ int sock_tx_grow(struct sock *s, uint64_t want, uint32_t tail)
 	int err = sock_ring_open(s, REGION_UP, s->tx_tail, size);
 	/* What can't be had is not promised: else the socket would look writable and not be. */
 	if (err && s->tx.n != s->tx.first)
-		s->a->sndbuf = max_u32(ring_last(&s->tx)->s.size, 1u << BUDDY_SHIFT);
-	if (!err && s->started)
+		s->a->sndbuf = max_u32(ring_last(&s->tx)->s.size, 1u << BUDDY_SHIFT) >> s->dgram;
+	if (!err && (s->started || s->dgram))
 		sock_ring_trim(s, REGION_UP, s->tx_una);
 	return err;
 }

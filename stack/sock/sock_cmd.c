@@ -7,13 +7,6 @@
 #include "stack/base/util.h"
 #include "stack/sock/sock_int.h"
 
-/* One request being carried out. */
-struct call {
-	struct client_worker *cw;
-	struct chan_call_b req; /* our copy */
-	uint32_t slot;
-	struct sock *s; /* by req.sock and req.gen, NULL: none */
-};
 enum { DEFERRED = 1 }; /* result of a handler: sock_reply() comes later */
 enum { PORT_LOW = 1024 };
 
@@ -38,29 +31,31 @@ void sock_reply(struct client_worker *cw, uint32_t slot, uint32_t seq, int resul
 		sys_futex_wake(&a->seq, 1);
 }
 
-static uint32_t port_flags(const struct chan_opts *o)
+uint32_t sock_port_flags(uint32_t opt_flags)
 {
-	return (o->flags & CHAN_O_REUSEADDR ? PORTS_REUSEADDR : 0) |
-	       (o->flags & CHAN_O_REUSEPORT ? PORTS_REUSEPORT : 0) |
-	       (o->flags & CHAN_O_V6ONLY ? PORTS_V6ONLY : 0);
+	return (opt_flags & CHAN_O_REUSEADDR ? PORTS_REUSEADDR : 0) |
+	       (opt_flags & CHAN_O_REUSEPORT ? PORTS_REUSEPORT : 0) |
+	       (opt_flags & CHAN_O_V6ONLY ? PORTS_V6ONLY : 0);
 }
 
 static struct ports_req port_req(const struct call *k, const struct endpoint *local)
 {
-	return (struct ports_req){ .proto = PORTS_TCP, .flags = port_flags(&k->req.opts),
+	return (struct ports_req){ .proto = PORTS_TCP, .flags = sock_port_flags(k->req.opts.flags),
 				   .uid = k->cw->client->conf.uid, .local = *local };
 }
 
-/* A socket for a call that makes one. */
-static struct sock *make(struct call *k)
+struct sock *sock_make(struct call *k)
 {
 	struct sock *s = sock_new(k->cw);
 
 	if (!s)
 		return NULL;
+	k->made = true;
 	s->creator = k->req.proc;
 	s->v6 = k->req.v6 != 0;
 	s->a->v6 = s->v6;
+	if (k->req.type == SOCK_TYPE_DGRAM)
+		sock_dgram_init(s);
 	s->b->opts = k->req.opts;
 	sock_take_opts(s);
 	return s;
@@ -73,6 +68,8 @@ static int op_bind(struct call *k)
 	struct endpoint local = k->req.local;
 	struct port_hold *hold;
 
+	if (k->req.type == SOCK_TYPE_DGRAM)
+		return sock_dgram_bind(k);
 	if (k->req.type != SOCK_TYPE_STREAM)
 		return -ESOCKTNOSUPPORT;
 	if (local.port && local.port < PORT_LOW && !k->cw->client->conf.low_ports)
@@ -84,7 +81,7 @@ static int op_bind(struct call *k)
 	int err = ports_bind(env->ports, &req, env->now_ns, &hold);
 	if (err)
 		return err;
-	struct sock *s = make(k);
+	struct sock *s = sock_make(k);
 	if (!s) {
 		ports_put(env->ports, hold, 0);
 		return -ENOBUFS;
@@ -102,6 +99,8 @@ static int op_listen(struct call *k)
 	struct sock *s = k->s;
 	uint32_t backlog = (uint32_t)min_u64(k->req.arg[0], SOCK_BACKLOG_MAX);
 
+	if (s->dgram)
+		return -EOPNOTSUPP;
 	if (s->started || !s->hold)
 		return -EINVAL;
 	int err = sock_listen(s, backlog, k->slot,
@@ -214,7 +213,10 @@ static int start_connect(struct call *k, struct sock *s)
 static int op_connect(struct call *k)
 {
 	bool fresh = k->req.sock == CHAN_SOCK_NEW;
-	struct sock *s = fresh ? make(k) : k->s;
+
+	if (k->s ? k->s->dgram : k->req.type == SOCK_TYPE_DGRAM)
+		return sock_dgram_connect(k);
+	struct sock *s = fresh ? sock_make(k) : k->s;
 
 	if (!s)
 		return fresh ? -ENOBUFS : -EBADF;
@@ -230,7 +232,7 @@ static int op_tx_grow(struct call *k)
 {
 	struct sock *s = k->s;
 
-	if (!s->started || s->closing || s->state != CHAN_ST_CONNECTED)
+	if (!s->dgram && (!s->started || s->closing || s->state != CHAN_ST_CONNECTED))
 		return -ENOTCONN;
 	return sock_tx_grow(s, k->req.arg[0], (uint32_t)k->req.arg[1]);
 }
@@ -241,6 +243,10 @@ static int op_info(struct call *k)
 	struct sock_env *env = k->cw->env;
 	struct tcp_info ti;
 
+	if (k->s->dgram) {
+		a->len = sock_dgram_info(k->s, a->payload);
+		return 0;
+	}
 	memset(&ti, 0, sizeof(ti));
 	if (k->s->l) {
 		ti.tcpi_state = 10; /* TCP_LISTEN */
@@ -296,12 +302,18 @@ static struct sock *find(struct client_worker *cw, uint32_t id, uint32_t gen, ui
 	return s->queued && op != CHAN_OP_TX_GROW && op != CHAN_OP_INFO ? NULL : s;
 }
 
+/* bind() of a datagram socket that exists without a port. */
+static bool is_rebind(const struct chan_call_b *req)
+{
+	return req->type == SOCK_TYPE_DGRAM && req->sock != CHAN_SOCK_NEW && req->gen != 0;
+}
+
 static int dispatch(struct call *k)
 {
 	uint32_t op = k->req.op;
 
 	STAT_INC(chan_cmds);
-	if (op == CHAN_OP_BIND)
+	if (op == CHAN_OP_BIND && !is_rebind(&k->req))
 		return op_bind(k);
 	if (op == CHAN_OP_CONNECT && k->req.sock == CHAN_SOCK_NEW)
 		return op_connect(k);
@@ -309,6 +321,8 @@ static int dispatch(struct call *k)
 	if (!k->s)
 		return -EBADF;
 	switch (op) {
+	case CHAN_OP_BIND:
+		return op_bind(k);
 	case CHAN_OP_CONNECT:
 		return op_connect(k);
 	case CHAN_OP_LISTEN:
@@ -319,6 +333,8 @@ static int dispatch(struct call *k)
 		return op_info(k);
 	case CHAN_OP_UNBIND:
 		return op_unbind(k);
+	case CHAN_OP_MCAST:
+		return k->s->dgram ? sock_dgram_mcast(k) : -EOPNOTSUPP;
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -338,8 +354,7 @@ static void run(struct client_worker *cw, uint32_t slot)
 	atomic_store_explicit(&k.req.seq, seq, memory_order_relaxed);
 	a->len = 0;
 	int result = dispatch(&k);
-	if (k.s && (k.req.op == CHAN_OP_BIND ||
-		    (k.req.op == CHAN_OP_CONNECT && k.req.sock == CHAN_SOCK_NEW)))
+	if (k.s && k.made)
 		set_held(&k, true);
 	if (result != DEFERRED)
 		sock_reply(cw, slot, seq, result, k.s);

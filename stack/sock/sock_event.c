@@ -103,18 +103,25 @@ static void tune_sndbuf(struct sock *s)
 		s->a->sndbuf = want;
 }
 
+void sock_tx_done(struct sock *s, uint32_t una)
+{
+	if (una == s->tx_una)
+		return;
+	s->tx_una = una;
+	atomic_store_explicit(&s->a->tx_una, una, memory_order_release);
+	sock_ring_trim(s, REGION_UP, una);
+	s->una_moved = true;
+	touch_quiet(s);
+}
+
 static void writable(struct sock *s)
 {
 	uint32_t una = tcp_tx_una(&s->conn);
 
 	if (una == s->tx_una)
 		return;
-	s->tx_una = una;
-	atomic_store_explicit(&s->a->tx_una, una, memory_order_release);
-	sock_ring_trim(s, REGION_UP, una);
+	sock_tx_done(s, una);
 	tune_sndbuf(s);
-	s->una_moved = true;
-	touch_quiet(s);
 }
 
 static void connected(struct sock *s)
@@ -186,7 +193,7 @@ static bool answer_tx_wait(struct sock *s)
 	if (!waits == !woken)
 		return false;
 	/* Used as the application sees it: its tail may be ahead of what it has told. */
-	if (!chan_tx_writable(s->a, s->b))
+	if (!(s->dgram ? chan_dgram_writable(s->a, s->b) : chan_tx_writable(s->a, s->b)))
 		return false;
 	sock_set_flag(s, waits ? CHAN_A_TX_WAKE : 0, waits ? 0 : CHAN_A_TX_WAKE);
 	return true;
@@ -317,6 +324,10 @@ void sock_publish(struct sock_env *env)
 	list_for_each(it, event) {
 		struct sock *s = container_of(it, struct sock, event_link);
 
+		if (s->dgram && s->rx_end != s->rx_tail) {
+			s->rx_tail = s->rx_end;
+			atomic_store_explicit(&s->a->rx_tail, s->rx_tail, memory_order_release);
+		}
 		if (s->wake)
 			bump_evseq(s);
 	}

@@ -8,6 +8,7 @@
 #include "stack/net/ports.h"
 #include "stack/sock/buddy.h"
 #include "stack/sock/client.h"
+#include "stack/sock/sock_dgram.h"
 #include "stack/tcp/tcp_conn.h"
 
 enum {
@@ -22,6 +23,7 @@ enum {
 	SOCK_TAKE = 256,	  /* dirty sockets of a client a round */
 	SOCK_PAYLOADS = 16,	  /* payload extents of one kind and worker */
 	SOCK_TYPE_STREAM = 1,	  /* Linux's SOCK_STREAM: chan_call_b.type, chan_sock_a.type */
+	SOCK_TYPE_DGRAM = 2,	  /* SOCK_DGRAM */
 };
 
 /* A ring of a stream: the published segment and where it lies here. */
@@ -65,7 +67,10 @@ struct listener {
 
 /* One application socket. Memory from priv->socks; zeroed when made. */
 struct sock {
-	struct tcp_conn conn;
+	union {
+		struct tcp_conn conn;
+		struct dgram dg; /* dgram */
+	};
 	struct client_worker *cw;
 	struct chan_sock_a *a;
 	struct chan_sock_b *b; /* hostile */
@@ -85,6 +90,7 @@ struct sock {
 	uint16_t pushed[CHAN_SUBS];   /* b->sub[i] when notified[i] was last counted up */
 	uint32_t creator;    /* process that made it, UINT32_MAX: accept() */
 	uint32_t sndbuf;     /* SO_SNDBUF, 0: grows by itself */
+	bool dgram : 1;	     /* which of the union it is */
 	bool started : 1;    /* the core has conn */
 	bool passive : 1;    /* came from a listener */
 	bool queued : 1;     /* in an accept queue: belongs to the listener */
@@ -107,6 +113,17 @@ static inline struct sock *sock_of(struct tcp_conn *c)
 {
 	return container_of(c, struct sock, conn);
 }
+/* Datagram sockets cost a connection nothing. */
+_Static_assert(sizeof(struct dgram) <= sizeof(struct tcp_conn), "struct sock");
+
+/* One call of the application being carried out. */
+struct call {
+	struct client_worker *cw;
+	struct chan_call_b req; /* our copy */
+	uint32_t slot;
+	struct sock *s; /* by req.sock and req.gen, NULL: none; then what the answer names */
+	bool made;	/* s is new */
+};
 
 struct sock_payload {
 	uint32_t n;
@@ -188,6 +205,10 @@ void sock_calls(struct client_worker *cw, uint64_t taken[CHAN_MAX_CALLS / 64]);
 /* Answers call `slot` if it still is request seq. */
 void sock_reply(struct client_worker *cw, uint32_t slot, uint32_t seq, int result,
 		const struct sock *s);
+/* A socket for a call that makes one, NULL: none to be had. */
+struct sock *sock_make(struct call *k);
+/* PORTS_ of CHAN_O_. */
+uint32_t sock_port_flags(uint32_t opt_flags);
 
 /* ---- sock_listen.c ---- */
 /* 0, -errno, or 1: answered later (sock_reply). */
@@ -209,8 +230,16 @@ int sock_ring_open(struct sock *s, enum region_kind kind, uint32_t start, uint32
 /* Gives back the segments that end at or before pos. */
 void sock_ring_trim(struct sock *s, enum region_kind kind, uint32_t pos);
 void sock_ring_free(struct sock *s);
+/* Makes room for received positions up to end: 0 or -ENOMEM. */
+int sock_rx_room(struct sock *s, uint32_t end);
+/* Bytes into the receive ring at pos and out of it; there is room. s->rx_end is the caller's. */
+int sock_rx_store(struct sock *s, uint32_t pos, const void *p, uint32_t len);
+bool sock_rx_load(struct sock *s, uint32_t pos, void *p, uint32_t len);
+/* The TCP core's way in: both of them. */
 int sock_rx_write(struct tcp_env *tcp, struct tcp_conn *c, uint32_t pos, const void *p,
 		  uint32_t len);
+/* The ring of the error queue. 0 or -ENOBUFS. */
+int sock_errq_open(struct sock *s, uint32_t size);
 /* Up to 8 pieces that hold [pos, pos + len); how many, 0 when some byte has no place. */
 unsigned sock_tx_pieces(struct sock *s, uint32_t pos, uint32_t len, struct sock_piece piece[8]);
 /* CHAN_OP_TX_GROW. */
@@ -223,6 +252,8 @@ int sock_payload_add(struct client_worker *cw, enum region_kind kind, uint32_t n
 void sock_touch(struct sock *s, bool push);
 void sock_set_state(struct sock *s, uint32_t state);
 void sock_set_flag(struct sock *s, uint32_t set, uint32_t clear);
+/* What lies before una in the send ring is done with. */
+void sock_tx_done(struct sock *s, uint32_t una);
 /* The application has read up to s->rx_head: TCP is told, and whether we want to know of the next read. */
 void sock_head_moved(struct sock *s);
 void sock_set_error(struct sock *s, int err);

@@ -143,6 +143,8 @@ void sock_free(struct sock *s)
 
 	CHECK(!s->l);
 	TRACE(SOCK_CLOSE, s->id, env->now_ns, s->state, 0, 0);
+	if (s->dgram)
+		sock_dgram_fini(s);
 	if (s->hold)
 		ports_put(env->ports, s->hold, 0);
 	sock_ring_free(s);
@@ -203,6 +205,9 @@ void sock_close(struct sock *s)
 		return;
 	if (s->l)
 		sock_unlisten(s);
+	/* What was sent is sent. */
+	if (s->dgram)
+		sock_dgram_flush(s);
 	if (!s->started) {
 		sock_free(s);
 		return;
@@ -243,9 +248,9 @@ bool sock_is_held(const struct sock *s)
 
 void sock_check_held(struct sock *s)
 {
-	struct tcp_listener *tl = s->conn.listener;
+	struct tcp_listener *tl = s->queued ? s->conn.listener : NULL;
 
-	if (s->queued && tl) {
+	if (tl) {
 		struct listener *l = container_of(tl, struct listener, tl);
 
 		/* accept() may be ahead of us: that marks this socket ours to judge, and may free it. */

@@ -82,6 +82,8 @@ void udp_sock_init(struct udp_sock *s);
 void udp_bind(struct udp_env *env, struct udp_sock *s);
 /* Out of the table; leaves its groups. s->local.port stays. */
 void udp_unbind(struct udp_env *env, struct udp_sock *s);
+/* Out of the table, groups kept: it has lost its port. */
+void udp_detach(struct udp_env *env, struct udp_sock *s);
 /* Sets or (port 0) clears the peer; the local address may change with it (already in s->local). */
 void udp_connect(struct udp_env *env, struct udp_sock *s, const struct endpoint *local,
 		 const struct endpoint *remote);

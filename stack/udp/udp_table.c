@@ -54,13 +54,18 @@ void udp_bind(struct udp_env *env, struct udp_sock *s)
 	enter(env, s);
 }
 
-void udp_unbind(struct udp_env *env, struct udp_sock *s)
+void udp_detach(struct udp_env *env, struct udp_sock *s)
 {
-	udp_leave_all(env, s);
 	if (list_empty(&s->link))
 		return;
 	list_del(&s->link);
 	env->n_socks--;
+}
+
+void udp_unbind(struct udp_env *env, struct udp_sock *s)
+{
+	udp_leave_all(env, s);
+	udp_detach(env, s);
 }
 
 void udp_connect(struct udp_env *env, struct udp_sock *s, const struct endpoint *local,

@@ -9,6 +9,7 @@
 #include "stack/worker/worker_int.h"
 
 enum { TCP_HDR_MIN = 20 };
+#define IP4_BROADCAST 0xffffffffu
 
 /* A piece at an odd offset has its bytes in the other halves of the 16-bit words: its sum is the
  * byte-swapped one (RFC 1071 2(B)). */
@@ -160,6 +161,15 @@ static bool host_is_local(void *arg, const struct ipaddr *addr)
 	return route_is_local(w->conf.routes, addr);
 }
 
+static bool host_is_broadcast(void *arg, const struct ipaddr *addr)
+{
+	struct worker *w = arg;
+	const struct route *r = route_lookup(w->conf.routes, addr);
+
+	return (ipaddr_is_v4(addr) && ipaddr_get_v4(addr) == IP4_BROADCAST) ||
+	       (r && r->kind == ROUTE_BROADCAST);
+}
+
 static uint32_t host_flow_worker(void *arg, const struct tcp_flow *flow)
 {
 	struct worker *w = arg;
@@ -185,6 +195,7 @@ const struct sock_host worker_host = {
 	.path_mss = host_path_mss,
 	.source_addr = host_source_addr,
 	.is_local = host_is_local,
+	.is_broadcast = host_is_broadcast,
 	.flow_worker = host_flow_worker,
 	.mail = host_mail,
 };

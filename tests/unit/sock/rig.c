@@ -22,7 +22,7 @@ static void queue_init(struct rig_queue *q)
 	q->n = 0;
 }
 
-static void queue_put(struct rig_queue *q, void *item)
+void rig_queue_put(struct rig_queue *q, void *item)
 {
 	*(void **)item = NULL;
 	pthread_mutex_lock(&q->lock);
@@ -32,7 +32,7 @@ static void queue_put(struct rig_queue *q, void *item)
 	pthread_mutex_unlock(&q->lock);
 }
 
-static void *queue_take_all(struct rig_queue *q)
+void *rig_queue_take_all(struct rig_queue *q)
 {
 	pthread_mutex_lock(&q->lock);
 	void *first = q->first;
@@ -65,7 +65,7 @@ void rig_pause(void)
 }
 
 /* ---- the host below sock/ ---- */
-static void wake(struct rig_worker *w)
+void rig_wake(struct rig_worker *w)
 {
 	uint64_t one = 1;
 
@@ -101,23 +101,23 @@ static void output(void *arg, const struct tcp_flow *flow, const struct tcp_seg 
 		return;
 	}
 	struct rig_worker *to = &w->rig->w[flow_worker(w, &f->flow)];
-	queue_put(&to->frames, f);
+	rig_queue_put(&to->frames, f);
 	if (to != w)
-		wake(to);
+		rig_wake(to);
 }
 
-static bool is_local(void *arg, const struct ipaddr *a)
+bool rig_is_local(void *arg, const struct ipaddr *a)
 {
 	return ipaddr_is_v4(a) && ipaddr_get_v4(a) >> 24 == 10;
 }
 static uint16_t path_mss(void *arg, const struct ipaddr *remote)
 {
-	return is_local(arg, remote) ? 1460 : 0;
+	return rig_is_local(arg, remote) ? 1460 : 0;
 }
 static bool source_addr(void *arg, const struct ipaddr *remote, struct ipaddr *src)
 {
 	*src = RIG_ADDR;
-	return is_local(arg, remote);
+	return rig_is_local(arg, remote);
 }
 
 static bool put_mail(struct rig_queue *q, const struct sock_mail *m)
@@ -125,7 +125,7 @@ static bool put_mail(struct rig_queue *q, const struct sock_mail *m)
 	struct rig_mail *x = malloc(sizeof(*x));
 
 	x->m = *m;
-	queue_put(q, x);
+	rig_queue_put(q, x);
 	return true;
 }
 
@@ -136,7 +136,7 @@ static bool mail(void *arg, uint32_t to, const struct sock_mail *m)
 	if (to == UINT32_MAX)
 		return put_mail(&w->rig->control, m);
 	put_mail(&w->rig->w[to].mail, m);
-	wake(&w->rig->w[to]);
+	rig_wake(&w->rig->w[to]);
 	return true;
 }
 
@@ -145,15 +145,21 @@ static bool control_to_worker(void *arg, uint32_t worker, const struct sock_mail
 	struct rig *r = arg;
 
 	put_mail(&r->w[worker].mail, m);
-	wake(&r->w[worker]);
+	rig_wake(&r->w[worker]);
 	return true;
 }
 
 static const struct sock_host host = {
+	.udp_output = rig_udp_output,
+	.group_changed = rig_group_changed,
+	.find_interface = rig_find_interface,
+	.path_mtu = rig_path_mtu,
+	.realtime_ns = rig_realtime_ns,
+	.is_broadcast = rig_is_broadcast,
 	.tcp_output = output,
 	.path_mss = path_mss,
 	.source_addr = source_addr,
-	.is_local = is_local,
+	.is_local = rig_is_local,
 	.flow_worker = flow_worker,
 	.mail = mail,
 };
@@ -161,7 +167,7 @@ static const struct sock_host host = {
 /* ---- a data thread ---- */
 static bool take_frames(struct rig_worker *w)
 {
-	struct rig_frame *f = queue_take_all(&w->frames), *next;
+	struct rig_frame *f = rig_queue_take_all(&w->frames), *next;
 	bool any = f != NULL;
 
 	for (; f; f = next) {
@@ -174,7 +180,7 @@ static bool take_frames(struct rig_worker *w)
 
 static bool take_mail(struct rig_worker *w)
 {
-	struct rig_mail *m = queue_take_all(&w->mail), *next;
+	struct rig_mail *m = rig_queue_take_all(&w->mail), *next;
 	bool any = m != NULL;
 
 	for (; m; m = next) {
@@ -202,7 +208,7 @@ static void doze(struct rig_worker *w)
 	}
 	atomic_store(sleeping, 1);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (!sock_has_work(&w->env) && w->frames.n == 0 && w->mail.n == 0) {
+	if (!sock_has_work(&w->env) && w->frames.n == 0 && w->dgrams.n == 0 && w->mail.n == 0) {
 		uint64_t now = chan_now_ns(), next = tcp_next_ns(&w->env.tcp);
 		int ms = next == UINT64_MAX || next > now + 20 * NSEC_PER_MSEC ? 20 :
 			 next <= now ? 0 : (int)((next - now) / NSEC_PER_MSEC) + 1;
@@ -226,6 +232,7 @@ static void *worker_main(void *arg)
 		w->env.now_ns = chan_now_ns();
 		bool work = take_frames(w);
 
+		work |= rig_take_dgrams(w);
 		work |= take_mail(w);
 		work |= sock_poll(&w->env);
 		tcp_advance(&w->env.tcp, w->env.now_ns);
@@ -255,11 +262,13 @@ struct rig *rig_new(uint32_t n_workers)
 		w->rig = r;
 		w->wake_fd = eventfd(0, EFD_NONBLOCK);
 		queue_init(&w->frames);
+		queue_init(&w->dgrams);
 		queue_init(&w->mail);
 		rng_seed(&w->rng, i + 1);
 		w->env = (struct sock_env){
 			.tcp = { .key = { { 1, 2 } }, .rng = &w->rng, .max_conns = 1 << 14,
 				 .max_timewait = 1 << 12, .max_synq = 1 << 12 },
+			.udp = { .key = { { 3, 4 } } },
 			.worker = i, .n_workers = n_workers, .ports = r->ports,
 			.host = &host, .host_arg = w,
 		};
@@ -275,7 +284,7 @@ void rig_free(struct rig *r)
 {
 	for (uint32_t i = 0; i < r->n_workers; i++) {
 		atomic_store(&r->w[i].stop, true);
-		wake(&r->w[i]);
+		rig_wake(&r->w[i]);
 		pthread_join(r->w[i].thread, NULL);
 	}
 	ck_assert_uint_eq(r->n_clients, 0);
@@ -286,7 +295,10 @@ void rig_free(struct rig *r)
 		void *f;
 		while ((f = queue_take(&w->frames)))
 			free(f);
+		while ((f = queue_take(&w->dgrams)))
+			free(f);
 		ck_assert_uint_eq(w->env.n_socks, 0);
+		ck_assert_uint_eq(w->env.udp.n_socks, 0);
 		sock_env_fini(&w->env);
 		close(w->wake_fd);
 	}

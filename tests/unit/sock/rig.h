@@ -6,6 +6,7 @@
 #include <check.h>
 #include <pthread.h>
 #include "stack/chan/app.h"
+#include "stack/chan/dgram.h"
 #include "stack/chan/evq.h"
 #include "stack/chan/stream.h"
 #include "stack/chan/wait.h"
@@ -33,7 +34,7 @@ struct rig_worker {
 	struct rig *rig;
 	struct sock_env env;
 	struct rng rng;
-	struct rig_queue frames, mail;
+	struct rig_queue frames, dgrams, mail;
 	pthread_t thread;
 	int wake_fd;
 	_Atomic bool stop;
@@ -47,6 +48,9 @@ struct rig {
 	struct rig_queue control;
 	_Atomic bool deaf; /* the wire loses everything */
 	_Atomic uint32_t rst; /* RSTs seen on the wire */
+	_Atomic uint32_t dgrams; /* datagrams sent */
+	_Atomic uint32_t group_news; /* memberships begun, ended or changed */
+	_Atomic uint32_t mtu;	 /* of all paths; 0: 1500 */
 	uint32_t n_clients;
 	struct client *gone[8]; /* client_gone() was true, not yet freed */
 };
@@ -75,6 +79,20 @@ bool rig_control_mail(struct rig *r, uint32_t type, struct sock_mail *m, uint32_
 	} while (0)
 void rig_pause(void); /* 1 ms */
 
+/* ---- what rig.c and rig_dgram.c share ---- */
+void rig_wake(struct rig_worker *w);
+void rig_queue_put(struct rig_queue *q, void *item);
+void *rig_queue_take_all(struct rig_queue *q);
+bool rig_is_local(void *arg, const struct ipaddr *a);
+int rig_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_piece *piece, unsigned n);
+void rig_group_changed(void *arg, const struct ipaddr *group, uint32_t ifindex);
+uint32_t rig_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *addr,
+			    const struct ipaddr *group);
+uint32_t rig_path_mtu(void *arg, const struct ipaddr *remote);
+uint64_t rig_realtime_ns(void *arg);
+bool rig_is_broadcast(void *arg, const struct ipaddr *a);
+bool rig_take_dgrams(struct rig_worker *w);
+
 /* ---- an application's steps ---- */
 struct end {
 	struct chan_app *app;
@@ -88,6 +106,14 @@ struct end rig_accept(struct end l);
 void rig_write(struct end s, const void *p, size_t n); /* all of it */
 size_t rig_read(struct end s, void *p, size_t n);      /* until n or EOF */
 void rig_close(struct end s);
+/* A datagram socket bound to addr and port (0: chosen), made on the worker that it belongs to. */
+struct end rig_udp(struct chan_app *app, struct ipaddr addr, uint16_t port, uint32_t opt_flags);
+/* The call's result; s.id CHAN_SOCK_NEW: a fresh one, *s names it then. */
+int rig_udp_connect(struct end *s, struct ipaddr addr, uint16_t port);
+/* To a peer, or port 0: the connected one. The result of chan_dgram_send(). */
+int rig_sendto(struct end s, uint16_t port, const void *p, size_t n);
+/* Waits for a datagram; its header in *h. */
+size_t rig_recvfrom(struct end s, struct chan_dgram *h, void *p, size_t n);
 static inline const struct chan_sock_a *end_a(struct end s) { return chan_sock_a(s.app, s.id); }
 static inline struct chan_sock_b *end_b(struct end s) { return chan_sock_b(s.app, s.id); }
 static inline uint32_t end_ready(struct end s) { return chan_readiness(end_a(s), end_b(s)); }

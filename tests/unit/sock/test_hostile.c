@@ -24,13 +24,41 @@ static uint64_t value(struct rng *r)
 	}
 }
 
+/* A datagram's header in a send ring, nearly right or not at all, and the tail behind it. */
+static void vandalise_record(struct chan_app *app, struct rng *r)
+{
+	uint32_t id = rng_below(r, HOSTILE_SOCKS);
+	const struct chan_sock_a *a = &app->sock_a[id];
+	struct chan_sock_b *b = &app->sock_b[id];
+	const struct chan_seg *seg = &a->tx_seg[(a->tx_nseg - 1) % CHAN_SEGS];
+	struct chan_dgram h = { .len = rng_below(r, 2) ? rng_below(r, 3000) : (uint32_t)value(r),
+				.to = { .addr = RIG_ADDR, .port = (uint16_t)value(r) } };
+	uint32_t words = sizeof(h) / 4, tail = b->tx_tail;
+
+	if (a->type != 2 || !a->tx_nseg || !app->ext[seg->extent])
+		return;
+	h.size = chan_dgram_size(h.len);
+	if (rng_below(r, 4) == 0)
+		((uint32_t *)&h)[rng_below(r, words)] = (uint32_t)value(r);
+	for (uint32_t i = 0; i < words; i++)
+		*(volatile uint32_t *)((char *)app->ext[seg->extent] + seg->off +
+				       (((tail - seg->start) & ~15u) + 4 * i) % seg->size) =
+			((uint32_t *)&h)[i];
+	atomic_store(&b->tx_tail, tail + (rng_below(r, 8) ? h.size : (uint32_t)value(r)));
+	chan_dirty_set(&app->b->dirty[0], id);
+	chan_ring(app->e, 0, app->event_fd[0]);
+}
+
 /* One store somewhere that matters. */
 static void vandalise(struct chan_app *app, struct rng *r)
 {
 	void *p;
 	size_t size;
 
-	switch (rng_below(r, 8)) {
+	switch (rng_below(r, 9)) {
+	case 8:
+		vandalise_record(app, r);
+		return;
 	case 0:
 	case 1:
 	case 2:
@@ -65,15 +93,20 @@ static void raw_call(struct chan_app *app, struct rng *r, uint32_t slot)
 {
 	struct chan_call_b *b = &app->call_b[slot];
 
-	b->op = rng_below(r, 8);
+	b->op = rng_below(r, 9);
 	b->proc = (uint32_t)value(r);
 	b->sock = rng_below(r, 3) ? rng_below(r, HOSTILE_SOCKS) : CHAN_SOCK_NEW;
 	b->gen = app->sock_a[b->sock % HOSTILE_SOCKS].gen;
-	b->type = 1;
+	b->type = 1 + rng_below(r, 2);
 	b->local.addr = ipaddr_v4(0);
 	b->remote.addr = RIG_ADDR;
 	b->remote.port = (uint16_t)(rng_below(r, 2) ? 5000 : rng_below(r, 65536));
 	b->local.port = (uint16_t)(rng_below(r, 2) ? 0 : rng_below(r, 65536));
+	if (rng_below(r, 8) == 0)
+		b->remote.addr = rng_below(r, 2) ? ipaddr_v4(0xef000001) : ipaddr_v4(0);
+	if (rng_below(r, 8) == 0)
+		b->remote.port = 0;
+	b->opts.flags = (uint32_t)value(r);
 	b->arg[0] = value(r);
 	b->arg[1] = app->sock_b[b->sock % HOSTILE_SOCKS].tx_tail;
 	atomic_fetch_add(&b->seq, 1);
@@ -92,6 +125,14 @@ static void furnish(struct rig *rig, struct client *c, struct chan_app *app, uin
 
 		if (i < 4)
 			rig_connected(s);
+		chan_subscribe(app, s.id, 0);
+	}
+	for (int i = 0; i < 4; i++) {
+		struct end s = rig_udp(app, ipaddr_v4(0), 0, i ? CHAN_O_RECVERR | CHAN_O_UDP_GRO : 0);
+
+		if (i & 1)
+			rig_udp_connect(&s, RIG_ADDR, port);
+		rig_sendto(s, end_a(s)->local.port, "x", 1);
 		chan_subscribe(app, s.id, 0);
 	}
 	ck_assert_int_ge(client_evq_open(c, &fd), 0);
