@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: MIT
 #include "tests/shim/t.h"
 #include <linux/sockios.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 
 static void state_of(const char *who, int fd)
 {
@@ -202,8 +204,132 @@ static void shutdown_before_bind(void)
 	close(fd);
 }
 
+static void on_alarm(int sig)
+{
+}
+
+/* recv() of nothing waits, but whatever ends the wait, the answer is 0. */
+static void recv_of_nothing(void)
+{
+	struct sigaction act = { .sa_handler = on_alarm };
+	struct timeval t = { .tv_usec = 10000 };
+	struct itimerval it = { .it_value = { 0, 20000 } };
+	struct msghdr m = { 0 };
+	char c;
+	int a, b;
+	t_pair(&a, &b);
+	t_res("non-blocking", recv(a, &c, 0, MSG_DONTWAIT));
+	sigaction(SIGALRM, &act, NULL);
+	setitimer(ITIMER_REAL, &it, NULL);
+	t_res("ended by a signal", recv(a, &c, 0, 0));
+	setitimer(ITIMER_REAL, &it, NULL);
+	t_res("recvmsg ended by a signal", recvmsg(a, &m, 0));
+	setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
+	t_res("ended by a timeout", recv(a, &c, 0, 0));
+	t_res("one byte", recv(a, &c, 1, 0));
+	close(a);
+	close(b);
+}
+
+static void recv_after_early_shutdown(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0), l = t_listen(4, NULL);
+	char c;
+	t_res("fresh", recv(fd, &c, 1, 0));
+	t_res("fresh, out of band", recv(fd, &c, 1, MSG_OOB));
+	t_res("listener, out of band", recv(l, &c, 1, MSG_OOB));
+	shutdown(fd, SHUT_RD);
+	t_res("shut down", recv(fd, &c, 1, 0));
+	t_res("shut down, read", read(fd, &c, 1));
+	shutdown(l, SHUT_RDWR);
+	t_res("listener shut down", recv(l, &c, 1, 0));
+	shutdown(l, SHUT_RDWR);
+	t_res("listener shut down twice", recv(l, &c, 1, 0));
+	close(fd);
+	close(l);
+}
+
+/* Vectors without a byte never reach the socket, write() of nothing does. */
+static void vectors_of_nothing(void)
+{
+	struct iovec v = { NULL, 0 };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	signal(SIGPIPE, SIG_IGN);
+	t_res("write", write(fd, "", 0));
+	t_res("writev", writev(fd, &v, 1));
+	t_res("writev of none", writev(fd, NULL, 0));
+	t_res("pwritev2 with bad flags", pwritev2(fd, &v, 1, -1, 0x40000000));
+	t_res("preadv2 with bad flags", preadv2(fd, &v, 1, -1, 0x40000000));
+	close(fd);
+}
+
+static void control_of_broken_sockets(void)
+{
+	union {
+		struct cmsghdr h;
+		char room[64];
+	} bad = { .h = { .cmsg_len = 16, .cmsg_level = SOL_SOCKET, .cmsg_type = 77 } };
+	struct iovec v = { "x", 1 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &bad,
+			    .msg_controllen = 16 };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), a, b;
+	t_res("fresh", sendmsg(fd, &m, MSG_NOSIGNAL));
+	t_pair(&a, &b);
+	t_res("connected", sendmsg(a, &m, MSG_NOSIGNAL));
+	shutdown(a, SHUT_WR);
+	t_res("shut down", sendmsg(a, &m, MSG_NOSIGNAL));
+	t_reset(a);
+	t_until(b, POLLHUP);
+	t_res("reset", sendmsg(b, &m, MSG_NOSIGNAL));
+	t_res("reset, again", sendmsg(b, &m, MSG_NOSIGNAL));
+	close(b);
+	close(fd);
+}
+
+static void splice_to_who_appends(void)
+{
+	int a, b, p[2], file = memfd_create("x", 0);
+	t_pair(&a, &b);
+	pipe2(p, O_NONBLOCK);
+	write(p[1], "abc", 3);
+	write(file, "abc", 3);
+	lseek(file, 0, SEEK_SET);
+	fcntl(a, F_SETFL, O_APPEND);
+	t_res("sendfile", sendfile(a, file, NULL, 3));
+	t_res("sendfile of nothing", sendfile(a, file, NULL, 0));
+	t_res("sendfile from a bad number", sendfile(a, 999, NULL, 3));
+	t_res("splice", splice(p[0], NULL, a, NULL, 3, 0));
+	t_res("splice of nothing", splice(p[0], NULL, a, NULL, 0, 0));
+	t_res("write", write(a, "abc", 3));
+	fcntl(a, F_SETFL, 0);
+	t_res("splice", splice(p[0], NULL, a, NULL, 3, 0));
+	close(a);
+	close(b);
+	close(p[0]);
+	close(p[1]);
+	close(file);
+}
+
+static void disconnect_keeps_a_pending_error(void)
+{
+	struct sockaddr_in none = { .sin_family = AF_UNSPEC };
+	int a, b;
+	t_pair(&a, &b);
+	t_reset(b);
+	t_until(a, POLLHUP);
+	t_res("too long", connect(a, (struct sockaddr *)&none, 500));
+	t_res("disconnect", connect(a, (struct sockaddr *)&none, sizeof(none)));
+	state_of("it", a);
+	tell_error("its", a);
+	state_of("it", a);
+	close(a);
+}
+
 T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shutdown),
        T_CASE(connect_after_reset), T_CASE(bind_twice_to_nobodys_address),
        T_CASE(data_after_shutdown_of_both), T_CASE(counts_of_a_listener_shut_down),
        T_CASE(disconnect_leaves_an_error), T_CASE(name_after_a_failed_attempt),
-       T_CASE(shutdown_before_bind))
+       T_CASE(shutdown_before_bind), T_CASE(recv_of_nothing),
+       T_CASE(recv_after_early_shutdown), T_CASE(vectors_of_nothing),
+       T_CASE(control_of_broken_sockets), T_CASE(splice_to_who_appends),
+       T_CASE(disconnect_keeps_a_pending_error))

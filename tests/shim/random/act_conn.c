@@ -79,8 +79,6 @@ static void do_bind(struct dice *d)
 		a.sin_addr.s_addr = htonl(INADDR_ANY);
 	else if (r < 30)
 		inet_pton(AF_INET, "10.99.9.9", &a.sin_addr);
-	else if (r < 33)
-		a.sin_addr.s_addr = htonl(INADDR_BROADCAST);
 	else if (r < 35)
 		a.sin_family = AF_UNSPEC;
 	else if (r < 37)
@@ -180,6 +178,9 @@ static void do_connect(struct dice *d)
 	if (!o || !(o->kind & K_TCP))
 		return;
 	if (r == 0 && a.sin_family == AF_UNSPEC) {
+		/* A listener's port, when Linux chose it, is free again: its own old address would be a
+		 * closed port for the kernel, itself for the stack. */
+		o->shut |= o->kind == K_LISTENER;
 		object_restart(o);
 		o->kind = K_STREAM;
 		return;
@@ -302,7 +303,7 @@ static void do_shutdown(struct dice *d)
 	int slot = pick_wild(d, chance(d, 85) ? K_CONNECTED : K_SOCKET);
 	int how = ONE_OF(d, SHUT_WR, SHUT_WR, SHUT_WR, SHUT_RD, SHUT_RDWR, SHUT_RDWR, 3, -1);
 
-	if (object_of(slot) && object_of(slot)->kind != K_CONNECTED)
+	if (object_of(slot) && (how != SHUT_WR || object_of(slot)->kind != K_CONNECTED))
 		object_of(slot)->shut = true;
 	tr(" %s shutdown(%d)", slot_name(slot), how);
 	tr_res(shutdown(fd_of(slot), how));

@@ -60,6 +60,7 @@ static void run_step(uint64_t seed, int step)
 	tr("%d %s:", step, a->name);
 	pipes_seen();
 	make_room(&d);
+	settle();
 	a->run(&d);
 	n = pipes_seen();
 	if (n)

@@ -26,7 +26,7 @@ struct object {
 	uint16_t local, remote;	  /* ports of the connection, to find the peer */
 	uint32_t tx, rx;	  /* positions in the two streams: byte p has the value pattern(p) */
 	uint32_t gave_up_at;	  /* value of tx at which settle() stopped waiting for the peer to get it */
-	bool shut;		  /* shutdown() was called before it was connected */
+	bool shut;		  /* shutdown() before it was connected, or of its reading side */
 	bool loose;		  /* out-of-band bytes went through: contents aren't checked */
 };
 

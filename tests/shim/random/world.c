@@ -204,9 +204,11 @@ void world_end(void)
 	while (read(w.pipe[0], junk, sizeof(junk)) > 0)
 		;
 	now = open_files();
-	if (before && now != before)
-		tr("LEAK: %d descriptors more than before", now - before);
-	before = now;
+	/* The shim opens a few of its own when they are first needed. */
+	if (before && now > before + 8)
+		tr("LEAK: %d descriptors more than in the beginning ", now - before);
+	if (!before)
+		before = now;
 }
 
 const char *port_name(uint16_t port)
