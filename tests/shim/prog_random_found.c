@@ -4,6 +4,7 @@
 #include <linux/sockios.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/time.h>
 
 static void state_of(const char *who, int fd)
 {

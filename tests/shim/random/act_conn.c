@@ -69,6 +69,9 @@ static void do_bind(struct dice *d)
 	struct sockaddr_in a = t_addr(0);
 	socklen_t len = sizeof(a);
 
+	/* An ended connection that is bound anew: the stack forgets what was not read, Linux does not. */
+	if (o && o->kind == K_CONNECTED && tcp_state_of(slot) == TCP_CLOSE)
+		return;
 	if (chance(d, 70))
 		port = w.pool[roll(d, POOL_PORTS)];
 	else if (chance(d, 50))
@@ -85,10 +88,6 @@ static void do_bind(struct dice *d)
 		a.sin_family = 99;
 	else if (r < 41)
 		len = (socklen_t)ONE_OF(d, 0, 2, 15, 200, -1);
-	/* Linux gives a connection's port back when it has ended, and such a socket can be bound again, for
-	 * no use: connect() and listen() still refuse. On the stack it stays EINVAL. */
-	if (o && o->kind == K_CONNECTED && tcp_state_of(slot) == TCP_CLOSE)
-		return;
 	tr(" %s bind(%s, len %d)", slot_name(slot), addr_text(&a), (int)len);
 	tr_res(bind(fd_of(slot), (struct sockaddr *)&a, len));
 }
