@@ -89,7 +89,8 @@ ssize_t sock_sendfile(struct sock *s, int in, int64_t *offset, size_t count)
 	/* Nor is a pipe; with an offset pread() says so itself. */
 	if (!offset && lseek(in, 0, SEEK_CUR) < 0)
 		return errno == ESPIPE ? -EINVAL : -errno;
-	if (at < 0 || (ssize_t)count < 0)
+	/* The kernel splices to nobody who appends. */
+	if (at < 0 || (ssize_t)count < 0 || atomic_load(&s->b->file_flags) & O_APPEND)
 		return -EINVAL;
 	r = file_loop(s, in, offset ? &at : NULL, min_u64(count, RW_LIMIT));
 	return offset && user_put(offset, &at, sizeof(at)) < 0 ? -EFAULT : r;
@@ -194,6 +195,8 @@ ssize_t sock_splice_in(struct sock *s, int pipe, size_t n, unsigned int flags)
 	r = splice_check(pipe, O_WRONLY, n, flags);
 	if (r < 0 || n == 0)
 		return r;
+	if (atomic_load(&s->b->file_flags) & O_APPEND)
+		return -EINVAL;
 	if ((flags & SPLICE_F_NONBLOCK || sock_is_nonblocking(s)) && pipe_is_empty(pipe))
 		return -EAGAIN;
 	/* Bytes leave the pipe only when there is room for them. */

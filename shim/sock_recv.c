@@ -68,9 +68,9 @@ static int recv_refused(struct sock *s, int flags)
 		return errq_take(s, &(struct cmsg_out){ 0 });
 	if (sock_has(s, SOCK_LISTENING))
 		return -ENOTCONN;
-	if (mode == SOCK_UNDECIDED)
-		return recv_idle(s);
-	return flags & MSG_OOB ? -EINVAL : 1;
+	if (flags & MSG_OOB)
+		return -EINVAL;
+	return mode == SOCK_UNDECIDED ? recv_idle(s) : 1;
 }
 
 /* Bytes behind what a MSG_PEEK has copied, or that can still be taken. */
@@ -143,6 +143,8 @@ static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 		if (!deadline)
 			deadline = wait_deadline_ms(atomic_load(&s->b->rcvtimeo_ms));
 		r = recv_wait(s, seen, deadline, lowat);
+		if (len == 0)
+			return 0; /* whatever has ended the wait */
 		if (r < 0)
 			return recv_rest(s, w, flags, skip, copied, r);
 	}
