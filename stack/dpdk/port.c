@@ -18,6 +18,7 @@
 #include "stack/base/log.h"
 #include "stack/base/util.h"
 #include "stack/dpdk/eal.h"
+#include "stack/dpdk/port_mcast.h"
 #include "stack/dpdk/port_wait.h"
 #include "stack/dpdk/rss.h"
 
@@ -32,6 +33,7 @@ struct port {
 	const char *driver;
 	struct rte_eth_dev_info info;
 	struct port_wait wait;
+	int mcast_fd; /* keeps groups coming, -1: not needed */
 	struct port_fds fds_before;
 	uint8_t rss_key[64];
 	rte_spinlock_t tx_lock[PORT_QUEUES_MAX]; /* used only where workers share a tx queue */
@@ -316,6 +318,8 @@ int port_open(const struct port_conf *conf, struct port **out, char text[PORT_ER
 		p->nif.rss = false;
 	part_tap_macs(p);
 	port_wait_find(&p->wait, p->id, p->n_rx, p->intr, &p->fds_before);
+	/* After the search for the driver's own descriptors. */
+	p->mcast_fd = port_mcast_open(p->id, p->info.if_index, p->nif.name);
 	bool shared = p->n_tx < conf->n_workers;
 	p->nif.ops = p->wait.kind != PORT_WAIT_FRAMES ? shared ? &ops_armed_shared : &ops_armed :
 		     shared	  ? &ops_shared : &ops;
@@ -337,6 +341,8 @@ fail_free:
 void port_close(struct port *p)
 {
 	port_wait_fini(&p->wait);
+	if (p->mcast_fd >= 0)
+		close(p->mcast_fd);
 	rte_eth_dev_stop(p->id);
 	rte_eth_dev_close(p->id);
 	if (p->probed_here && p->info.device)

@@ -39,7 +39,10 @@ void ip4_output(struct net_env *env, const struct route *r, const struct ip4_out
 /* Sends a datagram whose payload lies in iov (copied), in fragments when it exceeds the MTU.
  * 0, -ENETUNREACH, -EMSGSIZE (too long, or dont_frag), -ENOBUFS. */
 int ip4_send(struct net_env *env, const struct ip4_out *o, const struct iovec *iov, int n_iov);
-/* The same by way of r (also for groups and broadcasts, which need no route of their own), in packets of at
+/* n bytes to a group on nif, with the router alert option. 0 or -ENOBUFS. */
+int ip4_send_alert(struct net_env *env, struct netif *nif, const struct ip4_out *o, const void *p,
+		   uint32_t n);
+/* ip4_send() by way of r (also for groups and broadcasts, which need no route of their own), in packets of at
  * most mtu bytes: the interface's, or less. */
 int ip4_send_via(struct net_env *env, const struct route *r, uint32_t mtu, const struct ip4_out *o,
 		 const struct iovec *iov, int n_iov);

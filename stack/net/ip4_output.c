@@ -158,3 +158,26 @@ int ip4_send_via(struct net_env *env, const struct route *r, uint32_t mtu, const
 	} while (off < total);
 	return 0;
 }
+
+int ip4_send_alert(struct net_env *env, struct netif *nif, const struct ip4_out *o, const void *p,
+		   uint32_t n)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(env->mbufs);
+	struct eth eth = { .dst = eth_addr_of_group4(o->dst), .src = mac_of(nif),
+			   .type = ETH_TYPE_IP4 };
+	const struct ip4 h = {
+		.src = o->src, .dst = o->dst, .proto = o->proto, .ttl = o->ttl, .tos = o->tos,
+		.total_len = (uint16_t)(IP4_HDR_ALERT + n), .id = env->ip_id++, .dont_frag = true,
+	};
+
+	if (!m || rte_pktmbuf_tailroom(m) < n) {
+		rte_pktmbuf_free(m);
+		STAT_INC(port_drop_nombuf);
+		return -ENOBUFS;
+	}
+	memcpy(rte_pktmbuf_append(m, (uint16_t)n), p, n);
+	ip4_emit_alert(&h, pkt_push(m, IP4_HDR_ALERT));
+	eth_emit(&eth, pkt_push(m, ETH_HDR_LEN));
+	env->tx(env->arg, nif, m);
+	return 0;
+}

@@ -73,3 +73,16 @@ uint32_t ip4_emit(const struct ip4 *h, void *p, enum ip4_csum csum)
 	memcpy(p, &w, sizeof(w));
 	return IP4_HDR_MIN;
 }
+
+uint32_t ip4_emit_alert(const struct ip4 *h, void *p)
+{
+	static const uint8_t alert[] = { 0x94, 4, 0, 0 };
+	uint8_t *b = p;
+
+	ip4_emit(h, b, IP4_CSUM_ZERO);
+	b[0] = 4 << 4 | IP4_HDR_ALERT / 4;
+	memcpy(b + IP4_HDR_MIN, alert, sizeof(alert));
+	uint16_t csum = csum_fold(csum_add(0, b, IP4_HDR_ALERT));
+	memcpy(b + offsetof(struct ip4_hdr, csum), &csum, sizeof(csum));
+	return IP4_HDR_ALERT;
+}

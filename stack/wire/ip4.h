@@ -49,3 +49,6 @@ enum ip4_csum {
 };
 /* Writes a header without options, 20 bytes at p, and returns 20. */
 uint32_t ip4_emit(const struct ip4 *h, void *p, enum ip4_csum csum);
+/* The same with the router alert option (RFC 2113) and the checksum: 24 bytes. */
+enum { IP4_HDR_ALERT = IP4_HDR_MIN + 4 };
+uint32_t ip4_emit_alert(const struct ip4 *h, void *p);

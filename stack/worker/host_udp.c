@@ -28,24 +28,6 @@ struct plan {
 };
 
 /* ---- interfaces ---- */
-static struct netif *nif_of(const struct worker *w, uint32_t ifindex)
-{
-	for (uint32_t i = 0; i < w->conf.n_netif; i++) {
-		if (w->conf.netif[i]->ifindex == ifindex)
-			return w->conf.netif[i];
-	}
-	return NULL;
-}
-
-static uint32_t first_addr4(const struct netif *nif)
-{
-	for (uint32_t i = 0; i < nif->n_addrs; i++) {
-		if (ipaddr_is_v4(&nif->addr[i].addr))
-			return ipaddr_get_v4(&nif->addr[i].addr);
-	}
-	return 0;
-}
-
 uint32_t host_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *addr,
 			     const struct ipaddr *group)
 {
@@ -55,7 +37,7 @@ uint32_t host_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *a
 	if (ifindex == NETIF_IFINDEX_LO)
 		return w->conf.loopback ? ifindex : 0;
 	if (ifindex)
-		return nif_of(w, ifindex) ? ifindex : 0;
+		return worker_netif(w, ifindex) ? ifindex : 0;
 	if (addr && !ipaddr_is_any(addr)) {
 		r = route_lookup(w->conf.routes, addr);
 		if (!r || r->kind != ROUTE_LOCAL)
@@ -123,12 +105,12 @@ static int plan_link(struct worker *w, const struct sock_udp_tx *tx, struct plan
 {
 	struct ipaddr dst = ipaddr_v4(p->out.dst), src = ipaddr_v4(p->out.src);
 	uint32_t ifindex = host_find_interface(w, tx->ifindex, &src, &dst);
-	struct netif *nif = nif_of(w, ifindex);
+	struct netif *nif = worker_netif(w, ifindex);
 
 	if (!ifindex)
 		return -ENETUNREACH;
 	if (!p->out.src)
-		p->out.src = nif ? first_addr4(nif) : IP4_LOOPBACK;
+		p->out.src = nif ? netif_addr4(nif) : IP4_LOOPBACK;
 	p->nif = p->loop_nif = nif;
 	p->via = (struct route){ .kind = ROUTE_ONLINK, .nif = nif };
 	p->mtu = nif ? nif->mtu : LOCAL_MTU;

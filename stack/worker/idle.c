@@ -212,6 +212,7 @@ static uint64_t next_timer_ns(const struct worker *w)
 	uint64_t t = tcp_next_ns(&w->sock.tcp);
 
 	t = min_u64(t, neigh_next_ns(w->neigh));
+	t = min_u64(t, group_next_ns(w));
 	return min_u64(t, ip4_reass_next_ns(w->reass));
 }
 
@@ -230,7 +231,8 @@ static void arm_ports(struct worker *w, bool on)
 static bool something_came(struct worker *w)
 {
 	return atomic_load(&w->stop) || !rte_ring_empty(w->mailbox) ||
-	       !rte_ring_empty(w->steered) || loop_pending(w) || local_pending(w) || tx_pending(w) ||
+	       !rte_ring_empty(w->steered) || loop_pending(w) || local_pending(w) ||
+	       group_pending(w) || tx_pending(w) ||
 	       sock_has_work(&w->sock) || rx_ports(w) > 0;
 }
 

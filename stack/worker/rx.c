@@ -80,6 +80,9 @@ static void rx_datagram(struct worker *w, const struct ip4_in *in)
 	case IP_PROTO_ICMP:
 		rx_icmp(w, in);
 		break;
+	case IP_PROTO_IGMP:
+		rx_igmp(w, in);
+		break;
 	default:
 		STAT_INC(ip4_drop_proto);
 		icmp4_send_unreach(&w->net, in, ICMP_C_PROTO);

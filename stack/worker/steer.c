@@ -28,6 +28,8 @@ uint32_t steer_owner(const struct worker *w, const struct ip4_in *in)
 			return w->conf.number;
 		return flow_worker4(in->h.src, in->h.dst, load_be16(in->payload),
 				    load_be16(in->payload + 2), n);
+	case IP_PROTO_IGMP:
+		return 0;
 	case IP_PROTO_ICMP:
 		/* Errors go where the flow lives that they are about. */
 		if (icmp_parse(&m, in->payload, in->len) < 0 || !icmp_is_error(&m) ||

@@ -110,7 +110,8 @@ static int init_parts(struct worker *w)
 	s->tcp.max_timewait = TIMEWAIT_MAX;
 	s->tcp.max_synq = SYNQ_MAX;
 	s->udp.key = (struct siphash_key){ { rng_u64(&key_rng), rng_u64(&key_rng) } };
-	if ((err = loop_init(w)) < 0 || (err = local_init(w)) < 0)
+	if ((err = loop_init(w)) < 0 || (err = local_init(w)) < 0 ||
+	    (err = group_init(w)) < 0)
 		return err;
 	return sock_env_init(s, now);
 }
@@ -137,6 +138,7 @@ void worker_fini(struct worker *w)
 		sock_env_fini(&w->sock);
 	loop_fini(w);
 	local_fini(w);
+	group_fini(w);
 	idle_fini(w);
 	mail_fini(w);
 	neigh_free(w->neigh);
@@ -169,6 +171,7 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 	tcp_advance(&w->sock.tcp, now_ns);
 	neigh_advance(w->neigh, now_ns);
 	ip4_reass_advance(w->reass, now_ns);
+	group_poll(w);
 	tcp_flush(&w->sock.tcp, now_ns);
 	for (int i = 0; i < LOOP_PASSES && loop_pending(w); i++) {
 		work += loop_drain(w);

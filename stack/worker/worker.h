@@ -14,6 +14,7 @@ struct rte_mempool;
 struct rte_ring;
 struct route_table;
 struct neigh_table;
+struct igmp;
 struct ip4_reass;
 struct pmtu;
 struct worker_local;
@@ -55,6 +56,7 @@ struct worker {
 	struct worker_tx *tx;		/* [w] frames of this loop, per netif */
 	struct worker_loop *loop;	/* [w] segments to our own addresses */
 	struct worker_local *local;	/* [w] datagrams to our own addresses */
+	struct igmp *igmp;		/* [w] worker 0 only */
 	struct pmtu *pmtu;		/* [w] what datagrams have met */
 	uint64_t real_ns, real_at_ns;	/* [w] CLOCK_REALTIME of the loop at real_at_ns */
 	struct worker_idle *idle;	/* [w] when to spin, when to sleep */

@@ -68,8 +68,17 @@ uint32_t host_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *a
 uint32_t host_path_mtu(void *arg, const struct ipaddr *remote);
 uint64_t host_realtime_ns(void *arg);
 
-/* group.c: multicast groups, told to the other workers. */
+/* group.c: multicast groups, told to the other workers and to routers. */
 void host_group_changed(void *arg, const struct ipaddr *group, uint32_t ifindex);
+/* Worker 0 speaks IGMP for all: memberships that have changed, reports that are due. */
+int group_init(struct worker *w);
+void group_fini(struct worker *w);
+void group_poll(struct worker *w);
+void rx_igmp(struct worker *w, const struct ip4_in *in);
+bool group_pending(const struct worker *w);
+uint64_t group_next_ns(const struct worker *w);
+struct netif *worker_netif(const struct worker *w, uint32_t ifindex); /* NULL: none */
+uint32_t netif_addr4(const struct netif *nif); /* the first IPv4 address, 0: none */
 
 /* rx_udp.c: datagrams and ICMP errors about ours. */
 void rx_udp(struct worker *w, const struct ip4_in *in);
