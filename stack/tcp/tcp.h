@@ -52,6 +52,10 @@ struct tcp_ops {
 	 * the host wants to keep until record_gone(), say the port. Both may be NULL. */
 	void *(*record_new)(struct tcp_env *env, struct tcp_conn *c);
 	void (*record_gone)(struct tcp_env *env, void *kept);
+	/* The peer's urgent pointer names the byte at pos of c's receive stream (RFC 6093: the byte
+	 * before the pointer), at or behind what is in order; it may not have arrived. Told at once,
+	 * before the text of the same segment. */
+	void (*urgent)(struct tcp_env *env, struct tcp_conn *c, uint32_t pos);
 	/* MSS that the path to flow->remote carries (MTU - IP header - 20), 0 when there is no route. */
 	uint16_t (*path_mss)(struct tcp_env *env, const struct tcp_flow *flow);
 };
@@ -134,6 +138,9 @@ bool tcp_tuple_in_use(struct tcp_env *env, const struct tcp_flow *flow, uint64_t
 /* The application has written up to stream position tail (monotone, checked by the host against the
  * buffer size). Sending happens at the next flush. push: no more data follows at once. */
 void tcp_app_wrote(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, uint64_t now_ns);
+/* The byte at pos, which has been written, is urgent: told to the peer until it has acknowledged it
+ * (RFC 9293 3.8.5). An older one is urgent no longer. */
+void tcp_app_urgent(struct tcp_env *env, struct tcp_conn *c, uint32_t pos);
 /* The application has read up to stream position head; may cause a window update. */
 void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64_t now_ns);
 /* Half close: a FIN follows the last byte written. */

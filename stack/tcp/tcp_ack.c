@@ -44,6 +44,7 @@ void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *
 
 	c->snd_una = seg->ack;
 	c->snd_ptr = seq_max(c->snd_ptr, c->snd_una);
+	tcp_urgent_acked(c);
 	sample_rtt(c, seg, now_ns);
 	c->retries = 0;
 	c->stall_ns = 0;

@@ -81,6 +81,8 @@ struct tcp_conn {
 	bool sack_ok : 1;	 /* not negotiated yet */
 	bool syn_wscale : 1;	 /* the peer's SYN had a window scale (simultaneous open) */
 	bool counted : 1;	 /* in env->n_conns */
+	bool urg_tx : 1;	 /* snd_up is not acknowledged yet: RFC 9293's urgent mode */
+	bool urg_rx : 1;	 /* rcv_up may not have been received yet: no header prediction */
 
 	uint32_t events;	 /* enum tcp_event, since the host looked; [h] clears */
 	struct list touch_link;	 /* env->touched while events != 0 */
@@ -104,6 +106,8 @@ struct tcp_conn {
 	seq_t snd_sml;		 /* end of the last small segment sent (Minshall's Nagle) */
 	seq_t recover;		 /* RFC 6582 */
 	seq_t iss, irs;
+	seq_t snd_up;		 /* behind our urgent byte, valid with urg_tx */
+	seq_t rcv_up;		 /* the peer's urgent byte, valid with urg_rx */
 	seq_t fin_seq;		 /* valid with fin_seen */
 	const struct tcp_cc_ops *cc;
 	union {

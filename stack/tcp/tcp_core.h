@@ -161,6 +161,23 @@ void tcp_challenge_ack(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
  * 3.8.6.2.2). */
 seq_t tcp_window_edge(const struct tcp_conn *c);
 
+/* ---- tcp_urgent.c ---- */
+/* Sixth: the URG bit of an acceptable segment. */
+void tcp_urgent_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg);
+/* Sets the pointer of a segment that is about to leave, if it lies ahead. Only with c->urg_tx. */
+void tcp_urgent_mark(const struct tcp_conn *c, struct tcp_seg *seg);
+/* What moves the sequence numbers on ends the urgent modes. */
+static inline void tcp_urgent_acked(struct tcp_conn *c)
+{
+	if (unlikely(c->urg_tx) && seq_ge(c->snd_una, c->snd_up))
+		c->urg_tx = false;
+}
+static inline void tcp_urgent_received(struct tcp_conn *c)
+{
+	if (unlikely(c->urg_rx) && seq_lt(c->rcv_up, c->rcv_nxt))
+		c->urg_rx = false;
+}
+
 /* ---- tcp_timer.c ---- */
 /* Events; the file alone decides what they arm. */
 void tcp_timer_sent(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);

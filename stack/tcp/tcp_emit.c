@@ -55,6 +55,8 @@ void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq,
 		seg.tsval = tcp_ts_now(c->ts_offset, now_ns);
 		seg.tsecr = c->ts_recent;
 	}
+	if (unlikely(c->urg_tx))
+		tcp_urgent_mark(c, &seg);
 	c->rcv_acked = c->rcv_nxt;
 	c->ack_now = c->ack_delayed = false;
 	tcp_timer_ack_sent(c);

@@ -39,7 +39,7 @@ static bool fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	plain &= seg->seq.v == c->rcv_nxt.v;	   /* next in order */
 	plain &= seg->wnd == c->snd_wnd_raw;	   /* no window news */
 	plain &= c->recovery == TCPR_OPEN;
-	plain &= !c->persist;
+	plain &= !c->persist && !c->urg_rx;
 	plain &= ranges_empty(&c->reass) && !c->fin_seen; /* nothing parked */
 	plain &= !c->ts_ok || (seg->has_ts && (int32_t)(seg->tsval - c->ts_recent) >= 0);
 	plain &= seq_le(seg->ack, c->snd_nxt);
@@ -199,9 +199,11 @@ static void slow_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	take_timestamp(c, seg, now_ns);
 	c->last_rx_ns = now_ns;
 	c->keep_probes = 0;
-	/* sixth: urgent data is read in band; the pointer is not followed */
+	if (unlikely(seg->flags & TCPF_URG)) /* sixth */
+		tcp_urgent_input(env, c, seg);
 	if (tcp_seg_space(seg) && !tcp_is_closed(c))
 		tcp_data_input(env, c, seg, payload, now_ns); /* seventh, eighth */
+	tcp_urgent_received(c);
 }
 
 static void conn_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,

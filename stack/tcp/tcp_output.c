@@ -25,7 +25,7 @@ static bool may_send_small(const struct tcp_conn *c, uint32_t len, uint32_t avai
 		return true;
 	if (len < avail) /* RFC 9293 3.8.6.2.1 (3): the peer's buffer may be that small */
 		return !by_cwnd && len >= c->max_snd_wnd / 2;
-	if (c->fin_queued)
+	if (c->fin_queued || c->urg_tx) /* urgent: as Linux, past Nagle and cork */
 		return true;
 	if (c->opts.cork)
 		return false;
@@ -79,7 +79,8 @@ static void idle_restart(struct tcp_conn *c, uint64_t now_ns)
 
 static void output_data(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	uint32_t burst = env->tso_bytes > c->mss ? env->tso_bytes : c->mss;
+	/* A port that cuts would give every piece the same urgent pointer. */
+	uint32_t burst = env->tso_bytes > c->mss && !c->urg_tx ? env->tso_bytes : c->mss;
 	bool by_cwnd = false, sent = false, held = false;
 
 	if (seq_eq(c->snd_una, c->snd_nxt))

@@ -180,6 +180,10 @@ static void persist_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_
 	if (c->rtt.backoff < UINT8_MAX)
 		c->rtt.backoff++;
 	STAT_INC(tcp_persist_probe);
+	/* What is urgent is told in spite of the window (RFC 9293 3.8.5); only a number that is next
+	 * gets through to the peer's step six. */
+	if (c->urg_tx && seq_diff(c->snd_up, c->snd_una) <= UINT16_MAX)
+		tcp_emit(env, c, TCPF_ACK, c->snd_una, 0, now_ns);
 	/* A number that is acknowledged already draws an ACK with the window (as Linux probes). */
 	tcp_emit(env, c, TCPF_ACK, seq_sub(c->snd_una, 1), 0, now_ns);
 	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c));

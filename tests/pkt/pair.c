@@ -23,6 +23,7 @@ struct host {
 	bool aborts, shut, reset;
 	uint64_t act_ns;
 	uint32_t pause_us, lazy;
+	uint32_t urgent, urgent_told; /* behind our last urgent byte; as the peer told us of its */
 };
 
 struct packet {
@@ -165,6 +166,16 @@ static void op_released(struct tcp_env *env, struct tcp_conn *c)
 	memset(c, 0x5a, sizeof(*c));
 }
 
+/* Pointers that reach further than 16 bits name a byte on the way there. */
+static void op_urgent(struct tcp_env *env, struct tcp_conn *c, uint32_t pos)
+{
+	struct host *h = (struct host *)env, *peer = &h->pair->h[h == &h->pair->h[0]];
+
+	if (pos < tcp_rx_tail(c) || pos < h->urgent_told || pos >= peer->urgent)
+		fail(h->pair, "wrong urgent pointer", pos);
+	h->urgent_told = pos + 1;
+}
+
 static uint16_t op_path_mss(struct tcp_env *env, const struct tcp_flow *flow)
 {
 	return ((struct host *)env)->path_mss;
@@ -176,6 +187,7 @@ static const struct tcp_ops ops = {
 	.conn_new = op_conn_new,
 	.accepted = op_accepted,
 	.released = op_released,
+	.urgent = op_urgent,
 	.path_mss = op_path_mss,
 };
 
@@ -221,6 +233,10 @@ static void app_act(struct pair *p, int i, enum pair_end end)
 
 		h->wrote += n ? 1 + rng_below(&h->rng, n) : 0;
 		tcp_app_wrote(&h->env, c, h->wrote, p->now_ns);
+		if (n && rng_below(&h->rng, 4) == 0) {
+			h->urgent = h->wrote;
+			tcp_app_urgent(&h->env, c, h->wrote - 1);
+		}
 	}
 	bool all_read = tcp_rx_tail(c) == c->rx_head;
 	if (tcp_is_closed(c) && c->error)
@@ -238,6 +254,8 @@ static void app_act(struct pair *p, int i, enum pair_end end)
 		if (end == PAIR_POLITE && (c->error || c->rx_head != peer->total))
 			fail(p, "stream ended early, position and error",
 			     c->rx_head * 1000ull + (uint64_t)c->error);
+		if (end == PAIR_POLITE && h->urgent_told != peer->urgent)
+			fail(p, "an urgent pointer was lost", peer->urgent);
 		h->aborts = false;
 		app_leave(p, h);
 	}

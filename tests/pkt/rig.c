@@ -88,6 +88,15 @@ static void op_released(struct tcp_env *env, struct tcp_conn *c)
 	memset(c, 0x5a, sizeof(*c)); /* nobody may look any more */
 }
 
+static void op_urgent(struct tcp_env *env, struct tcp_conn *c, uint32_t pos)
+{
+	struct rig *r = rig_of(env);
+
+	ck_assert((int32_t)(pos - tcp_rx_tail(c)) >= 0);
+	r->n_urgent++;
+	r->urgent_pos = pos;
+}
+
 static uint16_t op_path_mss(struct tcp_env *env, const struct tcp_flow *flow)
 {
 	struct rig *r = rig_of(env);
@@ -101,6 +110,7 @@ static const struct tcp_ops ops = {
 	.conn_new = op_conn_new,
 	.accepted = op_accepted,
 	.released = op_released,
+	.urgent = op_urgent,
 	.path_mss = op_path_mss,
 };
 

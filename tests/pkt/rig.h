@@ -11,7 +11,7 @@
 #include "stack/tcp/tcp_core.h"
 
 enum { RIG_SOCKS = 64, RIG_OUTS = 8192, RIG_RX_CAP = 1 << 21, RIG_VARIANTS = 4 };
-enum { S = TCPF_SYN, A = TCPF_ACK, F = TCPF_FIN, R = TCPF_RST, P = TCPF_PSH };
+enum { S = TCPF_SYN, A = TCPF_ACK, F = TCPF_FIN, R = TCPF_RST, P = TCPF_PSH, U = TCPF_URG };
 enum { ZERO = -1 }; /* a field that must be 0 on the wire, where 0 means "not looked at" */
 
 struct rig_sock {
@@ -65,6 +65,7 @@ struct rig {
 	struct rig_out out[RIG_OUTS];
 	uint32_t n_out, next_out;
 	int rx_fail, conn_fail; /* so many next calls fail */
+	uint32_t n_urgent, urgent_pos; /* ops->urgent: how often, the last position */
 };
 
 /* One segment in a test. */
@@ -77,6 +78,7 @@ struct tseg {
 	int ws;			 /* scale + 1, likewise */
 	bool ts, no_ts;		 /* OUT: must be there; IN: not sent although negotiated */
 	uint32_t tsval, tsecr;	 /* IN: 0 = automatic; OUT: compared if set */
+	uint16_t urg;		 /* pointer; OUT: compared where URG is among the flags */
 	uint16_t rport;		 /* another remote port than the rig's */
 };
 

@@ -30,6 +30,7 @@ void rig_in(struct rig *r, const struct tseg *t, bool flush)
 		.seq = seq_of(r->irs + t->seq),
 		.flags = t->flags,
 		.wnd = field_of(t->wnd, r->wnd),
+		.urg = t->urg,
 		.has_mss = t->mss != 0,
 		.mss = t->mss,
 		.has_wscale = t->ws != 0,
@@ -66,6 +67,7 @@ static struct tcp_seg wanted(const struct rig *r, const struct tseg *t, const st
 	w.flags = (uint8_t)(t->flags | (got->flags & TCPF_PSH)); /* PSH is compared only if wanted */
 	w.len = t->len;
 	w.wnd = field_of(t->wnd, got->wnd);
+	w.urg = t->flags & TCPF_URG ? t->urg : 0;
 	if (t->mss) {
 		w.has_mss = true;
 		w.mss = t->mss;
@@ -97,7 +99,7 @@ static const char *show(const struct rig *r, const struct tcp_seg *seg, char *bu
 static bool same(const struct tcp_seg *a, const struct tcp_seg *b)
 {
 	return a->seq.v == b->seq.v && a->ack.v == b->ack.v && a->flags == b->flags &&
-	       a->len == b->len && a->wnd == b->wnd && a->has_mss == b->has_mss &&
+	       a->len == b->len && a->wnd == b->wnd && a->urg == b->urg && a->has_mss == b->has_mss &&
 	       a->mss == b->mss && a->has_wscale == b->has_wscale && a->wscale == b->wscale &&
 	       a->has_ts == b->has_ts && a->tsval == b->tsval && a->tsecr == b->tsecr;
 }
