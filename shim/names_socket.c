@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include "shim/libc.h"
 #include "shim/sock.h"
+#include "shim/sock_urgent.h"
 
 /* A socket of ours does OURS and answers; a foreign one, or one that has meanwhile gone to the kernel,
  * does REAL. */
@@ -101,10 +102,9 @@ EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t le
 	SOCK_CALL(sock_setopt(s, level, name, val, len), libc.setsockopt(fd, level, name, val, len));
 }
 
-/* No urgent data on the stack: never at the mark. */
 EXPORT int sockatmark(int fd)
 {
-	SOCK_CALL(0, libc.sockatmark(fd));
+	SOCK_CALL(sock_at_mark(s), libc.sockatmark(fd));
 }
 
 EXPORT int isfdtype(int fd, int type)

@@ -15,6 +15,7 @@
 #include "shim/libc.h"
 #include "shim/sock_conn.h"
 #include "shim/sock_opt.h"
+#include "shim/sock_urgent.h"
 #include "shim/wait.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/stream.h"
@@ -535,14 +536,14 @@ int sock_ioctl(struct sock *s, int fd, unsigned long req, void *arg)
 	case SIOCINQ: /* FIONREAD */
 		if (sock_has(s, SOCK_LISTENING))
 			return -EINVAL;
-		return give_int(arg, idle ? 0 : chan_rx_avail(s->a, s->b));
+		return give_int(arg, idle ? 0 : sock_inq(s));
 	case SIOCOUTQ: /* TIOCOUTQ */
 	case SIOCOUTQNSD:
 		if (sock_has(s, SOCK_LISTENING))
 			return -EINVAL;
 		return give_int(arg, idle ? 0 : atomic_load(&s->b->tx_tail) - atomic_load(&s->a->tx_una));
 	case SIOCATMARK:
-		return give_int(arg, 0);
+		return give_int(arg, (uint32_t)sock_at_mark(s));
 	default:
 		return SOCK_TO_KERNEL;
 	}

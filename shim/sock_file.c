@@ -6,6 +6,7 @@
 #include "shim/sock_io.h"
 #include "shim/sock_iov.h"
 #include "shim/sock_status.h"
+#include "shim/sock_urgent.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/stream.h"
 #include "stack/chan/user.h"
@@ -136,6 +137,8 @@ ssize_t sock_splice_out(struct sock *s, int pipe, size_t n, unsigned int flags)
 		if (room > held)
 			iov.iov_len = (size_t)(room - held);
 	}
+	if (sock_urgent_blocks(s))
+		return 0;
 	/* SPLICE_F_NONBLOCK is about the pipe: the socket waits as its own O_NONBLOCK says. */
 	got = n ? sock_recv(s, &iov, 1, iov.iov_len, MSG_PEEK) : 0;
 	if (got <= 0)

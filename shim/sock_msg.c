@@ -10,6 +10,7 @@
 #include "shim/sock_io.h"
 #include "shim/sock_iov.h"
 #include "shim/sock_status.h"
+#include "shim/sock_urgent.h"
 #include "shim/wait.h"
 #include "stack/chan/user.h"
 
@@ -56,14 +57,20 @@ static ssize_t recv_message(struct sock *s, struct msghdr *user, struct msghdr *
 	struct iovec own[n > 0 ? n : 1];
 	struct cmsg_out c = { .buf = h->msg_control, .room = h->msg_controllen };
 	ssize_t len = iov_load(own, h->msg_iov, n), r;
-	int err;
+	int err, out;
 
 	if (len < 0)
 		return len;
-	r = flags & MSG_ERRQUEUE ? errq_take(s, &c) : sock_recv(s, own, n, (size_t)len, flags);
+	out = flags & MSG_CMSG_CLOEXEC;
+	if (unlikely(flags & MSG_ERRQUEUE))
+		r = errq_take(s, &c);
+	else if (unlikely(flags & MSG_OOB))
+		r = sock_recv_oob(s, own, (size_t)len, flags, &out);
+	else
+		r = sock_recv(s, own, n, (size_t)len, flags);
 	if (r < 0)
 		return r;
-	err = give_back(user, h, &c, flags & MSG_CMSG_CLOEXEC);
+	err = give_back(user, h, &c, out);
 	return err < 0 ? err : r;
 }
 

@@ -7,15 +7,16 @@
 #include "shim/sock_conn.h"
 #include "shim/sock_errq.h"
 #include "shim/sock_iov.h"
+#include "shim/sock_urgent.h"
 #include "shim/wait.h"
 #include "stack/chan/stream.h"
 #include "stack/chan/user.h"
 
 /* With MSG_TRUNC nothing is copied; with MSG_PEEK everything stays (with both, that is a count). skip: where
- * SO_PEEK_OFF says to begin. */
-static ssize_t recv_step(struct sock *s, const struct iov_walk *w, int flags, uint32_t skip)
+ * SO_PEEK_OFF says to begin. more: further CHAN_RX_*. */
+static ssize_t recv_step(struct sock *s, const struct iov_walk *w, int flags, uint32_t skip, int more)
 {
-	int rx = (flags & MSG_PEEK ? CHAN_RX_PEEK : 0) | (flags & MSG_TRUNC ? CHAN_RX_DISCARD : 0);
+	int rx = more | (flags & MSG_PEEK ? CHAN_RX_PEEK : 0) | (flags & MSG_TRUNC ? CHAN_RX_DISCARD : 0);
 	int n;
 	const struct iovec *iov = iov_piece(w, &n);
 
@@ -68,15 +69,17 @@ static int recv_refused(struct sock *s, int flags)
 		return errq_take(s, &(struct cmsg_out){ 0 });
 	if (sock_has(s, SOCK_LISTENING))
 		return -ENOTCONN;
-	if (flags & MSG_OOB)
-		return -EINVAL;
 	return mode == SOCK_UNDECIDED ? recv_idle(s) : 1;
 }
 
 /* Bytes behind what a MSG_PEEK has copied, or that can still be taken. */
 static bool recv_has_more(const struct sock *s, int flags, uint32_t skip, size_t copied)
 {
-	return chan_rx_avail(s->a, s->b) > (flags & MSG_PEEK ? skip + copied : 0);
+	size_t past = flags & MSG_PEEK ? skip + copied : 0;
+
+	if (unlikely(chan_has_urgent(s->a)))
+		past += sock_urgent_holes(s, flags & MSG_PEEK ? skip : 0);
+	return chan_rx_avail(s->a, s->b) > past;
 }
 
 /* Linux wakes a reader when SO_RCVLOWAT bytes are there, however many it has taken before. */
@@ -89,7 +92,7 @@ static int recv_wait(struct sock *s, uint32_t seen, uint64_t deadline, size_t lo
 			return r;
 		seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
 		if (recv_ended(s) || chan_has_error(s->a, s->b) || sock_is_broken(s) ||
-		    chan_rx_avail(s->a, s->b) >= lowat)
+		    chan_rx_avail(s->a, s->b) >= lowat || chan_has_urgent(s->a))
 			return 0;
 	}
 }
@@ -98,7 +101,7 @@ static int recv_wait(struct sock *s, uint32_t seen, uint64_t deadline, size_t lo
 static ssize_t recv_rest(struct sock *s, const struct iov_walk *w, int flags, uint32_t skip,
 			 size_t copied, ssize_t why)
 {
-	ssize_t r = recv_step(s, w, flags, skip);
+	ssize_t r = recv_step(s, w, flags, skip, 0);
 
 	if (r > 0)
 		copied = flags & MSG_PEEK ? (size_t)r : copied + (size_t)r;
@@ -114,9 +117,16 @@ static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
-		ssize_t r = recv_step(s, w, flags, skip);
+		int more = 0;
 		bool ended;
+		ssize_t r;
 
+		if (unlikely(chan_has_urgent(s->a))) {
+			r = sock_urgent_before(s, flags, skip, copied, wait, &more);
+			if (r)
+				return r;
+		}
+		r = recv_step(s, w, flags, skip, more);
 		if (r > 0) {
 			copied = flags & MSG_PEEK ? (size_t)r : copied + (size_t)r;
 			if (!(flags & MSG_PEEK))
@@ -170,8 +180,11 @@ static ssize_t recv_with_offset(struct sock *s, struct iov_walk *w, size_t len, 
 ssize_t sock_recv(struct sock *s, const struct iovec *iov, int n, size_t len, int flags)
 {
 	struct iov_walk w = { .iov = iov, .n = n };
-	int r = recv_refused(s, flags);
+	int r;
 
+	if (unlikely(flags & MSG_OOB))
+		return sock_recv_oob(s, iov, len, flags, NULL);
+	r = recv_refused(s, flags);
 	if (r != 1)
 		return r;
 	if (unlikely(atomic_load_explicit(&s->b->peek_off, memory_order_relaxed)))

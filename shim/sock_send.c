@@ -55,7 +55,7 @@ static enum chan_status send_step(struct sock *s, const struct iov_walk *w, size
 	if (left > 0)
 		sock_send_more(s, flags);
 	iov = iov_piece(w, &n);
-	return chan_write(s->app, h, 0, iov, n, sent);
+	return chan_write(s->app, h, flags & MSG_OOB ? CHAN_WRITE_URGENT : 0, iov, n, sent);
 }
 
 static ssize_t send_loop(struct sock *s, struct iov_walk *w, size_t len, int flags)
@@ -92,8 +92,6 @@ ssize_t sock_send(struct sock *s, const struct iovec *iov, int n, size_t len, in
 
 	if (unlikely(sock_mode(s) == SOCK_KERNEL))
 		return SOCK_TO_KERNEL;
-	if (unlikely(flags & MSG_OOB))
-		return -EOPNOTSUPP;
 	r = send_loop(s, &w, len, flags);
 	if (unlikely(flags & MSG_ZEROCOPY) && r > 0)
 		errq_zerocopy_sent(s);

@@ -97,6 +97,7 @@ enum chan_sock_flags_a {
 	CHAN_A_TX_WAKE = 1 << 4,  /* CHAN_B_TX_WAIT as last answered */
 	CHAN_A_DGRAM = 1 << 5,	  /* type is SOCK_DGRAM, for who has this line at hand */
 	CHAN_A_ERRQ = 1 << 6,	  /* it has an error queue */
+	CHAN_A_URGENT = 1 << 7,	  /* the peer has sent urgent data, once: see chan/urgent.h */
 };
 
 /* Engine's half. Positions are stream positions modulo 2^32 (see stack/tcp/tcp.h); of datagram sockets
@@ -129,11 +130,13 @@ struct chan_sock_a {
 	struct chan_seg errq; /* error queue: a ring of struct chan_dgram, positions from 0; size 0: none */
 	_Atomic uint32_t errq_tail; /* [e] bytes put there; pending while != b->errq_head */
 	_Atomic uint32_t rx_drops;  /* datagrams dropped because the receive buffer was full */
-	_Atomic uint32_t urg_seq;   /* +1 with each new urgent pointer of the peer (RFC 6093) */
-	_Atomic uint32_t urg_pos;   /* stream position of its byte; it may not have arrived yet */
+	_Atomic uint64_t urg;	    /* the peer's last urgent pointer (RFC 6093): struct chan_urg; its
+				     * byte may not have arrived yet */
 	_Atomic uint64_t rx_time_ns; /* CLOCK_REALTIME of the newest data, with CHAN_O_TIMESTAMP */
 	uint32_t path_mtu;	    /* 0: unknown */
-	uint32_t pad[5];
+	_Atomic uint32_t urg_floor; /* bytes before it that are unread are no part of the stream */
+	_Atomic uint32_t urg_tx_seen; /* number in b->urg_tx that was last carried out */
+	uint32_t pad[3];
 };
 _Static_assert(sizeof(struct chan_sock_a) == 320, "ABI");
 
@@ -210,6 +213,8 @@ enum chan_sock_flags_b {
 	CHAN_B_TX_WAIT = 1 << 2, /* toggle: while it differs from CHAN_A_TX_WAKE a send has found the
 				  * buffer full and wants an event when a third is free */
 	CHAN_B_SUB_ALL = 1 << 3, /* more than CHAN_SUBS queues: report to every queue of the client */
+	CHAN_B_URGENT = 1 << 4, /* urg_tx has been used */
+	CHAN_B_SIGNALS = 1 << 5, /* somebody may own the socket's signals: chan_sock_b.signals */
 };
 struct chan_sock_b {
 	_Alignas(64) _Atomic uint32_t tx_tail; /* [a] under tx_lock */
@@ -233,13 +238,25 @@ struct chan_sock_b {
 	_Atomic uint32_t errq_head;   /* [a] under rx_lock: bytes taken from the error queue */
 	_Atomic uint32_t zc_next;     /* MSG_ZEROCOPY sends so far (shared by the processes) ... */
 	_Atomic uint32_t zc_told;     /* ... and completions that the program has read */
-	_Atomic uint32_t urg_taken;   /* a->urg_seq whose byte has been received, or discarded */
-	_Atomic uint32_t urg_tx_seq;  /* +1 with each send with MSG_OOB, after ... */
-	_Atomic uint32_t urg_tx_pos;  /* ... the position of its last byte has been stored */
+	_Atomic uint32_t urg_taken;   /* number in a->urg whose byte MSG_OOB has received */
+	_Atomic uint64_t urg_tx;      /* last byte of the last send with MSG_OOB: struct chan_urg, stored
+				       * before the tx_tail behind it */
+	_Atomic uint32_t urg_past;    /* number in a->urg whose byte rx_head has passed */
 	_Atomic int32_t peek_off;     /* SO_PEEK_OFF + 1, 0 = off */
-	uint32_t pad2[9];
+	uint32_t pad2[8];
 };
 _Static_assert(sizeof(struct chan_sock_b) == 192, "ABI");
+
+/* An urgent byte: its number, counted from 1 on (0: none yet), and its stream position; written as one
+ * word, so that they always belong together. */
+struct chan_urg {
+	uint32_t seq, pos;
+};
+static inline uint64_t chan_urg_word(struct chan_urg u) { return (uint64_t)u.pos << 32 | u.seq; }
+static inline struct chan_urg chan_urg_of(uint64_t word)
+{
+	return (struct chan_urg){ (uint32_t)word, (uint32_t)(word >> 32) };
+}
 
 /* Entry of a listener's accept ring (a kind-A payload buffer of rx_seg[0].size / 8 entries). */
 struct chan_accept {

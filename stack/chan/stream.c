@@ -7,6 +7,7 @@
 #include "stack/chan/dgram.h"
 #include "stack/chan/iov.h"
 #include "stack/chan/lock.h"
+#include "stack/chan/urgent.h"
 #include "stack/chan/user.h"
 
 /* A copy that meets a bad address leaves its bytes in the stream: up to so many, as the kernel does with
@@ -64,10 +65,11 @@ static void rx_tell(struct chan_app *app, uint32_t id)
 		chan_mark(app, id);
 }
 
-/* Copies from pos on. Bytes of whole runs of RX_RUN that got through, or -errno. */
-static ssize_t rx_copy(struct chan_app *app, uint32_t id, uint32_t pos, struct iov_cursor *c, int flags)
+/* Copies from *pos on, and moves it. Bytes of whole runs of RX_RUN that got through, or -errno. */
+static ssize_t rx_copy(struct chan_app *app, uint32_t id, uint32_t *pos, struct iov_cursor *c, int flags)
 {
 	const struct chan_sock_a *a = chan_sock_a(app, id);
+	const struct chan_sock_b *b = chan_sock_b(app, id);
 	ssize_t total = 0, whole = 0, len = 0;
 
 	for (;;) {
@@ -75,18 +77,33 @@ static ssize_t rx_copy(struct chan_app *app, uint32_t id, uint32_t pos, struct i
 		uint8_t *to;
 		size_t room = iov_next(c, &to);
 
-		if (room == 0 || (len = rx_span(app, a, pos + (uint32_t)total, &from)) <= 0)
+		if (room == 0 || (len = rx_span(app, a, *pos + (uint32_t)total, &from)) <= 0)
 			break;
+		/* After the tail that the span was cut from: the pointer of any byte in it is there. */
+		if (unlikely(chan_has_urgent(a))) {
+			len = chan_urg_span(a, b, *pos + (uint32_t)total, len,
+					    flags & CHAN_RX_PAST_MARK && total == 0);
+			if (len == CHAN_URG_HOLE) {
+				(*pos)++;
+				continue;
+			}
+			if (len == 0)
+				break;
+		}
 		size_t part = (size_t)len < room ? (size_t)len : room;
 		if (part > RX_RUN)
 			part = RX_RUN;
-		if (!(flags & CHAN_RX_DISCARD) && unlikely(user_put(to, from, part) < 0))
-			return whole > 0 ? whole : -EFAULT;
+		if (!(flags & CHAN_RX_DISCARD) && unlikely(user_put(to, from, part) < 0)) {
+			total = whole;
+			len = -EFAULT;
+			break;
+		}
 		c->done += part;
 		total += (ssize_t)part;
 		if (total - whole >= RX_RUN)
 			whole = total;
 	}
+	*pos += (uint32_t)total;
 	return total > 0 ? total : len < 0 ? len : 0;
 }
 
@@ -104,10 +121,15 @@ ssize_t chan_rx_read(struct chan_app *app, uint32_t id, const struct iovec *iov,
 	uint32_t head = atomic_load_explicit(&b->rx_head, memory_order_relaxed);
 	uint32_t avail = atomic_load_explicit(&a->rx_tail, memory_order_acquire) - head;
 
-	r = rx_copy(app, id, head + min_u32(offset, avail), &c, flags);
-	bool moved = r > 0 && !(flags & CHAN_RX_PEEK);
-	if (moved)
-		rx_publish(app, id, head + (uint32_t)r);
+	uint32_t pos = head + min_u32(offset, avail);
+
+	r = rx_copy(app, id, &pos, &c, flags);
+	bool moved = pos != head && !(flags & CHAN_RX_PEEK);
+	if (moved) {
+		if (unlikely(chan_has_urgent(a)))
+			chan_urg_moved(a, b, pos);
+		rx_publish(app, id, pos);
+	}
 	chan_unlock(&b->rx_lock);
 	if (moved)
 		rx_tell(app, id);
@@ -123,6 +145,16 @@ uint32_t chan_rx_chunk(struct chan_app *app, uint32_t id, const void **p)
 
 	*p = from;
 	return len > 0 ? (uint32_t)len : 0;
+}
+
+int chan_rx_byte(struct chan_app *app, uint32_t id, uint32_t pos, uint8_t *byte)
+{
+	const uint8_t *from;
+
+	if (rx_span(app, chan_sock_a(app, id), pos, &from) <= 0)
+		return -ENOBUFS;
+	*byte = *from;
+	return 0;
 }
 
 bool chan_rx_eof(const struct chan_sock_a *a, const struct chan_sock_b *b)
@@ -189,12 +221,22 @@ int chan_take_error(const struct chan_sock_a *a, struct chan_sock_b *b)
 	return err;
 }
 
-static bool rx_readable(const struct chan_sock_a *a, const struct chan_sock_b *b)
+/* EPOLLIN and EPOLLPRI as far as bytes make them. */
+static uint32_t rx_readable(const struct chan_sock_a *a, const struct chan_sock_b *b)
 {
-	uint32_t avail = chan_rx_avail(a, b);
+	uint32_t avail = chan_rx_avail(a, b), mask = 0;
 	uint32_t lowat = atomic_load_explicit(&b->rcvlowat, memory_order_relaxed);
 
-	return avail > 0 && avail >= lowat;
+	if (unlikely(chan_has_urgent(a))) {
+		struct chan_urg_view v = chan_urg_look(a, b);
+
+		avail = v.avail;
+		if (v.on && v.ahead == 0 && !v.is_inline) /* the next byte is none to read() */
+			lowat = (lowat ? lowat : 1) + 1;
+		if (v.on && v.here && !v.taken)
+			mask = EPOLLPRI;
+	}
+	return avail > 0 && avail >= lowat ? mask | EPOLLIN | EPOLLRDNORM : mask;
 }
 
 uint32_t chan_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b)
@@ -218,8 +260,7 @@ uint32_t chan_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b
 	if (shut_rd)
 		mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
 	if (state != CHAN_ST_CONNECTING) {
-		if (rx_readable(a, b))
-			mask |= EPOLLIN | EPOLLRDNORM;
+		mask |= rx_readable(a, b);
 		/* An unconnected socket has an empty send buffer: writable. */
 		if (shut_wr || state == CHAN_ST_OPEN || state == CHAN_ST_FREE ||
 		    chan_tx_writable(a, b))

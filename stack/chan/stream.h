@@ -24,6 +24,7 @@ static inline uint32_t chan_rx_avail(const struct chan_sock_a *a, const struct c
 enum chan_rx_flags {
 	CHAN_RX_PEEK = 1,    /* leave the bytes */
 	CHAN_RX_DISCARD = 2, /* drop bytes instead of copying (MSG_TRUNC): iov gives the length only */
+	CHAN_RX_PAST_MARK = 4, /* begin at the urgent mark if it is there: else it is an end of data */
 };
 /* Copies what is there, at most what fits into iov; offset skips so many readable bytes (peek only).
  * Bytes, 0 when there are none (look at chan_rx_eof()), or -EDEADLK, -ENOBUFS (can't map), -EFAULT: an
@@ -31,6 +32,8 @@ enum chan_rx_flags {
  * be ours, the memory it names the program's. */
 ssize_t chan_rx_read(struct chan_app *app, uint32_t id, const struct iovec *iov, int n, int flags,
 		     uint32_t offset);
+/* The byte at pos, which has arrived and is not yet read. Caller holds b->rx_lock. 0 or -ENOBUFS. */
+int chan_rx_byte(struct chan_app *app, uint32_t id, uint32_t pos, uint8_t *byte);
 /* True when all bytes are read and the peer's FIN (or our shutdown of reading, or the end of the
  * connection) follows. */
 bool chan_rx_eof(const struct chan_sock_a *a, const struct chan_sock_b *b);

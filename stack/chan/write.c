@@ -7,6 +7,7 @@
 #include "stack/chan/iov.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/stream.h"
+#include "stack/chan/urgent.h"
 #include "stack/chan/user.h"
 
 /* What is published at once, and what a bad address in it takes back. */
@@ -161,7 +162,7 @@ static int tx_room(struct chan_app *app, uint32_t id, uint32_t n, struct chan_se
 }
 
 /* Under tx_lock. Nothing is published before all of it is there. */
-static int tx_whole(struct chan_app *app, uint32_t id, struct iov_cursor *c, uint32_t n)
+static int tx_whole(struct chan_app *app, uint32_t id, struct iov_cursor *c, uint32_t n, bool urgent)
 {
 	struct chan_sock_b *b = chan_sock_b(app, id);
 	uint32_t tail = atomic_load_explicit(&b->tx_tail, memory_order_relaxed);
@@ -185,6 +186,8 @@ static int tx_whole(struct chan_app *app, uint32_t id, struct iov_cursor *c, uin
 			return -EFAULT;
 		done += (uint32_t)len;
 	}
+	if (urgent)
+		chan_urg_send(b, tail + n - 1);
 	atomic_fetch_add_explicit(&b->tx_tail, n, memory_order_release);
 	return 0;
 }
@@ -200,12 +203,41 @@ static enum chan_status write_whole(struct chan_app *app, uint32_t id, const str
 		return CHAN_TOO_LONG;
 	err = chan_lock(&b->tx_lock);
 	if (!err) {
-		err = tx_whole(app, id, &c, (uint32_t)size);
+		err = tx_whole(app, id, &c, (uint32_t)size, false);
 		chan_unlock(&b->tx_lock);
 	}
 	if (!err)
 		chan_mark(app, id);
 	return chan_status_of(err);
+}
+
+/* What fits, as chan_tx_write(), but published at once: which byte is the last one, and urgent, must be
+ * known before the engine sends any. */
+static ssize_t write_urgent(struct chan_app *app, uint32_t id, const struct iovec *iov, int n, size_t size)
+{
+	const struct chan_sock_a *a = chan_sock_a(app, id);
+	struct chan_sock_b *b = chan_sock_b(app, id);
+	uint32_t fits = 0;
+	int err = chan_lock(&b->tx_lock);
+
+	if (err)
+		return err;
+	chan_urg_settle(a, b);
+	for (int tries = 0; tries < 2 && fits == 0; tries++) {
+		fits = (uint32_t)min_u64(chan_tx_space(a, b), size);
+		if (fits < size)
+			chan_tx_want(a, b);
+	}
+	/* Less when the ring can't be had that large. */
+	for (err = fits ? -EAGAIN : 0; err == -EAGAIN && fits > 0; fits = err ? fits / 2 : fits) {
+		struct iov_cursor c = { iov, n, 0 };
+
+		err = tx_whole(app, id, &c, fits, true);
+	}
+	chan_unlock(&b->tx_lock);
+	if (err == 0 && fits > 0)
+		chan_mark(app, id);
+	return err < 0 && err != -EAGAIN ? err : (ssize_t)fits;
 }
 
 /* ---- the contract ---- */
@@ -279,7 +311,7 @@ enum chan_status chan_write(struct chan_app *app, struct chan_handle h, uint32_t
 	if (unlikely(a->type != SOCK_STREAM && a->type != SOCK_DGRAM))
 		return CHAN_WRONG_TYPE;
 	size = iov_size(iov, n);
-	if (unlikely(options & ~(uint32_t)(CHAN_WRITE_HALF_CLOSE | CHAN_WRITE_WHOLE) ||
+	if (unlikely(options & ~(uint32_t)(CHAN_WRITE_HALF_CLOSE | CHAN_WRITE_WHOLE | CHAN_WRITE_URGENT) ||
 		     (options & CHAN_WRITE_HALF_CLOSE && size > 0)))
 		return CHAN_INVALID;
 	st = chan_write_state(app, h.id);
@@ -299,7 +331,10 @@ enum chan_status chan_write(struct chan_app *app, struct chan_handle h, uint32_t
 		*actual = 0;
 	if (unlikely(!size))
 		return CHAN_OK;
-	r = chan_tx_write(app, h.id, iov, n);
+	if (unlikely(options & CHAN_WRITE_URGENT))
+		r = write_urgent(app, h.id, iov, n, size);
+	else
+		r = chan_tx_write(app, h.id, iov, n);
 	if (r > 0 && actual)
 		*actual = (size_t)r;
 	return r == 0 ? CHAN_SHOULD_WAIT : chan_status_of(r);

@@ -34,7 +34,11 @@ enum chan_status {
 	CHAN_INVALID,	    /* unknown options, or a half-close with bytes */
 	CHAN_STATUSES,
 };
-enum chan_write_options { CHAN_WRITE_HALF_CLOSE = 1, CHAN_WRITE_WHOLE = 2 };
+enum chan_write_options {
+	CHAN_WRITE_HALF_CLOSE = 1,
+	CHAN_WRITE_WHOLE = 2,
+	CHAN_WRITE_URGENT = 4, /* of a stream: the last byte taken is urgent (MSG_OOB) */
+};
 struct chan_handle {
 	uint32_t id, gen;
 };

@@ -143,6 +143,9 @@ static void conn_dirty(struct sock *s)
 	if (!sock_take_tx(s) || !sock_take_rx(s))
 		return;
 	tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, env->now_ns);
+	/* Looked at again: it was set before the tail that we have taken, but perhaps after `flags`. */
+	if (unlikely(atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_URGENT))
+		sock_take_urgent(s);
 	if (s->rx_head != s->conn.rx_head)
 		sock_head_moved(s);
 	if ((flags & CHAN_B_SHUT_WR) && !(s->flags_b & CHAN_B_SHUT_WR)) {
@@ -214,6 +217,7 @@ static const struct tcp_ops ops = {
 	.released = sock_released,
 	.record_new = sock_record_new,
 	.record_gone = sock_record_gone,
+	.urgent = sock_urgent,
 	.path_mss = path_mss,
 };
 

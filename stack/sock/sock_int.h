@@ -90,6 +90,9 @@ struct sock {
 	uint16_t pushed[CHAN_SUBS];   /* b->sub[i] when notified[i] was last counted up */
 	uint32_t creator;    /* process that made it, UINT32_MAX: accept() */
 	uint32_t sndbuf;     /* SO_SNDBUF, 0: grows by itself */
+	struct chan_urg urg; /* the peer's urgent byte as published, seq 0: none so far */
+	uint32_t urg_floor;  /* as published */
+	uint32_t urg_tx;     /* number in b->urg_tx that was last carried out */
 	bool dgram : 1;	     /* which of the union it is */
 	bool started : 1;    /* the core has conn */
 	bool passive : 1;    /* came from a listener */
@@ -246,6 +249,11 @@ unsigned sock_tx_pieces(struct sock *s, uint32_t pos, uint32_t len, struct sock_
 int sock_tx_grow(struct sock *s, uint64_t want, uint32_t tail);
 int sock_payload_add(struct client_worker *cw, enum region_kind kind, uint32_t number, void *base,
 		     uint64_t bytes);
+
+/* ---- sock_urgent.c ---- */
+void sock_urgent(struct tcp_env *tcp, struct tcp_conn *c, uint32_t pos);
+/* The application may have sent with MSG_OOB. */
+void sock_take_urgent(struct sock *s);
 
 /* ---- sock_event.c ---- */
 /* s has news: publish it at the end of the burst. wake: futex waiters; push: event queues too. */

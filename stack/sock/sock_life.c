@@ -59,8 +59,8 @@ static void reset_b(struct sock *s)
 	atomic_store_explicit(&b->zc_next, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->zc_told, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->urg_taken, 0, memory_order_relaxed);
-	atomic_store_explicit(&b->urg_tx_seq, 0, memory_order_relaxed);
-	atomic_store_explicit(&b->urg_tx_pos, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->urg_tx, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->urg_past, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->peek_off, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->err_seen, s->err_seq, memory_order_relaxed);
 	for (unsigned i = 0; i < CHAN_SUBS; i++) {
@@ -92,8 +92,9 @@ static void reset_a(struct sock *s)
 	memset(&a->errq, 0, sizeof(a->errq));
 	atomic_store_explicit(&a->errq_tail, 0, memory_order_relaxed);
 	atomic_store_explicit(&a->rx_drops, 0, memory_order_relaxed);
-	atomic_store_explicit(&a->urg_seq, 0, memory_order_relaxed);
-	atomic_store_explicit(&a->urg_pos, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->urg, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->urg_floor, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->urg_tx_seen, 0, memory_order_relaxed);
 	atomic_store_explicit(&a->rx_time_ns, 0, memory_order_relaxed);
 	a->type = SOCK_TYPE_STREAM;
 	s->gen = atomic_load_explicit(&a->gen, memory_order_relaxed) + 1;
