@@ -151,7 +151,9 @@
 	X(int, execveat, (int, const char *, char *const *, char *const *, int)) \
 	X(int, fexecve, (int, char *const *, char *const *)) \
 	X(int, sigaction, (int, const struct sigaction *, struct sigaction *)) \
-	X(sighandler_t, signal, (int, sighandler_t))
+	X(sighandler_t, signal, (int, sighandler_t)) \
+	X(int, pthread_sigmask, (int, const sigset_t *, sigset_t *)) \
+	X(int, sigprocmask, (int, const sigset_t *, sigset_t *))
 
 /* names_syscall.c */
 #define LIBC_SYSCALL_CALLS(X) X(long, syscall, (long, ...))

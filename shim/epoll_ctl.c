@@ -408,6 +408,7 @@ int epoll_set_ctl(int epfd, int op, int fd, struct epoll_event *user)
 	int r;
 
 	fault_arm(); /* a set may be ours before the first socket is */
+	fault_thread();
 	if (op == EPOLL_CTL_DEL)
 		ev = NULL;
 	else if (user_get(&own, user, sizeof(own)) < 0)

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "shim/fault.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/signal.h"
@@ -364,6 +365,7 @@ int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args
 	struct epoll_wait_args now;
 	int r = 0, n;
 
+	fault_thread();
 	if (args->slept) {
 		epoll_set_rest_end(set);
 		r = args->result;

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include "shim/explain.h"
+#include "shim/fault.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/sock.h"
@@ -75,7 +76,10 @@ static int may_pass_all(const struct msghdr *user)
 /* A process without anything of ours has nothing to look for, and nothing that catches bad pointers. */
 static inline bool has_ours(void)
 {
-	return unlikely(fdtab_end() > 0);
+	if (likely(fdtab_end() == 0))
+		return false;
+	fault_thread();
+	return true;
 }
 
 /* The kernel has just filled msg in. */

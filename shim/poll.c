@@ -63,6 +63,7 @@ bool poll_has_ours(struct pollfd *fds, nfds_t n)
 
 	if (!fault_guards(SIGSEGV)) /* no socket of ours yet, and nobody to catch a bad pointer */
 		return false;
+	fault_thread();
 	/* More than there can be: the kernel says EINVAL without looking at them, and so may we not. */
 	if (n > FEW && (getrlimit(RLIMIT_NOFILE, &lim) < 0 || n > lim.rlim_cur))
 		return false;
@@ -279,6 +280,8 @@ static inline uint32_t count_ours(const uint64_t *const map[SETS], int n, uint32
 	int end = fdtab_end();
 
 	n = n < end ? n : end;
+	if (n > 0)
+		fault_thread();
 	for (int i = 0; i < n && count < enough; i += BITS) {
 		uint64_t all = 0, one;
 

@@ -41,7 +41,7 @@ static bool run_guarded(struct place *p, int sig, siginfo_t *info, void *context
 {
 	handler_fn fn;
 
-	if (fault_caught(sig, context))
+	if (fault_caught(sig, info, context))
 		return true;
 	fn = atomic_load_explicit(&p->fn, memory_order_acquire);
 	if (!is_handler(fn)) {

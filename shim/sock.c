@@ -63,6 +63,7 @@ struct sock *sock_enter_slow(struct object *o, int *fd)
 {
 	if (likely(o->ops->type == OBJECT_SOCK)) {
 		signal_call_begins();
+		fault_thread();
 		return sock_of(o);
 	}
 	if (o->ops->type == OBJECT_HIDDEN)

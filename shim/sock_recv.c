@@ -211,8 +211,8 @@ int sock_rwf(struct sock *s, int rwf)
 	struct iovec one = { &byte, 1 };
 	int saved = errno, fd = sock_fd(s), r = 0;
 
-	/* What came after Linux 6.8 (NOAPPEND, NOSIGNAL ...) the kernel judges itself, on the placeholder: that
-	 * one has nothing to read and is not connected. */
+	/* What came after Linux 6.8 (NOAPPEND, NOSIGNAL ...) the kernel judges itself, on the placeholder:
+	 * that one has nothing to read and is not connected. */
 	if (rwf & ~KNOWN && libc.preadv2(fd, &one, 1, -1, rwf | RWF_NOWAIT) < 0 &&
 	    (errno == EOPNOTSUPP || errno == EINVAL))
 		r = -errno;

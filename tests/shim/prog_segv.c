@@ -340,13 +340,93 @@ static void a_fault_on_top_of_a_call(void)
 	in_child("killed", alarm_then_fault);
 }
 
+/* Worker threads often block everything. */
+static void *all_blocked(void *arg)
+{
+	sigset_t all, now, pending;
+
+	sigfillset(&all);
+	t_res("block", pthread_sigmask(SIG_BLOCK, &all, NULL));
+	t_res("bad send", send(sock_a, (void *)none, 5, 0));
+	t_res("bad recv", recv(sock_b, (void *)none, 5, MSG_DONTWAIT));
+	pthread_sigmask(SIG_BLOCK, NULL, &now);
+	t_out("SEGV %d BUS %d USR1 %d", sigismember(&now, SIGSEGV), sigismember(&now, SIGBUS),
+	      sigismember(&now, SIGUSR1));
+	sigemptyset(&all);
+	sigaddset(&all, SIGUSR1);
+	t_res("set", sigprocmask(SIG_SETMASK, &all, &now));
+	t_out("were SEGV %d BUS %d USR1 %d", sigismember(&now, SIGSEGV), sigismember(&now, SIGBUS),
+	      sigismember(&now, SIGUSR1));
+	sigaddset(&all, SIGSEGV);
+	t_res("block one", pthread_sigmask(SIG_BLOCK, &all, &now));
+	t_out("was SEGV %d", sigismember(&now, SIGSEGV));
+	t_res("bad send", send(sock_a, (void *)none, 5, 0));
+	runs = 0;
+	pthread_kill(pthread_self(), SIGSEGV);
+	sigpending(&pending);
+	t_out("pending %d, ran %d", sigismember(&pending, SIGSEGV), runs);
+	t_res("unblock", pthread_sigmask(SIG_UNBLOCK, &all, &now));
+	t_out("was SEGV %d, ran %d, code %d", sigismember(&now, SIGSEGV), runs, seen.si_code);
+	t_res("bad how", pthread_sigmask(77, &all, &now));
+	t_res("bad how", sigprocmask(77, &all, &now));
+	return NULL;
+}
+
+static void blocked_in_a_thread(void)
+{
+	struct sigaction sa = { .sa_sigaction = look, .sa_flags = SA_SIGINFO };
+	pthread_t t;
+
+	with_sockets();
+	sigaction(SIGSEGV, &sa, NULL);
+	pthread_create(&t, NULL, all_blocked, NULL);
+	pthread_join(t, NULL);
+}
+
+/* A fault that can't be delivered kills, handler or not; and the new program inherits what is blocked. */
+static void blocked_then_touch(void)
+{
+	sigset_t all;
+
+	signal(SIGSEGV, plain);
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	send_bad_then_touch();
+}
+static void blocked_then_exec(void)
+{
+	sigset_t all;
+	char *argv[] = { (char *)self, "show_mask", NULL };
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	t_res("bad send", send(sock_a, (void *)none, 5, 0));
+	execv("/nonexistent", argv);
+	t_res("bad send", send(sock_a, (void *)none, 5, 0));
+	execv(self, argv);
+}
+static void show_mask(void)
+{
+	sigset_t now;
+
+	sigprocmask(SIG_BLOCK, NULL, &now);
+	t_out("SEGV %d BUS %d USR1 %d", sigismember(&now, SIGSEGV), sigismember(&now, SIGBUS),
+	      sigismember(&now, SIGUSR1));
+}
+static void blocked(void)
+{
+	with_sockets();
+	in_child("fault", blocked_then_touch);
+	in_child("exec", blocked_then_exec);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct t_case cases[] = {
 		T_CASE(default_kills), T_CASE(ignoring), T_CASE(handlers),
 		T_CASE(a_handler_that_repairs), T_CASE(one_shot), T_CASE(queries),
 		T_CASE(already_there), T_CASE(over_exec), T_CASE(a_fault_on_top_of_a_call),
-		T_CASE(show_inherited),
+		T_CASE(blocked_in_a_thread), T_CASE(blocked), T_CASE(show_inherited), T_CASE(show_mask),
 	};
 
 	self = argv[0];

@@ -1,5 +1,5 @@
-/* The contract of chan_write(), sentence by sentence of mx_socket_write (the seed it follows): each test names
- * the sentence. One socket made by hand, no engine; the ring is as large as the send buffer, so that
+/* The contract of chan_write(), sentence by sentence of mx_socket_write (the seed it follows): each test
+ * names the sentence. One socket made by hand, no engine; the ring is as large as the send buffer, so that
  * nothing has to grow. */
 // SPDX-License-Identifier: MIT
 #include "../unit.h"
