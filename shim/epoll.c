@@ -12,6 +12,7 @@
 #include "shim/engine.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
+#include "shim/signal.h"
 #include "shim/sock.h"
 #include "shim/wait.h"
 #include "stack/chan/evq.h"
@@ -228,15 +229,15 @@ static void set_release(struct object *o)
 		object_free(&set_pool, o);
 		return;
 	}
-	locked = chan_lock(&epoll_lock) == 0;
+	locked = epoll_lock_take(&epoll_lock) == 0;
 	while (set->outer_items) {
 		struct epoll_item *it = set->outer_items;
 		struct epoll_set *outer = it->set;
-		bool got = chan_lock(&outer->lock) == 0;
+		bool got = epoll_lock_take(&outer->lock) == 0;
 
 		epoll_item_remove(it);
 		if (got)
-			chan_unlock(&outer->lock);
+			epoll_lock_give(&outer->lock);
 	}
 	/* Now nobody else has the set: its own lock is taken because removing items expects it. */
 	atomic_store(&set->lock, chan_tid());
@@ -247,7 +248,7 @@ static void set_release(struct object *o)
 	munmap(set->by_id, CHAN_MAX_SOCKS * sizeof(void *));
 	atomic_store(&set->lock, 0);
 	if (locked)
-		chan_unlock(&epoll_lock);
+		epoll_lock_give(&epoll_lock);
 	object_free(&set_pool, o);
 }
 
@@ -333,6 +334,7 @@ void epoll_fork_prepare(void)
 	if (chan_lock(&epoll_lock) < 0)
 		return; /* a signal handler forks inside our own code: the child only execs */
 	atomic_store(&fork_locked, 1);
+	signal_hold();
 	for (uint32_t i = 0;; i++) {
 		struct object *o = object_nth(&set_pool, i);
 
@@ -358,8 +360,10 @@ static void unlock_all(void)
 
 void epoll_fork_parent(void)
 {
-	if (atomic_load(&fork_locked))
-		unlock_all();
+	if (!atomic_load(&fork_locked))
+		return;
+	unlock_all();
+	signal_release();
 }
 
 void epoll_fork_child(void)
@@ -378,6 +382,9 @@ void epoll_fork_child(void)
 	}
 	atomic_fetch_add(&epoll_forks, 1);
 	atomic_store(&epoll_lock, 0);
+	signal_forget_kept();
+	if (atomic_load(&fork_locked))
+		signal_release();
 }
 
 /* One line of /proc/self/fdinfo of the inherited set: "tfd: 5 events: 19 data: 5 ...". Registers it in

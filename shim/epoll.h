@@ -16,6 +16,8 @@
 #include <sys/epoll.h>
 #include <sys/single_threaded.h>
 #include "shim/object.h"
+#include "shim/signal.h"
+#include "stack/chan/lock.h"
 
 struct chan_app;
 struct sock;
@@ -75,6 +77,23 @@ struct epoll_set {
 
 /* ---- epoll.c: sets ---- */
 extern _Atomic uint32_t epoll_lock;
+/* Both kinds of lock. A handler of the program does not run while this thread has one, so the lists that it
+ * finds are whole. Still -EDEADLK where a handler had to run at once. */
+static inline int epoll_lock_take(_Atomic uint32_t *word)
+{
+	int r;
+
+	signal_hold();
+	r = chan_lock(word);
+	if (unlikely(r < 0))
+		signal_release();
+	return r;
+}
+static inline void epoll_lock_give(_Atomic uint32_t *word)
+{
+	chan_unlock(word);
+	signal_release();
+}
 /* The set behind epfd with a reference, NULL: none of ours. */
 struct epoll_set *epoll_set_get(int epfd);
 static inline void epoll_set_put(struct epoll_set *set) { object_put(&set->obj); }

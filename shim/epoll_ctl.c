@@ -204,10 +204,10 @@ static void sweep_orphans(void)
 	for (uint32_t i = 0; (it = epoll_item_nth(i)) && i < n_items; i++) {
 		struct epoll_set *set = it->set;
 
-		if (!set || it->sock || it->inner || chan_lock(&set->lock) < 0)
+		if (!set || it->sock || it->inner || epoll_lock_take(&set->lock) < 0)
 			continue;
 		epoll_item_remove(it);
-		chan_unlock(&set->lock);
+		epoll_lock_give(&set->lock);
 	}
 }
 
@@ -338,20 +338,20 @@ static int ctl_ours(struct epoll_set *set, int op, int fd, struct object *o,
 
 	if (op != EPOLL_CTL_DEL && !is_exclusive_ok(op, o, ev->events))
 		return -EINVAL;
-	/* Only a signal handler that interrupted this very code meets EDEADLK: out of memory is the error
+	/* Only a handler that could not wait (signal_hold.c) meets EDEADLK: out of memory is the error
 	 * that every caller knows. */
-	if (chan_lock(&epoll_lock) < 0)
+	if (epoll_lock_take(&epoll_lock) < 0)
 		return -ENOMEM;
 	sweep_orphans();
 	r = -ENOMEM;
 	if (o->ops->type == OBJECT_SOCK && sock_mode(sock_of(o)) == SOCK_KERNEL) {
 		r = EPOLL_TO_KERNEL; /* decided meanwhile, and epoll_sock_to_kernel() has been here */
-	} else if (chan_lock(&set->lock) == 0) {
+	} else if (epoll_lock_take(&set->lock) == 0) {
 		r = ctl_locked(set, op, fd, o, ev);
 		epoll_set_wake(set);
-		chan_unlock(&set->lock);
+		epoll_lock_give(&set->lock);
 	}
-	chan_unlock(&epoll_lock);
+	epoll_lock_give(&epoll_lock);
 	return r;
 }
 
@@ -382,10 +382,10 @@ static int ctl_kernel(struct epoll_set *set, int epfd, int op, int fd, struct ep
 			set->kernel_fds++;
 		return r < 0 ? -errno : 0;
 	}
-	if (chan_lock(&epoll_lock) < 0)
+	if (epoll_lock_take(&epoll_lock) < 0)
 		return -ENOMEM;
-	if (chan_lock(&set->lock) < 0) {
-		chan_unlock(&epoll_lock);
+	if (epoll_lock_take(&set->lock) < 0) {
+		epoll_lock_give(&epoll_lock);
 		return -ENOMEM;
 	}
 	if (atomic_load(&set->stale))
@@ -395,8 +395,8 @@ static int ctl_kernel(struct epoll_set *set, int epfd, int op, int fd, struct ep
 		set->kernel_fds++;
 	else if (r == 0 && op == EPOLL_CTL_DEL && set->kernel_fds > 0)
 		set->kernel_fds--;
-	chan_unlock(&set->lock);
-	chan_unlock(&epoll_lock);
+	epoll_lock_give(&set->lock);
+	epoll_lock_give(&epoll_lock);
 	return r;
 }
 
@@ -448,21 +448,21 @@ static void each_of_sock(struct sock *s, void (*f)(struct epoll_item *it))
 	struct epoll_item *it, *next;
 
 	atomic_thread_fence(memory_order_seq_cst); /* pairs with add_sock() */
-	if (!s->epoll_items || chan_lock(&epoll_lock) < 0)
+	if (!s->epoll_items || epoll_lock_take(&epoll_lock) < 0)
 		return;
 	for (it = s->epoll_items; it; it = next) {
 		struct epoll_set *set = it->set;
 
 		next = it->next_owner;
-		if (chan_lock(&set->lock) < 0)
+		if (epoll_lock_take(&set->lock) < 0)
 			continue;
 		if (atomic_load(&set->stale))
 			epoll_adopt(set);
 		f(it);
 		epoll_set_wake(set);
-		chan_unlock(&set->lock);
+		epoll_lock_give(&set->lock);
 	}
-	chan_unlock(&epoll_lock);
+	epoll_lock_give(&epoll_lock);
 }
 
 static void item_attached(struct epoll_item *it)
@@ -527,21 +527,21 @@ void epoll_sock_released(struct sock *s)
 
 	if (!it)
 		return;
-	if (chan_lock(&epoll_lock) < 0)
+	if (epoll_lock_take(&epoll_lock) < 0)
 		goto orphan;
 	for (; it; it = next) {
 		struct epoll_set *set = it->set;
 
 		next = it->next_owner;
-		if (chan_lock(&set->lock) < 0)
+		if (epoll_lock_take(&set->lock) < 0)
 			goto orphan_locked;
 		epoll_item_remove(it);
-		chan_unlock(&set->lock);
+		epoll_lock_give(&set->lock);
 	}
-	chan_unlock(&epoll_lock);
+	epoll_lock_give(&epoll_lock);
 	return;
 orphan_locked:
-	chan_unlock(&epoll_lock);
+	epoll_lock_give(&epoll_lock);
 orphan:
 	/* We are a signal handler on top of our own code: leave the items without a socket, whoever has
 	 * the lock next takes them out. */

@@ -132,13 +132,13 @@ static void look_inside(struct epoll_set *set)
 		struct epoll_set *inner = it->inner;
 		bool changed = !(it->events & EPOLLET);
 
-		if (!changed && chan_lock(&inner->lock) == 0) {
+		if (!changed && epoll_lock_take(&inner->lock) == 0) {
 			if (atomic_load(&inner->live)) {
 				drain(inner);
 				look_inside(inner);
 			}
 			changed = inner->edges != it->inner_edges;
-			chan_unlock(&inner->lock);
+			epoll_lock_give(&inner->lock);
 		}
 		if (changed)
 			notice(it);
@@ -263,7 +263,7 @@ bool epoll_set_rest_begin(struct epoll_set *set)
 {
 	bool empty = true;
 
-	if (chan_lock(&set->lock) < 0)
+	if (epoll_lock_take(&set->lock) < 0)
 		return false;
 	atomic_fetch_add(&set->sleeping, 1);
 	if (atomic_load(&set->live)) {
@@ -275,13 +275,13 @@ bool epoll_set_rest_begin(struct epoll_set *set)
 		if (set->head)
 			empty = false;
 	}
-	chan_unlock(&set->lock);
+	epoll_lock_give(&set->lock);
 	return empty;
 }
 
 void epoll_set_rest_end(struct epoll_set *set)
 {
-	if (chan_lock(&set->lock) < 0)
+	if (epoll_lock_take(&set->lock) < 0)
 		return;
 	atomic_fetch_sub(&set->sleeping, 1);
 	if (atomic_load(&set->live)) {
@@ -290,7 +290,7 @@ void epoll_set_rest_end(struct epoll_set *set)
 		for (struct epoll_item *it = set->inner_items; it; it = it->next_inner)
 			epoll_set_rest_end(it->inner);
 	}
-	chan_unlock(&set->lock);
+	epoll_lock_give(&set->lock);
 }
 
 /* Cancelled in the kernel's wait. */
@@ -375,7 +375,7 @@ int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args
 		if (unlikely(r == -EFAULT) && !epoll_set_is_ready(set, epfd))
 			r = 0;
 		/* A signal handler on top of our own code can't look, and must not wait. */
-		if (chan_lock(&set->lock) < 0)
+		if (epoll_lock_take(&set->lock) < 0)
 			return -EINTR;
 		if (unlikely(atomic_load(&set->stale)))
 			epoll_adopt(set);
@@ -385,7 +385,7 @@ int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args
 		else
 			n = gather(set, epfd, args);
 		epoll_set_wake(set);
-		chan_unlock(&set->lock);
+		epoll_lock_give(&set->lock);
 		if (n != 0 || r < 0)
 			return n != 0 ? n : r;
 		if (last)
@@ -410,7 +410,7 @@ bool epoll_set_is_ready(struct epoll_set *set, int epfd)
 	int saved = errno;
 	bool ready = false;
 
-	if (chan_lock(&set->lock) < 0)
+	if (epoll_lock_take(&set->lock) < 0)
 		return false;
 	if (unlikely(atomic_load(&set->stale)))
 		epoll_adopt(set);
@@ -424,7 +424,7 @@ bool epoll_set_is_ready(struct epoll_set *set, int epfd)
 		}
 		epoll_set_hush(set);
 	}
-	chan_unlock(&set->lock);
+	epoll_lock_give(&set->lock);
 	if (!ready)
 		ready = libc.syscall(SYS_poll, &p, 1, 0) > 0;
 	errno = saved;

@@ -11,6 +11,7 @@ typedef void (*handler_fn)(int sig, siginfo_t *info, void *context);
 
 SIGNAL_TLS _Atomic uint32_t signal_runs[SIGNAL_COUNTS];
 SIGNAL_TLS uint32_t signal_mark[SIGNAL_COUNTS];
+SIGNAL_TLS uint32_t signal_depth;
 
 /* Two places for each signal: a new handler goes into the one that is not installed, so that the change
  * is the kernel's, in one moment. */
@@ -59,6 +60,8 @@ static void run(struct place *p, int sig, siginfo_t *info, void *context)
 
 	if (unlikely(fault_guards(sig)) && run_guarded(p, sig, info, context))
 		return;
+	if (unlikely(signal_held) && signal_keep(sig, flags, info, context))
+		return;
 	atomic_fetch_add_explicit(&signal_runs[SIGNAL_ANY], 1, memory_order_relaxed);
 	if (!(flags & SA_RESTART))
 		atomic_fetch_add_explicit(&signal_runs[SIGNAL_ENDS], 1, memory_order_relaxed);
@@ -66,7 +69,9 @@ static void run(struct place *p, int sig, siginfo_t *info, void *context)
 	/* The kernel, asked to, would have reset our handler. */
 	if (flags & SA_RESETHAND && fault_guards(sig))
 		atomic_store_explicit(&p->fn, wide(SIG_DFL), memory_order_release);
+	signal_depth++;
 	fn(sig, info, context);
+	signal_depth--;
 	/* Calls of the handler have begun and ended; the interrupted one goes on. */
 	signal_mark[SIGNAL_ANY] = mark[SIGNAL_ANY];
 	signal_mark[SIGNAL_ENDS] = mark[SIGNAL_ENDS];

@@ -396,6 +396,10 @@ void sock_after_fork(void)
 		if (o->ops->type == OBJECT_SOCK)
 			atomic_fetch_and(&sock_of(o)->flags, ~(uint32_t)SOCK_STRAY);
 	}
+	/* A handler that forks may have interrupted a call of ours, to which the child returns: its references
+	 * can't be told from those of other threads, so all stay. */
+	if (signal_depth)
+		return;
 	fdtab_after_fork();
 	for (uint32_t i = 0; (o = object_nth(&sock_pool, i)); i++)
 		if (atomic_load(&o->refs) && sock_has(sock_of(o), SOCK_STRAY)) {
