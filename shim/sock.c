@@ -396,8 +396,8 @@ void sock_after_fork(void)
 		if (o->ops->type == OBJECT_SOCK)
 			atomic_fetch_and(&sock_of(o)->flags, ~(uint32_t)SOCK_STRAY);
 	}
-	/* A handler that forks may have interrupted a call of ours, to which the child returns: its references
-	 * can't be told from those of other threads, so all stay. */
+	/* A handler that forks may have interrupted a call of ours, to which the child returns: its
+	 * references can't be told from those of other threads, so all stay. */
 	if (signal_depth)
 		return;
 	fdtab_after_fork();

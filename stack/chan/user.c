@@ -118,7 +118,9 @@ uintptr_t user_fixup(uintptr_t pc)
 {
 	if (pc >= (uintptr_t)user_copy && pc < (uintptr_t)user_copy_end)
 		return (uintptr_t)user_copy_fault;
-	for (const struct entry *e = __start_user_table; e < __stop_user_table; e++)
+	uintptr_t end = (uintptr_t)__stop_user_table;
+
+	for (const struct entry *e = __start_user_table; (uintptr_t)e < end; e++)
 		if (pc == (uintptr_t)&e->insn + (uintptr_t)(intptr_t)e->insn)
 			return (uintptr_t)&e->fixup + (uintptr_t)(intptr_t)e->fixup;
 	return 0;
