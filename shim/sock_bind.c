@@ -78,6 +78,7 @@ static int bind_stack(struct sock *s, struct chan_app *app, const struct endpoin
 		.op = CHAN_OP_BIND,
 		.type = SOCK_STREAM,
 		.v6 = s->family == AF_INET6,
+		.arg[1] = sock_port_range(s),
 		.local = *ep,
 		.opts = s->b->opts,
 	};
@@ -165,6 +166,15 @@ static void unbind(struct sock *s)
 	atomic_fetch_and(&s->flags, ~(uint32_t)(SOCK_BOUND | SOCK_PORT_LOOSE));
 }
 
+/* IP_BIND_ADDRESS_NO_PORT: connect() or listen() will choose the port. */
+static int bind_address(struct sock *s, const struct endpoint *ep)
+{
+	s->bound = *ep;
+	s->draft->a.local = *ep;
+	atomic_fetch_or(&s->flags, SOCK_PORT_LOOSE);
+	return 0;
+}
+
 int sock_bind_locked(struct sock *s, const struct endpoint *ep)
 {
 	enum chan_reason no = CHAN_REASON_no_engine;
@@ -183,7 +193,9 @@ int sock_bind_locked(struct sock *s, const struct endpoint *ep)
 	if (!app)
 		return bind_kernel(s, ep, no);
 	why = bind_reason(s, app, ep);
-	if (why < 0) {
+	if (why < 0 && !ep->port && sock_opt_value(s, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT)) {
+		r = bind_address(s, ep);
+	} else if (why < 0) {
 		r = ipaddr_is_any(&ep->addr) ? bind_both(s, app, ep) : bind_stack(s, app, ep);
 		why = r < 0 ? sock_refusal(r) : -1;
 	}
@@ -215,6 +227,21 @@ int sock_bind(struct sock *s, const struct sockaddr *addr, socklen_t len)
 }
 
 /* ---- listen ---- */
+/* What bind() put off. */
+static int bind_port_now(struct sock *s)
+{
+	enum chan_reason no = CHAN_REASON_no_engine;
+	struct chan_app *app = engine_get(&no);
+	struct endpoint ep = s->bound;
+	int r;
+
+	if (!app)
+		return sock_to_kernel_locked(s, no);
+	r = ipaddr_is_any(&ep.addr) ? bind_both(s, app, &ep) : bind_stack(s, app, &ep);
+	engine_put(app);
+	return r;
+}
+
 static int listen_locked(struct sock *s, int backlog)
 {
 	struct endpoint any = { .addr = ipaddr_v4(0) };
@@ -227,6 +254,8 @@ static int listen_locked(struct sock *s, int backlog)
 		return -EINVAL;
 	if (!sock_has(s, SOCK_BOUND))
 		r = sock_bind_locked(s, &any);
+	if (r == 0 && !sock_is_attached(s) && sock_mode(s) != SOCK_KERNEL)
+		r = bind_port_now(s);
 	if (r < 0 || sock_mode(s) == SOCK_KERNEL)
 		return r < 0 ? r : SOCK_TO_KERNEL;
 	/* As the kernel: the number is unsigned, and net.core.somaxconn is the limit it knows. */

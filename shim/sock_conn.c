@@ -146,6 +146,7 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 		.gen = s->gen,
 		.type = SOCK_STREAM,
 		.v6 = s->family == AF_INET6,
+		.arg[1] = sock_port_range(s),
 		.local = { .addr = ipaddr_v4(0) },
 		.remote = *to,
 		.opts = s->b->opts,
@@ -154,6 +155,8 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 	struct chan_rep rep;
 	int r;
 
+	if (sock_has(s, SOCK_BOUND)) /* an address without a port: IP_BIND_ADDRESS_NO_PORT */
+		req.local.addr = s->bound.addr;
 	if (ipaddr_is_any(&to->addr)) /* as Linux: this host */
 		req.remote.addr = ipaddr_v4(0x7f000001);
 	/* What a shutdown() before has noted would end the new connection at once. */
@@ -182,7 +185,10 @@ static int connect_new(struct sock *s, const struct endpoint *to)
 	if (!app)
 		return sock_to_kernel_locked(s, no);
 	why = connect_reason(app, to);
-	if (why < 0) {
+	if (why < 0 && s->b->opts.flags & CHAN_O_DONTROUTE &&
+	    engine_route(app, &to->addr) == CHAN_ROUTE_GATEWAY) {
+		r = -ENETUNREACH;
+	} else if (why < 0) {
 		r = connect_stack(s, app, to);
 		why = sock_refusal(r);
 	}

@@ -2,8 +2,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "shim/sock.h"
+#include "shim/sock_opt.h"
 #include "stack/chan/app.h"
 #include "stack/chan/lock.h"
+
+enum { SOCK_IP_LOCAL_PORT_RANGE = 51 };
 
 /* bind, listen, connect and decisions of one socket exclude each other. A signal handler that does one
  * to the socket it interrupted gets -EALREADY. */
@@ -41,6 +44,11 @@ static inline bool sock_claims_loopback(const struct chan_app *app)
 int sock_refusal(int err);
 /* The kernel's half of s goes, its numbers are placeholders again. */
 void sock_twin_drop(struct sock *s);
+/* IP_LOCAL_PORT_RANGE as set. */
+static inline uint32_t sock_port_range(const struct sock *s)
+{
+	return (uint32_t)sock_opt_value(s, IPPROTO_IP, SOCK_IP_LOCAL_PORT_RANGE);
+}
 /* bind() for who holds the lock. */
 int sock_bind_locked(struct sock *s, const struct endpoint *ep);
 /* Once a connection is over, Linux's socket is in CLOSE and may be bound again, though not connected; what

@@ -10,6 +10,7 @@
 #include "shim/sock_io.h"
 #include "shim/sock_iov.h"
 #include "shim/sock_status.h"
+#include "shim/sock_opt.h"
 #include "shim/sock_urgent.h"
 #include "shim/wait.h"
 #include "stack/chan/user.h"
@@ -70,7 +71,9 @@ static ssize_t recv_message(struct sock *s, struct msghdr *user, struct msghdr *
 		r = sock_recv(s, own, n, (size_t)len, flags);
 	if (r < 0)
 		return r;
-	err = give_back(user, h, &c, out);
+	err = flags & MSG_ERRQUEUE ? 0 : sock_opt_cmsgs(s, &c, (size_t)r);
+	if (err == 0)
+		err = give_back(user, h, &c, out);
 	return err < 0 ? err : r;
 }
 

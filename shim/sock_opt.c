@@ -207,6 +207,10 @@ static void tell_engine(struct sock *s, const struct opt *o)
 	case OPT_BIT:
 		now |= o->arg & (CHAN_O_KEEPALIVE | CHAN_O_CORK | CHAN_O_OOBINLINE);
 		break;
+	case OPT_STAMP:
+	case OPT_STAMPING:
+		now = true;
+		break;
 	case OPT_QUICKACK:
 	case OPT_FIELD8:
 	case OPT_FIELD16:

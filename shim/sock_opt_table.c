@@ -6,11 +6,12 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include "shim/sock_conn.h"
 
 /* Younger than the headers that we are built with. */
 enum {
 	N_SO_TXREHASH = 74, N_SO_RCVMARK = 75, N_SO_DEVMEM_DONTNEED = 80, N_SO_RCVPRIORITY = 82,
-	N_IP_LOCAL_PORT_RANGE = 51, N_IP_PROTOCOL = 52, N_TCP_IS_MPTCP = 43,
+	N_IP_PROTOCOL = 52, N_TCP_IS_MPTCP = 43,
 };
 enum { NAMES = SOCK_OPTS / 4 };
 
@@ -39,7 +40,7 @@ static const struct opt socket_opts[NAMES] = {
 	[SO_REUSEADDR] = BIT(CHAN_O_REUSEADDR),
 	[SO_TYPE] = READ,
 	[SO_ERROR] = READ,
-	[SO_DONTROUTE] = BOOL,
+	[SO_DONTROUTE] = BIT(CHAN_O_DONTROUTE),
 	[SO_BROADCAST] = BIT(CHAN_O_BROADCAST),
 	[SO_SNDBUF] = OF_AT(BUFFER, OPTS(sndbuf)),
 	[SO_RCVBUF] = OF_AT(BUFFER, OPTS(rcvbuf)),
@@ -122,7 +123,7 @@ static const struct opt ip_opts[NAMES] = {
 	[IP_MULTICAST_TTL] = READ,
 	[IP_MULTICAST_LOOP] = { OPT_BOOL, OPT_BYTE, 0, INT_MIN, INT_MAX, 1 },
 	[IP_MULTICAST_ALL] = INT_R(OPT_BYTE, 0, 1, 1),
-	[N_IP_LOCAL_PORT_RANGE] = INT_ASK,
+	[SOCK_IP_LOCAL_PORT_RANGE] = INT_ASK,
 	[N_IP_PROTOCOL] = READ,
 };
 
@@ -190,7 +191,7 @@ static const struct opt tcp_opts[NAMES] = {
 	[TCP_SAVE_SYN] = INT_R(OPT_KERNEL | OPT_SETTLED, 0, 2, 0),
 	[TCP_FASTOPEN_CONNECT] = INT_R(OPT_IDLE | OPT_ASK, 0, 0, 0),
 	[TCP_FASTOPEN_NO_COOKIE] = INT_R(OPT_IDLE_LISTEN | OPT_KERNEL, 0, 1, 0),
-	[TCP_INQ] = INT(0, 1, 0),
+	[TCP_INQ] = { OPT_BIT, 0, CHAN_O_INQ, 0, 1, 0 },
 	[TCP_TX_DELAY] = INT_R(OPT_ASK | OPT_KERNEL, 0, 0, 0),
 	[N_TCP_IS_MPTCP] = READ,
 };

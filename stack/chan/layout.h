@@ -190,6 +190,8 @@ enum chan_opt_flags {
 	CHAN_O_UDP_GRO = 1 << 12,
 	CHAN_O_MCAST_OWN = 1 << 13,  /* IP_MULTICAST_ALL off: only groups that this socket joined */
 	CHAN_O_BROADCAST = 1 << 14,
+	CHAN_O_INQ = 1 << 15,	     /* TCP_INQ, the shim's */
+	CHAN_O_DONTROUTE = 1 << 16,  /* on-link destinations only */
 };
 struct chan_opts {
 	uint32_t flags;		/* CHAN_O_ */
@@ -289,7 +291,8 @@ _Static_assert(sizeof(struct chan_evq_b) == 128, "ABI");
 /* ---- calls: requests that need an answer ---- */
 enum chan_op {
 	CHAN_OP_NONE,
-	CHAN_OP_BIND,	 /* makes a socket; local, opts -> sock, gen, local (with the port chosen) */
+	CHAN_OP_BIND,	 /* makes a socket; local, opts -> sock, gen, local (with the port chosen);
+			  * arg[1] = IP_LOCAL_PORT_RANGE as set, CONNECT has it, too */
 	CHAN_OP_LISTEN,	 /* sock; arg[0] = backlog. May be repeated. */
 	CHAN_OP_CONNECT, /* sock or CHAN_SOCK_NEW with local (port 0, any = choose), remote, opts ->
 			  * -EINPROGRESS or an error; on success sock, gen, local */

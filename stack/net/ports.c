@@ -23,7 +23,7 @@ struct port_hold {
 	bool connect_only; /* chosen by connect(): may be shared by other 4-tuples */
 };
 
-enum { BUCKETS = 4096, COUNTERS = 256, N_EPHEMERAL = PORTS_EPHEMERAL_MAX - PORTS_EPHEMERAL_MIN + 1 };
+enum { BUCKETS = 4096, COUNTERS = 256 };
 
 struct ports {
 	pthread_spinlock_t lock;
@@ -169,14 +169,27 @@ static struct port_hold *hold_new(struct ports *p, const struct ports_req *req, 
 	return h;
 }
 
+/* The ports to choose from, as Linux cuts its range by IP_LOCAL_PORT_RANGE: a bound outside is ignored. */
+static uint32_t choice(const struct ports_req *req, uint32_t *first)
+{
+	uint32_t lo = PORTS_EPHEMERAL_MIN, hi = PORTS_EPHEMERAL_MAX;
+
+	if (req->lo && req->lo <= hi)
+		lo = max_u32(lo, req->lo);
+	if (req->hi && req->hi >= lo)
+		hi = min_u32(hi, req->hi);
+	*first = lo;
+	return hi - lo + 1;
+}
+
 /* A port nobody holds; failing that, one that may be shared. 0: none. */
 static uint16_t choose_for_bind(struct ports *p, const struct ports_req *req, uint64_t now_ns)
 {
-	uint32_t start = rng_below(&p->rng, N_EPHEMERAL);
+	uint32_t first, n = choice(req, &first), start = rng_below(&p->rng, n);
 
 	for (int pass = 0; pass < 2; pass++) {
-		for (uint32_t i = 0; i < N_EPHEMERAL; i++) {
-			uint16_t port = (uint16_t)(PORTS_EPHEMERAL_MIN + (start + i) % N_EPHEMERAL);
+		for (uint32_t i = 0; i < n; i++) {
+			uint16_t port = (uint16_t)(first + (start + i) % n);
 
 			if (req->modulus && port % req->modulus != req->remainder)
 				continue;
@@ -251,14 +264,14 @@ int ports_connect(struct ports *p, const struct ports_req *req, const struct end
 	struct flow_id id = { .local = req->local.addr, .remote = remote->addr,
 			      .rport = remote->port };
 	uint32_t offset = (uint32_t)siphash(&p->key, &id, sizeof(id));
+	uint32_t first, n = choice(req, &first);
 	int err = -EADDRNOTAVAIL;
 
 	id.salt = 1;
 	uint32_t *counter = &p->counter[siphash(&p->key, &id, sizeof(id)) % COUNTERS];
 	lock(p);
-	for (uint32_t i = 0; i < N_EPHEMERAL; i++) {
-		uint32_t at = (uint32_t)(((uint64_t)offset + *counter + i) % N_EPHEMERAL);
-		uint16_t port = (uint16_t)(PORTS_EPHEMERAL_MIN + at);
+	for (uint32_t i = 0; i < n; i++) {
+		uint16_t port = (uint16_t)(first + ((uint64_t)offset + *counter + i) % n);
 
 		sweep(p, bucket_of(p, (uint8_t)req->proto, port), now_ns);
 		if (is_taken(p, req, port, false) || !usable(arg, port))

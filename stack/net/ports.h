@@ -26,6 +26,7 @@ struct ports_req {
 	uint32_t uid;	       /* SO_REUSEPORT shares among sockets of one user */
 	struct endpoint local; /* port 0: choose one, with port % modulus == remainder unless modulus is 0 */
 	uint16_t modulus, remainder;
+	uint16_t lo, hi;       /* not below lo, not above hi; 0: no such bound (IP_LOCAL_PORT_RANGE) */
 };
 
 /* NULL: no memory. max: reservations of all sockets; seed: keys the choice of ephemeral ports. */

@@ -114,6 +114,7 @@ void sock_take_opts(struct sock *s)
 		return;
 	}
 	s->sndbuf = o.sndbuf ? clamp_buf(o.sndbuf) : 0;
+	s->stamp = o.flags & CHAN_O_TIMESTAMP;
 	if (s->sndbuf)
 		s->a->sndbuf = s->sndbuf;
 	if (s->l)

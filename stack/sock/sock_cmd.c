@@ -41,7 +41,9 @@ uint32_t sock_port_flags(uint32_t opt_flags)
 static struct ports_req port_req(const struct call *k, const struct endpoint *local)
 {
 	return (struct ports_req){ .proto = PORTS_TCP, .flags = sock_port_flags(k->req.opts.flags),
-				   .uid = k->cw->client->conf.uid, .local = *local };
+				   .uid = k->cw->client->conf.uid, .local = *local,
+				   .lo = (uint16_t)k->req.arg[1],
+				   .hi = (uint16_t)(k->req.arg[1] >> 16) };
 }
 
 struct sock *sock_make(struct call *k)
@@ -254,6 +256,10 @@ static int op_info(struct call *k)
 		ti.tcpi_sacked = k->s->l->tl.backlog;
 	} else if (k->s->started) {
 		tcp_fill_info(&env->tcp, &k->s->conn, &ti, env->now_ns);
+		/* Linux counts the sequence numbers of SYN and FIN, too. */
+		ti.tcpi_bytes_acked += !k->s->passive && k->s->conn.syn_acked;
+		ti.tcpi_bytes_acked += k->s->conn.fin_acked;
+		ti.tcpi_bytes_received += k->s->conn.fin_rcvd;
 	} else {
 		ti.tcpi_state = 7; /* TCP_CLOSE */
 	}

@@ -77,6 +77,13 @@ void sock_head_moved(struct sock *s)
 		sock_set_flag(s, 0, CHAN_A_WANT_HEAD);
 }
 
+static uint64_t realtime_ns(const struct sock *s)
+{
+	const struct sock_env *env = s->cw->env;
+
+	return env->host->realtime_ns ? env->host->realtime_ns(env->host_arg) : 0;
+}
+
 static void readable(struct sock *s)
 {
 	uint32_t tail = tcp_rx_tail(&s->conn);
@@ -84,6 +91,8 @@ static void readable(struct sock *s)
 	if (tail == s->rx_tail)
 		return;
 	s->rx_tail = tail;
+	if (unlikely(s->stamp))
+		atomic_store_explicit(&s->a->rx_time_ns, realtime_ns(s), memory_order_relaxed);
 	atomic_store_explicit(&s->a->rx_tail, tail, memory_order_release);
 	sock_touch(s, true);
 	if (!sock_take_rx(s))

@@ -103,6 +103,7 @@ struct sock {
 	bool publish : 1;    /* on priv->event */
 	bool wake : 1;	     /* evseq moved: wake futex waiters */
 	bool push : 1;	     /* tell event queues */
+	bool stamp : 1;	     /* CHAN_O_TIMESTAMP */
 	bool una_moved : 1;  /* look at TX_WAIT after the fence */
 	bool head_look : 1;  /* WANT_HEAD was just set: look at rx_head after the fence */
 	bool v6 : 1;

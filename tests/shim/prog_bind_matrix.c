@@ -1,5 +1,5 @@
-/* Who may bind a port that somebody has: SO_REUSEADDR and SO_REUSEPORT of both, addresses of both, and what the
- * first one does with it. A line is the first socket; its columns are the second ones: bind, then listen. */
+/* Who may bind a port that somebody has: SO_REUSEADDR and SO_REUSEPORT of both, addresses of both, and what
+ * the first one does with it. A line is the first socket; its columns are the second ones: bind, listen. */
 // SPDX-License-Identifier: MIT
 #include "tests/shim/t.h"
 
@@ -46,11 +46,15 @@ static int first(enum state state, enum address at, bool addr, bool port, int fd
 {
 	int n;
 
+	/* A port that nobody has in any way: the TIME-WAITs of earlier lines are in the way of all. */
+	fd[0] = make(V6_ANY, false, false);
+	bind_at(fd[0], V6_ANY, 0);
+	n = port_of(fd[0]);
+	close(fd[0]);
 	fd[0] = make(at, addr, port);
 	fd[1] = fd[2] = -1;
-	if (bind_at(fd[0], at, 0) < 0)
+	if (bind_at(fd[0], at, n) < 0)
 		t_out("bind: %s", t_errname(errno));
-	n = port_of(fd[0]);
 	if (state == BOUND)
 		return n;
 	if (listen(fd[0], 4) < 0)
@@ -90,8 +94,8 @@ static void line(enum state state, enum address at, bool addr, bool port)
 		int fd[3], p = first(state, at, addr, port, fd), b = make(at2, k & 1, k & 2);
 		int r = bind_at(b, at2, p);
 
-		n += (size_t)sprintf(text + n, " %s%s%s %s", k % 4 ? "" : address_name[at2], k & 1 ? "+a" : "",
-				     k & 2 ? "+p" : "", name_of(r, errno));
+		n += (size_t)sprintf(text + n, " %s%s%s %s", k % 4 ? "" : address_name[at2],
+				     k & 1 ? "+a" : "", k & 2 ? "+p" : "", name_of(r, errno));
 		if (r == 0) {
 			r = listen(b, 2);
 			n += (size_t)sprintf(text + n, "/%s", name_of(r, errno));
