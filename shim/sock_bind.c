@@ -160,8 +160,11 @@ static int bind_again(const struct sock *s, const struct endpoint *ep)
 /* Gives up what it is bound to, on both sides. */
 static void unbind(struct sock *s)
 {
+	uint32_t noted = atomic_load(&s->b->flags) & (CHAN_B_SHUT_RD | CHAN_B_SHUT_WR);
+
 	sock_twin_drop(s);
 	sock_drop(s);
+	atomic_fetch_or(&s->b->flags, noted);
 	s->bound = (struct endpoint){ 0 };
 	atomic_fetch_and(&s->flags, ~(uint32_t)(SOCK_BOUND | SOCK_PORT_LOOSE));
 }

@@ -200,7 +200,7 @@ ssize_t sock_splice_in(struct sock *s, int pipe, size_t n, unsigned int flags)
 		return r;
 	if (atomic_load(&s->b->file_flags) & O_APPEND)
 		return -EINVAL;
-	if ((flags & SPLICE_F_NONBLOCK || sock_is_nonblocking(s)) && pipe_is_empty(pipe))
+	if ((pipe_nonblocking(pipe, flags) || sock_is_nonblocking(s)) && pipe_is_empty(pipe))
 		return -EAGAIN;
 	/* Bytes leave the pipe only when there is room for them. */
 	r = splice_room(s, msg);

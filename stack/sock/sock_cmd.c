@@ -202,7 +202,8 @@ static int start_connect(struct call *k, struct sock *s)
 	}
 	if (hold)
 		s->hold = hold;
-	else if (ipaddr_is_any(&s->local.addr))
+	s->auto_port = hold != NULL;
+	if (!hold && ipaddr_is_any(&s->local.addr))
 		ports_set_addr(env->ports, s->hold, &flow.local.addr);
 	s->started = true;
 	s->local = flow.local;

@@ -148,6 +148,12 @@ static void closed(struct sock *s)
 	if (s->conn.error)
 		sock_set_error(s, s->conn.error);
 	sock_set_state(s, CHAN_ST_CLOSED);
+	/* As Linux: a port that bind() did not ask for is free as soon as the connection has ended, though
+	 * the descriptor is still open. (A TIME-WAIT record has its own reference.) */
+	if (s->hold && (s->passive || s->auto_port)) {
+		ports_put(s->cw->env->ports, s->hold, 0);
+		s->hold = NULL;
+	}
 }
 
 /* The connection ended before accept() could be told of it: nobody will ever ask. */

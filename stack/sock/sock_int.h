@@ -96,6 +96,7 @@ struct sock {
 	bool dgram : 1;	     /* which of the union it is */
 	bool started : 1;    /* the core has conn */
 	bool passive : 1;    /* came from a listener */
+	bool auto_port : 1;  /* connect() chose the port: bind() never did */
 	bool queued : 1;     /* in an accept queue: belongs to the listener */
 	bool established : 1; /* has been */
 	bool closing : 1;    /* given to tcp_close(): an orphan */

@@ -203,6 +203,13 @@ static void shutdown_before_bind(void)
 	t_res("connect", connect(fd, (struct sockaddr *)&to, sizeof(to)));
 	state_of("then", fd);
 	close(fd);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	t_res("listen", listen(fd, 4));
+	t_res("shutdown", shutdown(fd, SHUT_RDWR));
+	t_res("again", shutdown(fd, SHUT_RDWR));
+	t_res("bind", bind(fd, (struct sockaddr *)&at, sizeof(at)));
+	state_of("then", fd);
+	close(fd);
 }
 
 static void on_alarm(int sig)
@@ -304,6 +311,8 @@ static void splice_to_who_appends(void)
 	t_res("write", write(a, "abc", 3));
 	fcntl(a, F_SETFL, 0);
 	t_res("splice", splice(p[0], NULL, a, NULL, 3, 0));
+	shutdown(a, SHUT_WR);
+	t_res("splice from an empty pipe", splice(p[0], NULL, a, NULL, 3, 0));
 	close(a);
 	close(b);
 	close(p[0]);
@@ -326,6 +335,25 @@ static void disconnect_keeps_a_pending_error(void)
 	close(a);
 }
 
+/* A port that bind() did not ask for is free when its connection has ended, descriptor or not. */
+static void port_of_an_ended_connection(void)
+{
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_in at;
+		socklen_t len = sizeof(at);
+		int a, b, fd = socket(AF_INET, SOCK_STREAM, 0);
+		t_pair(&a, &b);
+		getsockname(i ? a : b, (struct sockaddr *)&at, &len);
+		t_res(i ? "the client's, alive" : "the listener's, alive",
+		      bind(fd, (struct sockaddr *)&at, sizeof(at)));
+		t_reset(i ? b : a);
+		t_until(i ? a : b, POLLHUP);
+		t_res("after a reset", bind(fd, (struct sockaddr *)&at, sizeof(at)));
+		close(i ? a : b);
+		close(fd);
+	}
+}
+
 T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shutdown),
        T_CASE(connect_after_reset), T_CASE(bind_twice_to_nobodys_address),
        T_CASE(data_after_shutdown_of_both), T_CASE(counts_of_a_listener_shut_down),
@@ -333,4 +361,5 @@ T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shut
        T_CASE(shutdown_before_bind), T_CASE(recv_of_nothing),
        T_CASE(recv_after_early_shutdown), T_CASE(vectors_of_nothing),
        T_CASE(control_of_broken_sockets), T_CASE(splice_to_who_appends),
-       T_CASE(disconnect_keeps_a_pending_error))
+       T_CASE(disconnect_keeps_a_pending_error),
+       T_CASE(port_of_an_ended_connection))
