@@ -291,12 +291,12 @@ int chan_dgram_send(struct chan_app *app, uint32_t id, const struct chan_dgram *
 {
 	struct chan_sock_b *b = chan_sock_b(app, id);
 	struct chan_dgram rec = *h;
-	size_t len = 0, max = h->gso ? UINT16_MAX : CHAN_DGRAM_MAX;
+	size_t len = 0;
 
 	if (n < 0)
 		return -EINVAL;
 	for (int i = 0; i < n; i++) {
-		if (iov[i].iov_len > max - len)
+		if (iov[i].iov_len > CHAN_DGRAM_MAX - len)
 			return -EMSGSIZE;
 		len += iov[i].iov_len;
 	}

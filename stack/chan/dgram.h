@@ -16,7 +16,7 @@ static inline uint32_t chan_dgram_size(uint32_t n)
 
 /* Queues one datagram, all or nothing: h with size and len filled in here, then the bytes of iov. 0;
  * -EAGAIN: no room, chan_tx_want() has been done (wait with the evseq read before the call);
- * -EMSGSIZE: longer than CHAN_DGRAM_MAX (longer is allowed with h->gso, up to 65535); -EINVAL: iov;
+ * -EMSGSIZE: longer than CHAN_DGRAM_MAX, also with h->gso as on Linux; -EINVAL: iov;
  * -EDEADLK, -ENOTCONN (engine gone), -EFAULT (chan/user.h), -ENOBUFS: the ring is too small for it and
  * can't grow. A datagram larger than the whole send buffer goes when the buffer is empty, as on
  * Linux. Does not look at state, destination or permission. */

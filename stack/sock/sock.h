@@ -61,6 +61,7 @@ struct sock_udp_tx {
 	uint32_t ifindex;	/* multicast: leaves by, 0 = by route */
 	uint16_t gso;		/* > 0: cut into datagrams of so many bytes */
 	uint8_t ttl, tos;	/* ttl 0: default (64, multicast 1) */
+	bool may_wait;		/* -EAGAIN rather than loss while the port is behind */
 };
 
 /* What sock/ asks of the worker around it. */
@@ -71,8 +72,8 @@ struct sock_host {
 			   const struct sock_piece *piece, unsigned n_pieces, uint8_t ttl, uint8_t tos);
 	/* Sends one datagram (cut into several when tx->gso): route, source address, fragments, checksum,
 	 * loop to ourselves, to groups and broadcast addresses. The bytes lie in the send ring (copy them
-	 * now). 0; -ENETUNREACH, -EMSGSIZE (DONT_FRAG, or too long), -EACCES (broadcast not
-	 * allowed), -ENOBUFS, -EINVAL. */
+	 * now). 0; -EAGAIN (may_wait), -ENETUNREACH, -EMSGSIZE (DONT_FRAG, or too long), -EACCES
+	 * (broadcast not allowed), -ENOBUFS, -EINVAL. */
 	int (*udp_output)(void *arg, const struct sock_udp_tx *tx, const struct sock_piece *piece,
 			  unsigned n_pieces);
 	/* Memberships of (group, interface) changed on this worker: IGMP is told. */

@@ -13,7 +13,7 @@ enum {
 	DGRAM_QUOTE_MAX = 2048,	   /* bytes of a quoted datagram that are kept */
 	DGRAM_ROUND = 64,	   /* records of a socket that are sent in one go ... */
 	DGRAM_ROUND_BYTES = 256 << 10, /* ... and bytes */
-	DGRAM_GRO_MAX = 64,	   /* datagrams that make one record (Linux's UDP_GRO_CNT_MAX) */
+	DGRAM_GRO_MAX = 128,	   /* datagrams that make one record: Linux's UDP_MAX_SEGMENTS, by loopback */
 };
 
 struct sock;

@@ -16,7 +16,7 @@ enum {
 
 uint32_t sock_dgram_tx_max(const struct sock *s)
 {
-	return chan_dgram_sndbuf(s->a) + chan_dgram_size(UINT16_MAX);
+	return chan_dgram_sndbuf(s->a) + chan_dgram_size(CHAN_DGRAM_MAX);
 }
 
 /* The header at pos into *h: loaded once. False: nonsense. */
@@ -31,7 +31,7 @@ static bool load(struct sock *s, uint32_t pos, uint32_t avail, struct chan_dgram
 		to += piece[i].len;
 	}
 	__asm__ volatile("" ::: "memory");
-	return n > 0 && h->len <= (h->gso ? UINT16_MAX : CHAN_DGRAM_MAX) &&
+	return n > 0 && h->len <= CHAN_DGRAM_MAX &&
 	       h->size == chan_dgram_size(h->len) && h->size <= avail && !(h->flags & ~TX_FLAGS);
 }
 
@@ -57,13 +57,15 @@ static void refused(struct sock *s, const struct sock_udp_tx *tx, int err)
 	sock_set_error(s, err);
 }
 
-static void send_one(struct sock *s, const struct chan_dgram *h, uint32_t pos)
+/* False: the port is behind, later. */
+static bool send_one(struct sock *s, const struct chan_dgram *h, uint32_t pos, bool may_wait)
 {
 	struct sock_env *env = s->cw->env;
 	struct sock_udp_tx tx = {
 		.local = { .addr = s->dg.saddr, .port = s->dg.udp.local.port },
 		.remote = s->dg.udp.remote, .flags = h->flags, .ifindex = h->ifindex,
 		.gso = h->gso, .ttl = h->ttl, .tos = h->tos,
+		.may_wait = may_wait,
 	};
 	struct sock_piece piece[PIECES];
 	unsigned n = 0;
@@ -77,11 +79,14 @@ static void send_one(struct sock *s, const struct chan_dgram *h, uint32_t pos)
 		n = sock_tx_pieces(s, pos + (uint32_t)sizeof(*h), h->len, piece);
 	if (tx.remote.port && tx.local.port && (n || !h->len))
 		err = env->host->udp_output(env->host_arg, &tx, piece, n);
+	if (unlikely(err == -EAGAIN))
+		return false;
 	if (unlikely(err))
 		refused(s, &tx, -err);
+	return true;
 }
 
-/* True: there is more. */
+/* True: there is more. Without a limit all of it goes, if need be into a full port. */
 static bool send_some(struct sock *s, uint32_t max, uint32_t max_bytes)
 {
 	uint32_t pos = s->tx_una, first = pos;
@@ -92,7 +97,8 @@ static bool send_some(struct sock *s, uint32_t max, uint32_t max_bytes)
 			sock_violation(s->cw, "nonsense in a datagram's header");
 			return false;
 		}
-		send_one(s, &h, pos);
+		if (!send_one(s, &h, pos, max != UINT32_MAX))
+			break;
 		pos += h.size;
 	}
 	sock_tx_done(s, pos);

@@ -11,7 +11,7 @@
 #include "stack/wire/udp.h"
 #include "stack/worker/worker_int.h"
 
-enum { PIECES = 8, IP4_TTL_GROUP = 1, LOCAL_MTU = IP4_TOTAL_MAX, GSO_SEGS = 64 };
+enum { PIECES = 8, IP4_TTL_GROUP = 1, LOCAL_MTU = IP4_TOTAL_MAX, GSO_SEGS = 128 };
 #define IP4_BROADCAST 0xffffffffu
 #define IP4_LOOPBACK 0x7f000001u
 
@@ -329,6 +329,14 @@ static int send_segments(struct worker *w, const struct plan *p, const struct so
 	return err;
 }
 
+/* An upper bound, never more than the queue is long. */
+static uint32_t frames_of(const struct plan *p, uint32_t total, uint16_t gso)
+{
+	uint32_t room = p->mtu - IP4_HDR_MIN - UDP_HDR_LEN, step = gso ? gso : max_u32(room, 1);
+
+	return min_u32(total / step + 1, TX_QUEUE);
+}
+
 int host_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_piece *piece,
 		    unsigned n_pieces)
 {
@@ -347,6 +355,8 @@ int host_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_p
 		STAT_ADD(ip4_drop_noroute, err == -ENETUNREACH);
 		return err;
 	}
+	if (tx->may_wait && p.nif && !tx_has_room(w, p.nif, frames_of(&p, total, tx->gso)))
+		return -EAGAIN;
 	if (tx->gso && total > tx->gso)
 		return send_segments(w, &p, piece, n_pieces, total, tx->gso);
 	return send_one(w, &p, piece, n_pieces, total);

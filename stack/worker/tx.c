@@ -109,6 +109,11 @@ bool tx_flush(struct worker *w)
 	return pending;
 }
 
+bool tx_has_room(const struct worker *w, const struct netif *nif, uint32_t frames)
+{
+	return w->tx->port[nif->index].n + frames <= TX_QUEUE;
+}
+
 bool tx_pending(const struct worker *w)
 {
 	for (uint32_t i = 0; i < w->conf.n_netif; i++) {

@@ -29,6 +29,8 @@ void tx_push(void *arg, struct netif *nif, struct rte_mbuf *m);
 /* Sends what waits. True: some of it still does. */
 bool tx_flush(struct worker *w);
 bool tx_pending(const struct worker *w);
+/* Would so many more frames to nif find room in its queue? */
+bool tx_has_room(const struct worker *w, const struct netif *nif, uint32_t frames);
 
 /* rx.c: frames from ports and from other workers. Return how many there were. */
 uint32_t rx_ports(struct worker *w);

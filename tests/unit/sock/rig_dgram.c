@@ -75,6 +75,10 @@ int rig_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_pi
 		return -EACCES;
 	if (!tx->gso && (tx->flags & CHAN_DG_DONT_FRAG) && len + 28 > rig_path_mtu(w, &tx->remote.addr))
 		return -EMSGSIZE;
+	if (tx->may_wait && atomic_load(&w->rig->busy)) {
+		atomic_fetch_sub(&w->rig->busy, 1);
+		return -EAGAIN;
+	}
 	atomic_fetch_add(&w->rig->dgrams, 1);
 	if (atomic_load(&w->rig->deaf))
 		return 0;

@@ -1,6 +1,6 @@
 /* What leaves a worker: segments of sockets, checksums, full ports, local segments, routes. */
 // SPDX-License-Identifier: MIT
-#include "tests/unit/worker/worker_rig.h"
+#include "tests/unit/worker/udp_rig.h"
 #include "stack/base/checksum.h"
 #include "stack/worker/route_export.h"
 
@@ -24,6 +24,30 @@ START_TEST(a_stuck_port_loses_frames_but_not_the_loop)
 	wrig_rx_tcp(RIG_PEER, &seg);
 	wrig_run();
 	ck_assert_uint_eq(rig.n_sent, 1);
+}
+END_TEST
+
+/* While the port takes nothing: what may wait is told to, what may not is queued as far as it goes. */
+START_TEST(a_port_that_is_behind_makes_senders_wait)
+{
+	struct sock_udp_tx tx = { .may_wait = true };
+	struct udp_sock a;
+	uint32_t n = 0;
+
+	wrig_meet_peer();
+	udp_rig_start();
+	udp_rig_bind(&a, 0, 53);
+	rig.tx_room = 0;
+	while (udp_rig_send(&tx, 53, RIG_PEER, 9, 10) == 0)
+		ck_assert_uint_lt(n++, TX_QUEUE);
+	ck_assert_uint_eq(n, TX_QUEUE);
+	ck_assert_int_eq(udp_rig_send(&tx, 53, RIG_PEER, 9, 10), -EAGAIN);
+	/* To ourselves there is no port in the way. */
+	ck_assert_int_eq(udp_rig_send(&tx, 53, RIG_US, 53, 10), 0);
+	tx.may_wait = false;
+	ck_assert_int_eq(udp_rig_send(&tx, 53, RIG_PEER, 9, 10), 0);
+	ck_assert_uint_eq(COUNT(0, port_drop_tx_full), 1);
+	udp_rig_unbind(&a);
 }
 END_TEST
 
@@ -130,6 +154,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, wrig_setup, wrig_teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, a_stuck_port_loses_frames_but_not_the_loop);
+	tcase_add_test(tc, a_port_that_is_behind_makes_senders_wait);
 	tcase_add_test(tc, pieces_of_odd_length_sum_up);
 	tcase_add_test(tc, a_port_with_offload_gets_the_pseudo_sum_and_marks);
 	tcase_add_test(tc, segments_to_ourselves_stay_off_the_wire);

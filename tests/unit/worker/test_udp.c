@@ -206,7 +206,7 @@ START_TEST(segments_are_cut)
 	tx.gso = 1473;
 	ck_assert_int_eq(udp_rig_send(&tx, 53, RIG_PEER, 99, 3500), -EINVAL);
 	tx.gso = 10;
-	ck_assert_int_eq(udp_rig_send(&tx, 53, RIG_PEER, 99, 641), -EINVAL);
+	ck_assert_int_eq(udp_rig_send(&tx, 53, RIG_PEER, 99, 1281), -EINVAL);
 	tx.gso = 100;
 	tx.flags = CHAN_DG_NO_CSUM;
 	ck_assert_int_eq(udp_rig_send(&tx, 53, RIG_PEER, 99, 641), -EINVAL);
