@@ -36,5 +36,5 @@ bool engine_is_lost(void);
 /* Child of a fork: locks that other threads of the parent held are free. */
 void engine_after_fork(void);
 
-/* The route of an address in the engine's table: enum CHAN_ROUTE_*, 0: none. */
+/* The route of an address in the engine's table: enum CHAN_ROUTE_*, 0: none. Implemented by route.c. */
 uint32_t engine_route(const struct chan_app *app, const struct ipaddr *addr);

@@ -1,0 +1,115 @@
+/* Where an address leads, by the engine's table of routes in E. */
+// SPDX-License-Identifier: MIT
+#include "shim/route.h"
+#include <string.h>
+#include "shim/engine.h"
+
+static bool covers(const struct chan_route *r, const struct ipaddr *addr)
+{
+	unsigned whole = r->plen / 8, rest = r->plen % 8;
+
+	if (r->plen > 128 || memcmp(r->prefix.b, addr->b, whole))
+		return false;
+	return !rest || ((r->prefix.b[whole] ^ addr->b[whole]) & (0xff00 >> rest) & 0xff) == 0;
+}
+
+/* Is a better than *best (which may be none)? */
+typedef bool (*chooser)(const struct chan_route *r, const struct chan_route *best, const void *arg);
+
+static bool scan(const struct chan_engine *e, chooser better, const void *arg, struct chan_route *best)
+{
+	uint32_t n = min_u32(e->n_routes, CHAN_MAX_ROUTES);
+	bool found = false;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct chan_route r = e->route[i];
+
+		if (!better(&r, found ? best : NULL, arg))
+			continue;
+		*best = r;
+		found = true;
+	}
+	return found;
+}
+
+/* The table may change under us: then once more. Bounded, as an engine that died while it wrote must not
+ * hang us. */
+static bool choose(const struct chan_app *app, chooser better, const void *arg, struct chan_route *best)
+{
+	const struct chan_engine *e = app->e;
+
+	for (int tries = 0; tries < 1000; tries++) {
+		uint32_t seq = atomic_load_explicit(&e->route_seq, memory_order_acquire);
+		bool found;
+
+		if (seq & 1)
+			continue;
+		found = scan(e, better, arg, best);
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&e->route_seq, memory_order_relaxed) == seq)
+			return found;
+	}
+	return false;
+}
+
+static bool is_longer(const struct chan_route *r, const struct chan_route *best, const void *addr)
+{
+	return (!best || r->plen > best->plen) && covers(r, addr);
+}
+
+bool route_find(const struct chan_app *app, const struct ipaddr *addr, struct chan_route *route)
+{
+	return choose(app, is_longer, addr, route);
+}
+
+uint32_t engine_route(const struct chan_app *app, const struct ipaddr *addr)
+{
+	struct chan_route r;
+
+	return route_find(app, addr, &r) ? r.kind : 0;
+}
+
+static bool is_on(const struct chan_route *r, const struct chan_route *best, const void *ifindex)
+{
+	return !best && r->ifindex == *(const uint32_t *)ifindex;
+}
+
+bool route_has_interface(const struct chan_app *app, uint32_t ifindex)
+{
+	struct chan_route r;
+
+	return ifindex && choose(app, is_on, &ifindex, &r);
+}
+
+static bool is_own_on(const struct chan_route *r, const struct chan_route *best, const void *ifindex)
+{
+	return r->kind == CHAN_ROUTE_LOCAL && ipaddr_is_v4(&r->prefix) &&
+	       !ipaddr_is_loopback(&r->prefix) && is_on(r, best, ifindex);
+}
+
+uint32_t route_interface_ip(const struct chan_app *app, uint32_t ifindex)
+{
+	struct chan_route r;
+
+	return choose(app, is_own_on, &ifindex, &r) ? ipaddr_get_v4(&r.prefix) : 0;
+}
+
+static bool ends_at(const struct chan_route *r, const struct chan_route *best, const void *addr)
+{
+	const struct ipaddr *a = addr;
+	uint32_t hosts;
+
+	if (best || r->kind != CHAN_ROUTE_ONLINK || r->plen < 97 || r->plen > 126 || !covers(r, a))
+		return false;
+	hosts = 0xffffffffu >> (r->plen - 96);
+	return (ipaddr_get_v4(a) & hosts) == hosts;
+}
+
+bool route_is_broadcast(const struct chan_app *app, const struct ipaddr *addr)
+{
+	struct chan_route r;
+
+	if (!ipaddr_is_v4(addr))
+		return false;
+	return ipaddr_get_v4(addr) == 0xffffffffu || choose(app, ends_at, addr, &r);
+}
