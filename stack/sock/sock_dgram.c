@@ -189,14 +189,13 @@ static int dissolve(struct sock *s)
 	return 0;
 }
 
-/* May s be connected to remote, and from which address would it send? */
+/* May s be connected to remote, and from which address would it send? Port 0 is no peer, but getaddrinfo()
+ * connects there to learn the address. */
 static int check_remote(struct sock *s, const struct endpoint *remote, struct ipaddr *src)
 {
 	const struct sock_env *env = s->cw->env;
 	const struct sock_host *host = env->host;
 
-	if (remote->port == 0)
-		return -EINVAL;
 	if (host->is_broadcast(env->host_arg, &remote->addr)) {
 		if (!s->dg.udp.broadcast)
 			return -EACCES;
