@@ -38,10 +38,25 @@ int dgram_setopt(struct sock *s, int fd, int level, int name, const void *val, s
 int dgram_ioctl(struct sock *s, int fd, unsigned long req, void *arg);
 int dgram_get_fl(struct sock *s, int fd);
 int dgram_set_fl(struct sock *s, int fd, int fl);
-/* One datagram. msg as for recvmsg(2): name, control and flags are filled in. Bytes, or -errno. */
+/* One datagram (several with UDP_SEGMENT, never a part). All pointers are the program's and may be bad; what
+ * is wrong with them the kernel says (SOCK_TO_KERNEL). Bytes or -errno. rwf: RWF_* of preadv2, pwritev2. */
+ssize_t dgram_read(struct sock *s, int fd, void *buf, size_t n);
+ssize_t dgram_readv(struct sock *s, int fd, const struct iovec *iov, int n, int rwf);
+ssize_t dgram_recvfrom(struct sock *s, int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+		       socklen_t *len);
 ssize_t dgram_recvmsg(struct sock *s, int fd, struct msghdr *msg, int flags);
-/* One datagram (several with UDP_SEGMENT). Bytes or -errno; never partial. */
+int dgram_recvmmsg(struct sock *s, int fd, struct mmsghdr *msgs, unsigned int n, int flags,
+		   struct timespec *timeout);
+ssize_t dgram_write(struct sock *s, int fd, const void *buf, size_t n);
+ssize_t dgram_writev(struct sock *s, int fd, const struct iovec *iov, int n, int rwf);
+ssize_t dgram_sendto(struct sock *s, int fd, const void *buf, size_t n, int flags,
+		     const struct sockaddr *addr, socklen_t len);
 ssize_t dgram_sendmsg(struct sock *s, int fd, const struct msghdr *msg, int flags);
+int dgram_sendmmsg(struct sock *s, int fd, struct mmsghdr *msgs, unsigned int n, int flags);
+/* From a file, from and to a pipe. */
+ssize_t dgram_sendfile(struct sock *s, int fd, int in, int64_t *offset, size_t count);
+ssize_t dgram_splice_in(struct sock *s, int fd, int pipe, size_t n, unsigned int flags);
+ssize_t dgram_splice_out(struct sock *s, int fd, int pipe, size_t n, unsigned int flags);
 uint32_t dgram_readiness(const struct sock *s);
 /* Before a fork: the stack's half exists from now on, so that parent and child share it. */
 void dgram_settle(struct sock *s);

@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include "shim/dgram.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/sock.h"
@@ -139,9 +140,10 @@ static int fcntl_ours(int fd, struct object *o, int cmd, void *arg)
 	if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
 		return copied(libc.fcntl(fd, cmd, arg), o);
 	if (s && cmd == F_GETFL)
-		r = sock_get_fl(s);
+		r = sock_is_dgram(s) ? dgram_get_fl(s, fd) : sock_get_fl(s);
 	else if (s && cmd == F_SETFL)
-		r = sock_set_fl(s, fd, (int)(intptr_t)arg);
+		r = sock_is_dgram(s) ? dgram_set_fl(s, fd, (int)(intptr_t)arg) :
+				       sock_set_fl(s, fd, (int)(intptr_t)arg);
 	fdtab_put(o);
 	return r == SOCK_TO_KERNEL ? libc.fcntl(fd, cmd, arg) : (int)to_errno(r);
 }
@@ -176,7 +178,7 @@ EXPORT int ioctl(int fd, unsigned long req, ...)
 	va_end(ap);
 	if (likely(!s))
 		return libc.ioctl(fd, req, arg);
-	r = sock_ioctl(s, fd, req, arg);
+	r = sock_is_dgram(s) ? dgram_ioctl(s, fd, req, arg) : sock_ioctl(s, fd, req, arg);
 	sock_put(s);
 	return r == SOCK_TO_KERNEL ? libc.ioctl(fd, req, arg) : (int)to_errno(r);
 }

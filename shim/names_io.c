@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 #include <sys/sendfile.h>
 #include <unistd.h>
+#include "shim/dgram.h"
 #include "shim/libc.h"
 #include "shim/sock.h"
 #include "shim/pass.h"
@@ -18,10 +19,14 @@
 	sock_put(s); \
 	return r == SOCK_TO_KERNEL ? real : to_errno(r)
 
+/* The function of the kind of socket that s is. */
+#define OURS(name, ...) (unlikely(sock_is_dgram(s)) ? dgram_##name(s, fd, __VA_ARGS__) : \
+						       sock_##name(s, __VA_ARGS__))
+
 /* ---- in ---- */
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
-	SOCK_IO(sock_read(s, buf, n), libc.read(fd, buf, n));
+	SOCK_IO(OURS(read, buf, n), libc.read(fd, buf, n));
 }
 EXPORT_ALIAS(__read, read);
 
@@ -35,12 +40,12 @@ EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
 
 EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 {
-	SOCK_IO(sock_readv(s, iov, n, 0), libc.readv(fd, iov, n));
+	SOCK_IO(OURS(readv, iov, n, 0), libc.readv(fd, iov, n));
 }
 
 EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
-	SOCK_IO(sock_recvfrom(s, buf, n, flags, NULL, NULL), libc.recv(fd, buf, n, flags));
+	SOCK_IO(OURS(recvfrom, buf, n, flags, NULL, NULL), libc.recv(fd, buf, n, flags));
 }
 EXPORT_ALIAS(__recv, recv);
 
@@ -55,7 +60,7 @@ EXPORT ssize_t __recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
 EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
 			socklen_t *len)
 {
-	SOCK_IO(sock_recvfrom(s, buf, n, flags, addr, len),
+	SOCK_IO(OURS(recvfrom, buf, n, flags, addr, len),
 		libc.recvfrom(fd, buf, n, flags, addr, len));
 }
 
@@ -71,49 +76,48 @@ EXPORT ssize_t __recvfrom_chk(int fd, void *buf, size_t n, size_t room, int flag
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
-	SOCK_IO(sock_recvmsg(s, msg, flags), pass_recvmsg(fd, msg, flags));
+	SOCK_IO(OURS(recvmsg, msg, flags), pass_recvmsg(fd, msg, flags));
 }
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags,
 		    struct timespec *timeout)
 {
-	SOCK_IO(sock_recvmmsg(s, msgs, n, flags, timeout),
+	SOCK_IO(OURS(recvmmsg, msgs, n, flags, timeout),
 		pass_recvmmsg(fd, msgs, n, flags, timeout));
 }
 
 /* ---- out ---- */
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
 {
-	SOCK_IO(sock_write(s, buf, n), libc.write(fd, buf, n));
+	SOCK_IO(OURS(write, buf, n), libc.write(fd, buf, n));
 }
 EXPORT_ALIAS(__write, write);
 
 EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 {
-	SOCK_IO(sock_writev(s, iov, n, 0), libc.writev(fd, iov, n));
+	SOCK_IO(OURS(writev, iov, n, 0), libc.writev(fd, iov, n));
 }
 
 EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 {
-	SOCK_IO(sock_sendto(s, buf, n, flags, NULL, 0), libc.send(fd, buf, n, flags));
+	SOCK_IO(OURS(sendto, buf, n, flags, NULL, 0), libc.send(fd, buf, n, flags));
 }
 EXPORT_ALIAS(__send, send);
 
 EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *addr,
 		      socklen_t len)
 {
-	SOCK_IO(sock_sendto(s, buf, n, flags, addr, len),
-		libc.sendto(fd, buf, n, flags, addr, len));
+	SOCK_IO(OURS(sendto, buf, n, flags, addr, len), libc.sendto(fd, buf, n, flags, addr, len));
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-	SOCK_IO(sock_sendmsg(s, msg, flags), pass_sendmsg(fd, msg, flags));
+	SOCK_IO(OURS(sendmsg, msg, flags), pass_sendmsg(fd, msg, flags));
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags)
 {
-	SOCK_IO(sock_sendmmsg(s, msgs, n, flags), pass_sendmmsg(fd, msgs, n, flags));
+	SOCK_IO(OURS(sendmmsg, msgs, n, flags), pass_sendmmsg(fd, msgs, n, flags));
 }
 EXPORT_ALIAS(__sendmmsg, sendmmsg);
 
@@ -145,7 +149,7 @@ EXPORT_ALIAS(__pwrite64, pwrite64);
 /* ... except the second versions, where offset -1 means the file position: a plain readv/writev. */
 EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
-	SOCK_IO(off == -1 ? sock_readv(s, iov, n, flags) : SOCK_TO_KERNEL,
+	SOCK_IO(off == -1 ? OURS(readv, iov, n, flags) : SOCK_TO_KERNEL,
 		libc.preadv2(fd, iov, n, off, flags));
 }
 
@@ -156,7 +160,7 @@ EXPORT ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t off, i
 
 EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 {
-	SOCK_IO(off == -1 ? sock_writev(s, iov, n, flags) : SOCK_TO_KERNEL,
+	SOCK_IO(off == -1 ? OURS(writev, iov, n, flags) : SOCK_TO_KERNEL,
 		libc.pwritev2(fd, iov, n, off, flags));
 }
 
@@ -169,7 +173,7 @@ EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t off, 
 EXPORT ssize_t sendfile(int fd, int in, off_t *offset, size_t count)
 {
 	in = visible(in);
-	SOCK_IO(sock_sendfile(s, in, offset, count), libc.sendfile(fd, in, offset, count));
+	SOCK_IO(OURS(sendfile, in, offset, count), libc.sendfile(fd, in, offset, count));
 }
 
 EXPORT ssize_t sendfile64(int fd, int in, off64_t *offset, size_t count)
@@ -184,9 +188,11 @@ EXPORT ssize_t splice(int in, off64_t *in_off, int out, off64_t *out_off, size_t
 	ssize_t r = SOCK_TO_KERNEL;
 
 	if (from && !to && !in_off && !out_off)
-		r = sock_splice_out(from, out, n, flags);
+		r = sock_is_dgram(from) ? dgram_splice_out(from, in, out, n, flags) :
+					  sock_splice_out(from, out, n, flags);
 	else if (to && !from && !in_off && !out_off)
-		r = sock_splice_in(to, in, n, flags);
+		r = sock_is_dgram(to) ? dgram_splice_in(to, out, in, n, flags) :
+					sock_splice_in(to, in, n, flags);
 	if (from)
 		sock_put(from);
 	if (to)

@@ -1,6 +1,7 @@
 /* Exported: the socket calls that do not move bytes. Argument plumbing only. */
 // SPDX-License-Identifier: MIT
 #include <sys/stat.h>
+#include "shim/dgram.h"
 #include "shim/libc.h"
 #include "shim/sock.h"
 #include "shim/sock_urgent.h"
@@ -18,6 +19,12 @@
 	sock_put(s); \
 	return r == SOCK_TO_KERNEL ? real : (int)to_errno(r)
 
+/* The function of the kind of socket that s is. */
+#define OURS(name, ...) (unlikely(sock_is_dgram(s)) ? dgram_##name(s, fd, __VA_ARGS__) : \
+						       sock_##name(s, __VA_ARGS__))
+/* What only streams do. */
+#define IF_STREAM(call) (unlikely(sock_is_dgram(s)) ? SOCK_TO_KERNEL : (call))
+
 EXPORT int socket(int domain, int type, int protocol)
 {
 	int r = sock_open(domain, type, protocol);
@@ -31,12 +38,12 @@ EXPORT_ALIAS(__socket, socket);
 
 EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	SOCK_CALL(sock_bind(s, addr, len), libc.bind(fd, addr, len));
+	SOCK_CALL(OURS(bind, addr, len), libc.bind(fd, addr, len));
 }
 
 EXPORT int listen(int fd, int backlog)
 {
-	SOCK_CALL(sock_listen(s, backlog), libc.listen(fd, backlog));
+	SOCK_CALL(IF_STREAM(sock_listen(s, backlog)), libc.listen(fd, backlog));
 }
 
 EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
@@ -45,7 +52,7 @@ EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *len)
 	int r = SOCK_TO_KERNEL;
 
 	if (s) {
-		r = sock_accept(s, fd, addr, len, 0);
+		r = IF_STREAM(sock_accept(s, fd, addr, len, 0));
 		sock_put(s);
 	}
 	if (r == SOCK_TO_KERNEL) {
@@ -61,7 +68,7 @@ EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 	int r = SOCK_TO_KERNEL;
 
 	if (s) {
-		r = sock_accept(s, fd, addr, len, flags);
+		r = IF_STREAM(sock_accept(s, fd, addr, len, flags));
 		sock_put(s);
 	}
 	if (r == SOCK_TO_KERNEL) {
@@ -73,38 +80,38 @@ EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	SOCK_CALL_AFTER(sock_enter_point, sock_connect(s, addr, len), libc.connect(fd, addr, len));
+	SOCK_CALL_AFTER(sock_enter_point, OURS(connect, addr, len), libc.connect(fd, addr, len));
 }
 EXPORT_ALIAS(__connect, connect);
 
 EXPORT int shutdown(int fd, int how)
 {
-	SOCK_CALL(sock_shutdown(s, how), libc.shutdown(fd, how));
+	SOCK_CALL(OURS(shutdown, how), libc.shutdown(fd, how));
 }
 
 EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	SOCK_CALL(sock_getname(s, addr, len), libc.getsockname(fd, addr, len));
+	SOCK_CALL(OURS(getname, addr, len), libc.getsockname(fd, addr, len));
 }
 
 EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
-	SOCK_CALL(sock_getpeer(s, addr, len), libc.getpeername(fd, addr, len));
+	SOCK_CALL(OURS(getpeer, addr, len), libc.getpeername(fd, addr, len));
 }
 
 EXPORT int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
-	SOCK_CALL(sock_getopt(s, level, name, val, len), libc.getsockopt(fd, level, name, val, len));
+	SOCK_CALL(OURS(getopt, level, name, val, len), libc.getsockopt(fd, level, name, val, len));
 }
 
 EXPORT int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 {
-	SOCK_CALL(sock_setopt(s, level, name, val, len), libc.setsockopt(fd, level, name, val, len));
+	SOCK_CALL(OURS(setopt, level, name, val, len), libc.setsockopt(fd, level, name, val, len));
 }
 
 EXPORT int sockatmark(int fd)
 {
-	SOCK_CALL(sock_at_mark(s), libc.sockatmark(fd));
+	SOCK_CALL(IF_STREAM(sock_at_mark(s)), libc.sockatmark(fd));
 }
 
 EXPORT int isfdtype(int fd, int type)

@@ -34,7 +34,10 @@ static int may_pass(int fd)
 		s = sock_of(o);
 		if (sock_mode(s) == SOCK_UNDECIDED)
 			sock_to_kernel(s, CHAN_REASON_fork_shared);
-		if (sock_mode(s) != SOCK_KERNEL) {
+		if (sock_is_dgram(s) && sock_mode(s) != SOCK_KERNEL) {
+			/* The kernel's half goes; what comes through the stack stays here. */
+			explain_kernel(CHAN_REASON_call_unsupported);
+		} else if (sock_mode(s) != SOCK_KERNEL) {
 			explain_kernel(CHAN_REASON_call_unsupported);
 			r = -EOPNOTSUPP;
 		}

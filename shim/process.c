@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "shim/dgram.h"
 #include "shim/engine.h"
 #include "shim/epoll.h"
 #include "shim/explain.h"
@@ -53,6 +54,8 @@ static void settle_bound(void)
 			continue;
 		if (sock_mode(s) == SOCK_UNDECIDED && sock_has(s, SOCK_BOUND))
 			sock_to_kernel(s, CHAN_REASON_fork_shared);
+		if (sock_is_dgram(s))
+			dgram_settle(s);
 		sock_put(s);
 	}
 }

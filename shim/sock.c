@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "shim/addr.h"
+#include "shim/dgram.h"
 #include "shim/engine.h"
 #include "shim/explain.h"
 #include "shim/fault.h"
@@ -160,11 +161,9 @@ static int kernel_reason(int domain, int type, int protocol)
 		return CHAN_REASON_disabled;
 	if (domain != AF_INET && domain != AF_INET6)
 		return CHAN_REASON_family;
-	if (base == SOCK_DGRAM)
-		return CHAN_REASON_datagram;
-	if (base != SOCK_STREAM)
+	if (base != SOCK_STREAM && base != SOCK_DGRAM)
 		return CHAN_REASON_type;
-	if (protocol != 0 && protocol != IPPROTO_TCP)
+	if (protocol != 0 && protocol != (base == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
 		return CHAN_REASON_protocol;
 	return -1;
 }
@@ -182,6 +181,8 @@ int sock_open(int domain, int type, int protocol)
 		explain_kernel((enum chan_reason)why);
 		return SOCK_TO_KERNEL;
 	}
+	if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_DGRAM)
+		return dgram_open(domain, type, protocol);
 	app = engine_get(&no);
 	if (!app) {
 		explain_kernel(no);
@@ -275,6 +276,8 @@ static void sock_release(struct object *o)
 	if (s->epoll_items)
 		epoll_sock_released(s);
 	sock_detach(s);
+	if (s->dgram)
+		dgram_release(s);
 	if (d)
 		object_free(&draft_pool, &d->obj);
 	object_free(&sock_pool, o);
@@ -418,7 +421,8 @@ bool sock_is_dead(const struct sock *s)
 /* Only what was connected (or about to be) breaks when the engine ends. */
 bool sock_is_broken(const struct sock *s)
 {
-	return sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING) && sock_is_dead(s);
+	return sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING) && !sock_is_dgram(s) &&
+	       sock_is_dead(s);
 }
 
 /* Are there connections in the queue of the kernel twin? A raw call: no cancellation point. */
@@ -435,6 +439,8 @@ uint32_t sock_readiness(const struct sock *s)
 {
 	uint32_t mask;
 
+	if (sock_is_dgram(s))
+		return dgram_readiness(s);
 	/* tcp_poll() of a socket in state CLOSE. */
 	if (!sock_is_attached(s) || sock_mode(s) == SOCK_UNDECIDED) {
 		mask = EPOLLOUT | EPOLLWRNORM | EPOLLHUP;

@@ -18,6 +18,7 @@
 struct chan_app;
 struct msghdr;
 struct epoll_item;
+struct dgram;
 
 enum sock_mode { SOCK_UNDECIDED, SOCK_STACK, SOCK_KERNEL };
 enum sock_flags {
@@ -56,6 +57,7 @@ struct sock {
 	const struct chan_sock_a *a;
 	struct chan_sock_b *b;
 	struct sock_draft *draft; /* NULL: came from accept() and has not needed one */
+	struct dgram *dgram;	/* of a datagram socket: dgram_int.h */
 	_Atomic uint32_t lock;	/* bind, listen, connect, decisions: owner's tid */
 	uint16_t family;	/* AF_INET or AF_INET6, as the program asked */
 	uint8_t protocol;

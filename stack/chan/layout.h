@@ -245,7 +245,12 @@ struct chan_sock_b {
 				       * before the tx_tail behind it */
 	_Atomic uint32_t urg_past;    /* number in a->urg whose byte rx_head has passed */
 	_Atomic int32_t peek_off;     /* SO_PEEK_OFF + 1, 0 = off */
-	uint32_t pad2[8];
+	/* datagrams: options that only the application's side acts on (shim/dgram_opt.c) */
+	_Atomic uint32_t dg_flags;    /* control messages wanted, ways of sending */
+	_Atomic uint32_t dg_send;     /* IP_MULTICAST_TTL << 16 | UDP_SEGMENT */
+	_Atomic uint32_t dg_mcast_if; /* IP_MULTICAST_IF: interface of the stack, 0 = by route */
+	_Atomic uint32_t dg_mcast_ip; /* ... and the address given with it, IPv4 in host order */
+	uint32_t pad2[4];
 };
 _Static_assert(sizeof(struct chan_sock_b) == 192, "ABI");
 

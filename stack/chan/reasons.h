@@ -15,7 +15,6 @@
 	X(family, "address family is not AF_INET or AF_INET6") \
 	X(type, "socket type is not served by the stack") \
 	X(protocol, "protocol is not served by the stack") \
-	X(datagram, "UDP is left to the kernel") \
 	X(bind_loopback, "bound to a loopback address (option loopback=kernel)") \
 	X(bind_foreign_addr, "bound to an address that is not the stack's") \
 	X(bind_device, "bound to a kernel interface (SO_BINDTODEVICE)") \

@@ -4,8 +4,8 @@
 
 Both runs see the same address: bare, it is on lo of one network namespace; preloaded, it is the
 engine's, in another namespace whose lo is down and which has no other interface, so that a silent
-fallback to the kernel can't connect to anything. Afterwards the kernel's TCP counters of that
-namespace must still be zero. Differences that are meant stand in differences.txt, with the reason.
+fallback to the kernel can't connect to anything. Afterwards the kernel's TCP and UDP counters of
+that namespace must still be zero. Differences that are meant stand in differences.txt, with the reason.
 """
 
 import argparse
@@ -74,10 +74,15 @@ def start_engine(opt, socket):
     return engine
 
 
-def kernel_tcp_segments():
-    rows = [line.split() for line in open("/proc/net/snmp") if line.startswith("Tcp:")]
-    counters = dict(zip(rows[0][1:], rows[1][1:]))
-    return int(counters["InSegs"]) + int(counters["OutSegs"])
+def kernel_packets():
+    """What the kernel's TCP and UDP of this namespace have carried."""
+    total = 0
+    for proto, names in (("Tcp:", ("InSegs", "OutSegs")),
+                         ("Udp:", ("InDatagrams", "NoPorts", "InErrors", "OutDatagrams"))):
+        rows = [line.split() for line in open("/proc/net/snmp") if line.startswith(proto)]
+        counters = dict(zip(rows[0][1:], rows[1][1:]))
+        total += sum(int(counters[name]) for name in names)
+    return total
 
 
 def side_bare(opt):
@@ -102,12 +107,12 @@ def side_stack(opt):
     seen = 0
     try:
         for spec in opt.program:
-            # Listeners with a kernel half need the kernel's loopback; its segments are not counted.
-            before = kernel_tcp_segments()
+            # Listeners with a kernel half need the kernel's loopback; its packets are not counted.
+            before = kernel_packets()
             twin = os.path.basename(spec).startswith("prog_twin")
             subprocess.run(["ip", "link", "set", "lo", "up" if twin else "down"], check=True)
             run_program(spec, env, opt.timeout, opt.out)
-            seen += 0 if twin else kernel_tcp_segments() - before
+            seen += 0 if twin else kernel_packets() - before
             if engine.poll() is not None:
                 with open(os.path.join(opt.out, "fault"), "a") as f:
                     f.write(f"the engine ended ({engine.returncode}) during {spec}\n")
@@ -121,7 +126,7 @@ def side_stack(opt):
             engine.wait()
     if seen:
         with open(os.path.join(opt.out, "fault"), "a") as f:
-            f.write(f"the kernel of the stack's namespace has seen {seen} TCP segments\n")
+            f.write(f"the kernel of the stack's namespace has seen {seen} packets of TCP and UDP\n")
 
 
 def read_differences(path):

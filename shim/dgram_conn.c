@@ -1,0 +1,531 @@
+/* bind, connect, shutdown and the names of a datagram socket: which of its halves gets the port, and
+ * which of them the peer. */
+// SPDX-License-Identifier: MIT
+#include <poll.h>
+#include <unistd.h>
+#include "shim/addr.h"
+#include "shim/dgram_int.h"
+#include "shim/explain.h"
+#include "shim/libc.h"
+#include "shim/sock_conn.h"
+
+enum { PORT_TRIES = 16, DRAIN_MAX = 65536 };
+
+static const struct ipaddr any_addr = { .w = { 0, 0, 0, 0 } };
+
+/* ---- the kernel's half ---- */
+uint16_t dgram_kernel_port(int fd)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (libc.getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+		return 0;
+	return be16_get((be16){ ((struct sockaddr_in *)&ss)->sin_port }); /* the same place in IPv6 */
+}
+
+static int kernel_bind(struct sock *s, int fd, const struct endpoint *ep)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = addr_emit(&ss, s->family, ep);
+
+	if (libc.bind(fd, (struct sockaddr *)&ss, len) < 0)
+		return -errno;
+	dgram_set(s, DGRAM_KERNEL_PORT, 0);
+	return 0;
+}
+
+/* Dissolves a connection, and lets go of a port that nobody has named. */
+static int kernel_disconnect(struct sock *s, int fd)
+{
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+	dgram_set(s, 0, DGRAM_KERNEL_PORT);
+	return libc.connect(fd, &none, sizeof(none)) < 0 ? -errno : 0;
+}
+
+/* What has come in while nobody could hear it. */
+static void kernel_drain(int fd)
+{
+	for (int i = 0; i < DRAIN_MAX; i++)
+		if (sys_call6(SYS_recvfrom, fd, 0, 0, MSG_DONTWAIT, 0, 0) < 0)
+			return;
+}
+
+static void stack_drain(struct sock *s)
+{
+	struct chan_dgram h;
+
+	for (int i = 0; i < DRAIN_MAX; i++)
+		if (chan_dgram_recv(s->app, s->id, &h, NULL, 0, 0, -1) < 0)
+			return;
+}
+
+/* ---- the stack's half ---- */
+/* A socket without a port may live on a thread that a port does not belong to: then it is made anew. */
+static void leave_wrong_worker(struct sock *s, const struct chan_app *app, uint16_t port)
+{
+	if (dgram_has_stack(s) && port && !dgram_stack_port(s) &&
+	    s->a->worker != chan_port_worker(port, app->n_workers))
+		dgram_drop(s);
+}
+
+static uint32_t worker_for(const struct sock *s, struct chan_app *app, uint16_t port)
+{
+	if (dgram_has_stack(s))
+		return s->a->worker;
+	return port ? chan_port_worker(port, app->n_workers) : chan_pick_worker(app);
+}
+
+static struct chan_req request(const struct sock *s, uint32_t op)
+{
+	return (struct chan_req){
+		.op = op,
+		.sock = dgram_has_stack(s) ? s->id : CHAN_SOCK_NEW,
+		.gen = dgram_has_stack(s) ? s->gen : 0,
+		.type = SOCK_DGRAM,
+		.v6 = s->family == AF_INET6,
+		.opts = s->b->opts,
+	};
+}
+
+static int call(struct sock *s, struct chan_app *app, struct chan_req *req, uint16_t port)
+{
+	bool fresh = !dgram_has_stack(s);
+	struct chan_rep rep;
+	int r = chan_call(fresh ? app : s->app, worker_for(s, app, port), req, &rep);
+
+	if (r == 0 && fresh)
+		dgram_adopt(s, app, &rep);
+	return r;
+}
+
+static int stack_bind(struct sock *s, struct chan_app *app, const struct endpoint *ep)
+{
+	struct chan_req req;
+
+	leave_wrong_worker(s, app, ep->port);
+	req = request(s, CHAN_OP_BIND);
+	req.local = *ep;
+	return call(s, app, &req, ep->port);
+}
+
+/* to->port 0: takes the peer away. */
+static int stack_connect(struct sock *s, struct chan_app *app, uint16_t port, const struct endpoint *to)
+{
+	struct chan_req req;
+
+	leave_wrong_worker(s, app, port);
+	req = request(s, CHAN_OP_CONNECT);
+	req.local = (struct endpoint){ .addr = ipaddr_v4(0), .port = port };
+	if (sock_has(s, DGRAM_ONLY_STACK))
+		req.local.addr = s->bound.addr;
+	req.remote = *to;
+	return call(s, app, &req, port);
+}
+
+static void stack_disconnect(struct sock *s)
+{
+	struct endpoint nobody = { .addr = ipaddr_v4(0) };
+
+	stack_connect(s, s->app, dgram_stack_port(s), &nobody);
+}
+
+/* ---- bind ---- */
+enum { BIND_BOTH = -1, BIND_STACK = -2 };
+
+/* BIND_*, or why only the kernel can. */
+static int bind_where(const struct sock *s, const struct chan_app *app, const struct endpoint *ep)
+{
+	struct dgram_way way;
+	struct endpoint at = *ep;
+
+	if (ipaddr_is_any(&ep->addr) && sock_has(s, DGRAM_DEVICE))
+		return BIND_STACK;
+	if (ipaddr_is_any(&ep->addr))
+		return s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY ?
+			       (int)CHAN_REASON_bind_v6 : BIND_BOTH;
+	if (!ipaddr_is_v4(&ep->addr))
+		return CHAN_REASON_bind_v6;
+	if (ipaddr_is_loopback(&ep->addr))
+		return dgram_claims_loopback(app) ? BIND_STACK : (int)CHAN_REASON_bind_loopback;
+	if (engine_route(app, &ep->addr) == CHAN_ROUTE_LOCAL)
+		return BIND_STACK;
+	/* To a group or a broadcast address: hears only what was sent there, by any interface. */
+	dgram_way(s, app, &at, &any_addr, 0, &way);
+	if (way.group || ipaddr_get_v4(&ep->addr) == 0xffffffffu)
+		return BIND_BOTH;
+	return way.broadcast ? BIND_STACK : (int)CHAN_REASON_bind_foreign_addr;
+}
+
+/* The engine would not, but the kernel may go on alone; -1: that is the program's error. */
+static int refusal(int err)
+{
+	switch (err) {
+	case -ENOTCONN:
+		return CHAN_REASON_engine_gone;
+	case -EACCES:
+		return CHAN_REASON_unlisted_port;
+	case -EDQUOT:
+		return CHAN_REASON_quota;
+	case -ENOBUFS:
+	case -ENOMEM:
+	case -ENFILE:
+		return CHAN_REASON_pool_exhausted;
+	case -EOPNOTSUPP:
+		return CHAN_REASON_call_unsupported;
+	default:
+		return -1;
+	}
+}
+
+static int bind_kernel(struct sock *s, int fd, const struct endpoint *ep, enum chan_reason why)
+{
+	int r = kernel_bind(s, fd, ep);
+
+	if (r == 0)
+		dgram_to_kernel(s, why);
+	return r;
+}
+
+/* A port that the program has named: the stack first, because what the kernel has named stays. */
+static int bind_named(struct sock *s, struct chan_app *app, int fd, const struct endpoint *ep)
+{
+	int r = stack_bind(s, app, ep);
+
+	if (r == 0) {
+		r = kernel_bind(s, fd, ep);
+		if (r < 0)
+			dgram_drop(s);
+	} else if (refusal(r) >= 0) {
+		return bind_kernel(s, fd, ep, (enum chan_reason)refusal(r));
+	}
+	return r;
+}
+
+/* The kernel chooses, and chooses again while the stack has that port in use. *at: any address. */
+static int bind_chosen(struct sock *s, struct chan_app *app, int fd, struct endpoint *at)
+{
+	int r = -EADDRINUSE;
+
+	for (int i = 0; i < PORT_TRIES && r == -EADDRINUSE; i++) {
+		at->port = 0;
+		r = kernel_bind(s, fd, at);
+		if (r < 0)
+			return r;
+		at->port = dgram_kernel_port(fd);
+		if (!at->port) /* IP_BIND_ADDRESS_NO_PORT: later */
+			return 0;
+		r = stack_bind(s, app, at);
+		if (r == -EADDRINUSE)
+			kernel_disconnect(s, fd);
+	}
+	/* The kernel's half has its port and works alone. */
+	if (refusal(r) >= 0) {
+		dgram_to_kernel(s, (enum chan_reason)refusal(r));
+		return 0;
+	}
+	return r;
+}
+
+/* Any address, on both sides. */
+static int bind_both(struct sock *s, struct chan_app *app, int fd, struct endpoint *ep)
+{
+	int r = ep->port ? bind_named(s, app, fd, ep) : bind_chosen(s, app, fd, ep);
+
+	if (r == 0 && sock_mode(s) != SOCK_KERNEL) {
+		dgram_twin(s);
+		dgram_count(s);
+	}
+	return r;
+}
+
+static int bind_only_stack(struct sock *s, struct chan_app *app, struct endpoint *ep)
+{
+	int r = stack_bind(s, app, ep);
+
+	if (r < 0)
+		return r;
+	*ep = s->a->local;
+	dgram_set(s, ipaddr_is_any(&ep->addr) ? 0 : DGRAM_ONLY_STACK, SOCK_TWIN);
+	dgram_count(s);
+	return 0;
+}
+
+static int bind_locked(struct sock *s, int fd, struct endpoint *ep)
+{
+	uint32_t lock = ep->port ? DGRAM_PORT_LOCK : 0;
+	enum chan_reason no = CHAN_REASON_no_engine;
+	struct chan_app *app;
+	int where, r;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (dgram_kernel_port(fd))
+		return SOCK_TO_KERNEL; /* which says EINVAL, or what is worse with the address */
+	if (sock_has(s, SOCK_BOUND) || dgram_stack_port(s))
+		return -EINVAL;
+	app = engine_get(&no);
+	if (!app)
+		return bind_kernel(s, fd, ep, no);
+	where = bind_where(s, app, ep);
+	if (where >= 0)
+		r = bind_kernel(s, fd, ep, (enum chan_reason)where);
+	else
+		r = where == BIND_BOTH ? bind_both(s, app, fd, ep) : bind_only_stack(s, app, ep);
+	engine_put(app);
+	if (r == 0 && ep->port) {
+		s->bound = *ep;
+		dgram_set(s, SOCK_BOUND | lock, 0);
+	}
+	return r;
+}
+
+int dgram_bind(struct sock *s, int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct endpoint ep;
+	int r;
+
+	/* What is wrong with an address the kernel says best. */
+	if (sock_mode(s) == SOCK_KERNEL || addr_parse(&ep, s->family, addr, len, ADDR_BIND) < 0)
+		return SOCK_TO_KERNEL;
+	r = sock_lock(s);
+	if (r < 0)
+		return r;
+	r = bind_locked(s, fd, &ep);
+	sock_unlock(s);
+	return r;
+}
+
+static int autobind_locked(struct sock *s, int fd)
+{
+	struct endpoint ep = { .addr = s->family == AF_INET ? ipaddr_v4(0) : any_addr };
+	enum chan_reason no;
+	struct chan_app *app;
+	int r;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (dgram_stack_port(s))
+		return 0;
+	app = engine_get(&no);
+	if (!app)
+		return -ENETUNREACH;
+	ep.port = dgram_kernel_port(fd);
+	if (sock_has(s, DGRAM_ONLY_STACK | DGRAM_DEVICE)) {
+		if (sock_has(s, DGRAM_ONLY_STACK))
+			ep.addr = s->bound.addr;
+		r = bind_only_stack(s, app, &ep);
+	} else if (ep.port) {
+		r = stack_bind(s, app, &ep);
+		if (r == 0)
+			dgram_count(s);
+	} else {
+		r = bind_both(s, app, fd, &ep);
+	}
+	engine_put(app);
+	return sock_mode(s) == SOCK_KERNEL ? SOCK_TO_KERNEL : r;
+}
+
+int dgram_autobind(struct sock *s, int fd)
+{
+	int r = sock_lock(s);
+
+	if (r < 0)
+		return -EAGAIN;
+	r = autobind_locked(s, fd);
+	sock_unlock(s);
+	return r;
+}
+
+/* A port of the stack's alone is the kernel's from now on, too; in vain when another has it there: then
+ * the number differs. */
+static void share_port(struct sock *s, int fd)
+{
+	struct endpoint ep = { .addr = s->family == AF_INET ? ipaddr_v4(0) : any_addr,
+			       .port = dgram_stack_port(s) };
+
+	if (ep.port && !dgram_kernel_port(fd))
+		kernel_bind(s, fd, &ep);
+}
+
+int dgram_kernel_ready(struct sock *s, int fd)
+{
+	int r = 0;
+
+	if (likely(sock_has(s, DGRAM_KERNEL_PORT | DGRAM_KERNEL_CONN)))
+		return 0;
+	if (!dgram_stack_port(s))
+		return dgram_autobind(s, fd);
+	if (sock_lock(s) < 0)
+		return 0;
+	if (sock_mode(s) == SOCK_KERNEL)
+		r = SOCK_TO_KERNEL;
+	else
+		share_port(s, fd);
+	sock_unlock(s);
+	return r;
+}
+
+/* ---- connect ---- */
+static enum chan_reason connect_reason(const struct endpoint *to)
+{
+	if (ipaddr_is_loopback(&to->addr))
+		return CHAN_REASON_connect_loopback;
+	return addr_is_v6(&to->addr) ? CHAN_REASON_connect_v6 : CHAN_REASON_connect_no_route;
+}
+
+static int connect_kernel(struct sock *s, int fd, const struct endpoint *to,
+			  const struct sockaddr *addr, socklen_t len)
+{
+	if (sock_has(s, DGRAM_ONLY_STACK))
+		return -ENETUNREACH;
+	share_port(s, fd);
+	if (libc.connect(fd, addr, len) < 0)
+		return -errno;
+	if (dgram_is_stack_conn(s))
+		stack_disconnect(s);
+	dgram_set(s, DGRAM_KERNEL_CONN, 0);
+	dgram_twin(s);
+	explain_kernel(connect_reason(to));
+	return 0;
+}
+
+static int connect_stack(struct sock *s, struct chan_app *app, int fd, const struct endpoint *to)
+{
+	uint16_t port = dgram_stack_port(s) ? dgram_stack_port(s) : dgram_kernel_port(fd);
+	int r = stack_connect(s, app, port, to);
+
+	if (r < 0)
+		return r;
+	if (sock_has(s, DGRAM_KERNEL_CONN)) {
+		kernel_disconnect(s, fd);
+		stack_drain(s);
+		dgram_set(s, 0, DGRAM_KERNEL_CONN);
+	}
+	/* From now on only the peer is heard; what the kernel's half has got already stays readable. */
+	if (!sock_has(s, DGRAM_SHARED) && !dgram_kernel_events(s, fd, POLLIN))
+		dgram_set(s, 0, SOCK_TWIN);
+	dgram_count(s);
+	return 0;
+}
+
+static int connect_locked(struct sock *s, int fd, struct endpoint *to, const struct sockaddr *addr,
+			  socklen_t len)
+{
+	enum chan_reason no = CHAN_REASON_no_engine;
+	struct chan_app *app;
+	struct dgram_way way;
+	int r;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	app = engine_get(&no);
+	if (!app)
+		return connect_kernel(s, fd, to, addr, len);
+	dgram_way(s, app, to, &any_addr, 0, &way);
+	if (way.side == DGRAM_KERNEL) {
+		r = connect_kernel(s, fd, to, addr, len);
+	} else {
+		r = dgram_way_check(s, &way);
+		if (r == 0)
+			r = connect_stack(s, app, fd, to);
+	}
+	engine_put(app);
+	return r;
+}
+
+/* Linux's udp_disconnect(): a port that the program has not named is free again, an address stays. */
+static int disconnect_locked(struct sock *s, int fd)
+{
+	bool hidden = sock_has(s, DGRAM_KERNEL_CONN), deaf = !sock_has(s, SOCK_TWIN);
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	kernel_disconnect(s, fd);
+	dgram_set(s, 0, DGRAM_KERNEL_CONN);
+	if (!dgram_has_stack(s))
+		return 0;
+	if (!sock_has(s, DGRAM_PORT_LOCK | DGRAM_SHARED) && !dgram_has_groups(s)) {
+		dgram_drop(s);
+		s->bound.port = 0;
+		dgram_set(s, 0, SOCK_TWIN | SOCK_BOUND);
+		return 0;
+	}
+	if (hidden)
+		stack_drain(s);
+	else if (dgram_stack_port(s))
+		stack_disconnect(s);
+	if (!sock_has(s, DGRAM_ONLY_STACK)) {
+		if (deaf)
+			kernel_drain(fd);
+		dgram_twin(s);
+	}
+	return 0;
+}
+
+int dgram_connect(struct sock *s, int fd, const struct sockaddr *addr, socklen_t len)
+{
+	bool unspec = (uintptr_t)addr >= 4096 && addr_is_unspec(addr, len);
+	struct endpoint to;
+	int r;
+
+	if (sock_mode(s) == SOCK_KERNEL ||
+	    (!unspec && addr_parse(&to, s->family, addr, len, ADDR_CONNECT) < 0))
+		return SOCK_TO_KERNEL;
+	r = sock_lock(s);
+	if (r < 0)
+		return r;
+	r = unspec ? disconnect_locked(s, fd) : connect_locked(s, fd, &to, addr, len);
+	sock_unlock(s);
+	if (r >= 0 && s->epoll_items)
+		epoll_sock_changed(s);
+	return r;
+}
+
+/* ---- shutdown ---- */
+/* The kernel's half says whether `how` is one, and ENOTCONN where the stack has no peer either: the
+ * direction is closed nevertheless. */
+int dgram_shutdown(struct sock *s, int fd, int how)
+{
+	uint32_t bits = (how != SHUT_WR ? CHAN_B_SHUT_RD : 0) | (how != SHUT_RD ? CHAN_B_SHUT_WR : 0);
+	int r;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	r = libc.shutdown(fd, how) < 0 ? -errno : 0;
+	if (r == -EINVAL)
+		return r;
+	atomic_fetch_or(&s->b->flags, bits);
+	if (dgram_has_stack(s)) {
+		chan_mark(s->app, s->id);
+		sock_kick(s);
+	}
+	if (s->epoll_items)
+		epoll_sock_changed(s);
+	return dgram_is_stack_conn(s) ? 0 : r;
+}
+
+/* ---- names ---- */
+int dgram_getname(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len)
+{
+	struct endpoint local = s->bound;
+
+	if (sock_mode(s) == SOCK_KERNEL || sock_has(s, DGRAM_KERNEL_CONN))
+		return SOCK_TO_KERNEL;
+	if (dgram_stack_port(s))
+		local = s->a->local;
+	else if (!sock_has(s, DGRAM_ONLY_STACK)) /* then its engine has ended */
+		return SOCK_TO_KERNEL;
+	return addr_give(addr, len, s->family, &local);
+}
+
+int dgram_getpeer(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len)
+{
+	struct endpoint remote;
+
+	if (sock_mode(s) == SOCK_KERNEL || !dgram_is_stack_conn(s))
+		return SOCK_TO_KERNEL;
+	remote = s->a->remote;
+	return addr_give(addr, len, s->family, &remote);
+}

@@ -1,0 +1,174 @@
+/* Shared by the files dgram*.c: what a datagram socket has beside struct sock, and its two halves. Not for
+ * other files. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "shim/dgram.h"
+#include "shim/engine.h"
+#include "stack/chan/dgram.h"
+
+/* sock.flags, beside enum sock_flags. SOCK_BOUND: the program has called bind(). SOCK_TWIN: the kernel's
+ * half may have something to read. */
+enum dgram_sock_flags {
+	DGRAM_PORT_LOCK = 1 << 16,   /* bind() named the port: connect(AF_UNSPEC) keeps it */
+	DGRAM_ONLY_STACK = 1 << 17,  /* bound to an address of the stack: the kernel has no port */
+	DGRAM_KERNEL_CONN = 1 << 18, /* connected through the kernel: the stack's half is not looked at */
+	DGRAM_NO_STACK = 1 << 19,    /* the engine would not: the kernel's half works alone */
+	DGRAM_COUNTED = 1 << 20,     /* explain_stack() has been told */
+	DGRAM_TURN = 1 << 21,	     /* the kernel's half is asked first now */
+	DGRAM_SHARED = 1 << 22,	     /* other processes may have it: what this one knows may be old */
+	DGRAM_DEVICE = 1 << 23,	     /* SO_BINDTODEVICE: an interface of the stack */
+	DGRAM_KERNEL_PORT = 1 << 24, /* the kernel's half is known to have a port */
+	DGRAM_GROUPS = 1 << 25,	     /* has joined a group through the stack */
+};
+
+/* b->dg_flags: shared by all processes that have the socket. */
+enum dgram_opt_flags {
+	DGRAM_R_PKTINFO = 1 << 0, DGRAM_R_TTL = 1 << 1, DGRAM_R_TOS = 1 << 2,
+	DGRAM_R_ORIGDST = 1 << 3, DGRAM_R_PKTINFO6 = 1 << 4, DGRAM_R_OVFL = 1 << 5,
+	DGRAM_R_STAMP = 1 << 6, DGRAM_R_STAMPNS = 1 << 7, DGRAM_R_STAMP_NEW = 1 << 8,
+	DGRAM_R_STAMPING = 1 << 9, DGRAM_R_STAMPING_NEW = 1 << 10,
+	DGRAM_R_ANY = (1 << 11) - 1,
+	DGRAM_S_LOOP_OFF = 1 << 16, /* IP_MULTICAST_LOOP is off */
+	DGRAM_S_NO_CHECK = 1 << 17, DGRAM_S_DONTROUTE = 1 << 18, DGRAM_S_CORK = 1 << 19,
+	DGRAM_S_TTL_SET = 1 << 20, /* dg_send has IP_MULTICAST_TTL */
+};
+
+enum dgram_side { DGRAM_NOBODY, DGRAM_STACK, DGRAM_KERNEL };
+
+/* What a destination is to a socket. */
+struct dgram_way {
+	enum dgram_side side;
+	bool broadcast, group;
+	bool has_route;
+	struct chan_route route; /* with has_route */
+};
+/* A datagram on its way out. */
+struct dgram_out {
+	struct chan_dgram h;
+	struct dgram_way way;
+	struct chan_app *app;
+	bool named; /* the program named the destination */
+};
+
+enum { DGRAM_CORK_SIZE = 65536, DGRAM_HEADERS = 28 /* IPv4 and UDP */ };
+/* Beside struct sock, this process' own. */
+struct dgram {
+	struct object obj;	/* only for the pool */
+	_Atomic int hint_fd;	/* a number that was seen to be this socket's */
+	_Atomic uint32_t cork_lock;
+	_Atomic uint32_t cork_side; /* enum dgram_side: who holds the pending datagram */
+	uint32_t cork_len;
+	uint8_t *cork;		/* 64 KB, mapped with the first MSG_MORE */
+	struct dgram_out cork_out;
+	_Atomic uint64_t stamp_ns; /* arrival of the last datagram received, for SIOCGSTAMP */
+	_Atomic uint32_t local_err; /* MTU that a datagram was too long for: not read from the queue yet */
+	struct endpoint local_err_to;
+};
+
+static inline bool dgram_flag(const struct sock *s, uint32_t opt)
+{
+	return atomic_load_explicit(&s->b->dg_flags, memory_order_relaxed) & opt;
+}
+static inline void dgram_set(struct sock *s, uint32_t on, uint32_t off)
+{
+	if (off)
+		atomic_fetch_and(&s->flags, ~off);
+	if (on)
+		atomic_fetch_or(&s->flags, on);
+}
+/* The stack's half exists and its engine lives. */
+static inline bool dgram_has_stack(const struct sock *s)
+{
+	return sock_is_attached(s) && likely(chan_alive(s->app));
+}
+static inline uint16_t dgram_stack_port(const struct sock *s)
+{
+	return dgram_has_stack(s) ? ((const volatile struct endpoint *)&s->a->local)->port : 0;
+}
+/* Connected through the stack. */
+static inline bool dgram_is_stack_conn(const struct sock *s)
+{
+	return dgram_has_stack(s) && !sock_has(s, DGRAM_KERNEL_CONN) &&
+	       atomic_load_explicit(&s->a->state, memory_order_acquire) == CHAN_ST_CONNECTED;
+}
+/* Datagrams may come through the stack. */
+static inline bool dgram_hears_stack(const struct sock *s)
+{
+	return dgram_has_stack(s) && !sock_has(s, DGRAM_KERNEL_CONN);
+}
+
+static inline bool dgram_has_groups(const struct sock *s)
+{
+	return dgram_has_stack(s) && sock_has(s, DGRAM_GROUPS);
+}
+
+/* ---- dgram.c ---- */
+/* Some number of it, -1: none. */
+int dgram_fd(const struct sock *s);
+/* The stack's half exists afterwards, with a port or without. Caller holds the lock. 0 or -errno. */
+int dgram_attach(struct sock *s);
+/* Gives what BIND or CONNECT has made to s. */
+void dgram_adopt(struct sock *s, struct chan_app *app, const struct chan_rep *rep);
+/* The opposite: port and memberships are free when it returns; options stay. */
+void dgram_drop(struct sock *s);
+/* The kernel's half may be read from now on. */
+void dgram_twin(struct sock *s);
+/* The stack's half is in use: counted once. */
+void dgram_count(struct sock *s);
+/* Hands the socket over to the kernel for good. Caller holds the lock. SOCK_TO_KERNEL. */
+int dgram_to_kernel(struct sock *s, enum chan_reason why);
+/* Events of the kernel's half now, without waiting: poll() of one descriptor. */
+uint32_t dgram_kernel_events(const struct sock *s, int fd, short events);
+
+/* ---- dgram_conn.c ---- */
+/* Both halves have a port, as after bind(any, 0); an existing one is kept. 0 or -errno. */
+int dgram_autobind(struct sock *s, int fd);
+/* Does the stack serve the loopback addresses? */
+static inline bool dgram_claims_loopback(const struct chan_app *app)
+{
+	return app->e->flags & CHAN_ENGINE_LOOPBACK;
+}
+/* The local port of the kernel's half, 0: none. */
+uint16_t dgram_kernel_port(int fd);
+
+/* The kernel's half gets the port that the stack's has, or both get one. 0 or -errno. */
+int dgram_kernel_ready(struct sock *s, int fd);
+
+/* ---- dgram_route.c ---- */
+/* The way of a datagram to *to, whose address becomes the real one when it is any ("this host"). src: wanted
+ * source or any, ifindex: wanted interface or 0. */
+void dgram_way(const struct sock *s, const struct chan_app *app, struct endpoint *to,
+	       const struct ipaddr *src, uint32_t ifindex, struct dgram_way *way);
+/* May it go? The stack's part of what ip_route_output() and its callers check: 0, -ENETUNREACH, -EACCES. */
+int dgram_way_check(const struct sock *s, const struct dgram_way *way);
+#define DGRAM_MCAST_KERNEL UINT32_MAX /* dg_mcast_if: an interface of the kernel */
+
+/* ---- dgram_send.c, dgram_recv.c: msg and all it points to is ours, except the bytes and, receiving, the
+ * control data; len: of the iovec ---- */
+ssize_t dgram_send(struct sock *s, int fd, const struct msghdr *msg, size_t len, int flags);
+/* msg_name has room for a sockaddr_storage, or is NULL. */
+ssize_t dgram_recv(struct sock *s, int fd, struct msghdr *msg, size_t len, int flags);
+/* UDP_CORK has been taken away: what is pending goes. 0 or -errno. */
+int dgram_uncork(struct sock *s);
+
+/* ---- dgram_cmsg.c ---- */
+/* What control messages of sendmsg() ask for, or the socket's defaults. */
+struct dgram_ask {
+	struct ipaddr src; /* any: choose */
+	uint32_t ifindex;  /* 0: choose */
+	uint16_t gso;
+	int16_t ttl, tos;  /* -1: not said */
+};
+/* 0, -EINVAL, -EPERM. */
+int dgram_cmsg_in(const struct sock *s, const struct msghdr *msg, struct dgram_ask *ask);
+/* Writes what the socket wants to know about the datagram; msg_controllen and MSG_CTRUNC are set. */
+void dgram_cmsg_out(const struct sock *s, struct msghdr *msg, const struct chan_dgram *h);
+/* The same for a record of the error queue. */
+void dgram_cmsg_error(const struct sock *s, struct msghdr *msg, const struct chan_dgram *h);
+
+/* ---- dgram_mcast.c ---- */
+/* A membership option of IPPROTO_IP. SOCK_TO_KERNEL: it concerns an interface of the kernel. */
+int dgram_mcast_set(struct sock *s, int name, const void *val, socklen_t len);
+/* IP_MULTICAST_IF: 0, -errno or SOCK_TO_KERNEL. */
+int dgram_mcast_if(struct sock *s, int fd, const void *val, socklen_t len);
+bool dgram_is_mcast_name(int name);

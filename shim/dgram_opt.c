@@ -1,0 +1,359 @@
+/* Options of datagram sockets. The kernel's half checks, keeps and reports them; what the stack acts on is
+ * read back from there and noted. */
+// SPDX-License-Identifier: MIT
+#include <linux/net_tstamp.h>
+#include <netinet/udp.h>
+#include <stddef.h>
+#include <sys/time.h>
+#include "shim/dgram_int.h"
+#include "shim/explain.h"
+#include "shim/libc.h"
+#include "shim/route.h"
+#include "shim/sock_conn.h"
+#include "shim/wait.h"
+#include "stack/chan/user.h"
+
+enum {
+	N_SO_RCVTIMEO_NEW = 66, N_SO_SNDTIMEO_NEW = 67, N_SO_BINDTOIFINDEX = 62,
+	N_SO_ATTACH_BPF = 50, N_SO_ATTACH_REUSEPORT_CBPF = 51, N_SO_ATTACH_REUSEPORT_EBPF = 52,
+};
+enum kind {
+	BIT,	   /* bit `arg` of opts.flags */
+	BIT_OFF,   /* the same, set while the option is 0 */
+	WANT,	   /* bit `arg` of dg_flags */
+	WANT_OFF,
+	STAMP,	   /* one of the SO_TIMESTAMP* */
+	BUFFER,	   /* member of opts at offset `arg`: half of what the kernel says */
+	FIELD8,
+	MTU_DISC,
+	TIMEOUT,   /* milliseconds at offset `arg` of b */
+	MCAST_TTL,
+	SEGMENT,   /* UDP_SEGMENT */
+	CORK,
+	PEEK_OFF,
+	DEVICE,
+	ONLY_KERNEL, /* moves the socket to the kernel for good while that is possible */
+};
+struct row {
+	int level, name;
+	enum kind kind;
+	uint32_t arg;
+};
+static const struct row table[] = {
+	{ SOL_SOCKET, SO_REUSEADDR, BIT, CHAN_O_REUSEADDR },
+	{ SOL_SOCKET, SO_REUSEPORT, BIT, CHAN_O_REUSEPORT },
+	{ SOL_SOCKET, SO_BROADCAST, BIT, CHAN_O_BROADCAST },
+	{ SOL_SOCKET, SO_RCVBUF, BUFFER, offsetof(struct chan_opts, rcvbuf) },
+	{ SOL_SOCKET, SO_RCVBUFFORCE, BUFFER, offsetof(struct chan_opts, rcvbuf) },
+	{ SOL_SOCKET, SO_SNDBUF, BUFFER, offsetof(struct chan_opts, sndbuf) },
+	{ SOL_SOCKET, SO_SNDBUFFORCE, BUFFER, offsetof(struct chan_opts, sndbuf) },
+	{ SOL_SOCKET, SO_RCVTIMEO, TIMEOUT, offsetof(struct chan_sock_b, rcvtimeo_ms) },
+	{ SOL_SOCKET, SO_SNDTIMEO, TIMEOUT, offsetof(struct chan_sock_b, sndtimeo_ms) },
+	{ SOL_SOCKET, N_SO_RCVTIMEO_NEW, TIMEOUT, offsetof(struct chan_sock_b, rcvtimeo_ms) },
+	{ SOL_SOCKET, N_SO_SNDTIMEO_NEW, TIMEOUT, offsetof(struct chan_sock_b, sndtimeo_ms) },
+	{ SOL_SOCKET, SO_NO_CHECK, WANT, DGRAM_S_NO_CHECK },
+	{ SOL_SOCKET, SO_DONTROUTE, WANT, DGRAM_S_DONTROUTE },
+	{ SOL_SOCKET, SO_RXQ_OVFL, WANT, DGRAM_R_OVFL },
+	{ SOL_SOCKET, SO_TIMESTAMP_OLD, STAMP, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMPNS_OLD, STAMP, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMP_NEW, STAMP, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMPNS_NEW, STAMP, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMPING_OLD, STAMP, 0 },
+	{ SOL_SOCKET, SO_TIMESTAMPING_NEW, STAMP, 0 },
+	{ SOL_SOCKET, SO_PEEK_OFF, PEEK_OFF, 0 },
+	{ SOL_SOCKET, SO_BINDTODEVICE, DEVICE, 0 },
+	{ SOL_SOCKET, N_SO_BINDTOIFINDEX, DEVICE, 0 },
+	{ SOL_SOCKET, SO_ATTACH_FILTER, ONLY_KERNEL, 0 },
+	{ SOL_SOCKET, N_SO_ATTACH_BPF, ONLY_KERNEL, 0 },
+	{ SOL_SOCKET, N_SO_ATTACH_REUSEPORT_CBPF, ONLY_KERNEL, 0 },
+	{ SOL_SOCKET, N_SO_ATTACH_REUSEPORT_EBPF, ONLY_KERNEL, 0 },
+	{ IPPROTO_IP, IP_TTL, FIELD8, offsetof(struct chan_opts, ttl) },
+	{ IPPROTO_IP, IP_TOS, FIELD8, offsetof(struct chan_opts, tos) },
+	{ IPPROTO_IP, IP_MTU_DISCOVER, MTU_DISC, 0 },
+	{ IPPROTO_IP, IP_RECVERR, BIT, CHAN_O_RECVERR },
+	{ IPPROTO_IP, IP_FREEBIND, BIT, CHAN_O_FREEBIND },
+	{ IPPROTO_IP, IP_MULTICAST_ALL, BIT_OFF, CHAN_O_MCAST_OWN },
+	{ IPPROTO_IP, IP_MULTICAST_LOOP, WANT_OFF, DGRAM_S_LOOP_OFF },
+	{ IPPROTO_IP, IP_MULTICAST_TTL, MCAST_TTL, 0 },
+	{ IPPROTO_IP, IP_PKTINFO, WANT, DGRAM_R_PKTINFO },
+	{ IPPROTO_IP, IP_RECVTTL, WANT, DGRAM_R_TTL },
+	{ IPPROTO_IP, IP_RECVTOS, WANT, DGRAM_R_TOS },
+	{ IPPROTO_IP, IP_RECVORIGDSTADDR, WANT, DGRAM_R_ORIGDST },
+	{ IPPROTO_IPV6, IPV6_V6ONLY, BIT, CHAN_O_V6ONLY },
+	{ IPPROTO_IPV6, IPV6_RECVPKTINFO, WANT, DGRAM_R_PKTINFO6 },
+	{ IPPROTO_UDP, UDP_CORK, CORK, 0 },
+	{ IPPROTO_UDP, UDP_SEGMENT, SEGMENT, 0 },
+	{ IPPROTO_UDP, UDP_GRO, BIT, CHAN_O_UDP_GRO },
+	{ IPPROTO_UDP, UDP_ENCAP, ONLY_KERNEL, 0 },
+};
+
+static const struct row *find(int level, int name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)
+		if (table[i].level == level && table[i].name == name)
+			return &table[i];
+	return NULL;
+}
+
+/* ---- notes ---- */
+static int kernel_int(int fd, int level, int name)
+{
+	socklen_t len = sizeof(int);
+	int v = 0;
+
+	return libc.getsockopt(fd, level, name, &v, &len) < 0 ? 0 : v;
+}
+
+static void note_bit(struct sock *s, uint32_t bit, bool on)
+{
+	if (on)
+		__atomic_fetch_or(&s->b->opts.flags, bit, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(&s->b->opts.flags, ~bit, __ATOMIC_SEQ_CST);
+}
+
+static void note_want(struct sock *s, uint32_t bit, bool on)
+{
+	if (on)
+		atomic_fetch_or(&s->b->dg_flags, bit);
+	else
+		atomic_fetch_and(&s->b->dg_flags, ~bit);
+}
+
+/* They exclude each other, so that all are asked for. */
+static void note_stamps(struct sock *s, int fd)
+{
+	static const struct {
+		int name;
+		uint32_t bits;
+	} stamps[] = {
+		{ SO_TIMESTAMP_OLD, DGRAM_R_STAMP },
+		{ SO_TIMESTAMPNS_OLD, DGRAM_R_STAMPNS },
+		{ SO_TIMESTAMP_NEW, DGRAM_R_STAMP | DGRAM_R_STAMP_NEW },
+		{ SO_TIMESTAMPNS_NEW, DGRAM_R_STAMPNS | DGRAM_R_STAMP_NEW },
+	};
+	const int soft = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE;
+	uint32_t on = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(stamps); i++)
+		if (kernel_int(fd, SOL_SOCKET, stamps[i].name))
+			on |= stamps[i].bits;
+	if ((kernel_int(fd, SOL_SOCKET, SO_TIMESTAMPING_OLD) & soft) == soft)
+		on |= DGRAM_R_STAMPING;
+	if ((kernel_int(fd, SOL_SOCKET, SO_TIMESTAMPING_NEW) & soft) == soft)
+		on |= DGRAM_R_STAMPING | DGRAM_R_STAMPING_NEW;
+	note_want(s, DGRAM_R_STAMP | DGRAM_R_STAMPNS | DGRAM_R_STAMP_NEW | DGRAM_R_STAMPING |
+		  DGRAM_R_STAMPING_NEW, false);
+	note_want(s, on, true);
+	note_bit(s, CHAN_O_TIMESTAMP, on != 0);
+}
+
+/* val has been read by the kernel a moment ago: a negative time, which it reports as none, is no wait. */
+static void note_timeout(struct sock *s, int fd, const struct row *o, const void *val)
+{
+	_Atomic uint32_t *to = (_Atomic uint32_t *)((char *)s->b + o->arg);
+	bool rcv = o->arg == offsetof(struct chan_sock_b, rcvtimeo_ms);
+	struct timeval tv = { 0 };
+	socklen_t len = sizeof(tv);
+	uint64_t ms;
+	int64_t sec = 0;
+
+	libc.getsockopt(fd, SOL_SOCKET, rcv ? SO_RCVTIMEO : SO_SNDTIMEO, &tv, &len);
+	ms = (uint64_t)tv.tv_sec * 1000 + (uint64_t)tv.tv_usec / 1000;
+	if (ms == 0 && user_get(&sec, val, sizeof(sec)) == 0 && sec < 0)
+		ms = WAIT_NEVER_MS;
+	atomic_store(to, (uint32_t)min_u64(ms, WAIT_NEVER_MS));
+}
+
+static void note_send(struct sock *s, uint32_t v, uint32_t mask)
+{
+	uint32_t old = atomic_load(&s->b->dg_send);
+
+	while (!atomic_compare_exchange_weak(&s->b->dg_send, &old, (old & ~mask) | (v & mask)))
+		;
+}
+
+static void note(struct sock *s, int fd, const struct row *o, const void *val)
+{
+	int v = kernel_int(fd, o->level, o->name);
+
+	switch (o->kind) {
+	case BIT:
+	case BIT_OFF:
+		note_bit(s, o->arg, (v != 0) == (o->kind == BIT));
+		break;
+	case WANT:
+	case WANT_OFF:
+		note_want(s, o->arg, (v != 0) == (o->kind == WANT));
+		break;
+	case STAMP:
+		note_stamps(s, fd);
+		break;
+	case BUFFER:
+		v = kernel_int(fd, SOL_SOCKET, o->arg == offsetof(struct chan_opts, rcvbuf) ?
+						       SO_RCVBUF : SO_SNDBUF);
+		*(uint32_t *)((char *)&s->b->opts + o->arg) = (uint32_t)v / 2;
+		break;
+	case FIELD8:
+		*((uint8_t *)&s->b->opts + o->arg) = (uint8_t)v;
+		break;
+	case MTU_DISC:
+		s->b->opts.mtu_disc = (uint8_t)(v + 1);
+		break;
+	case TIMEOUT:
+		note_timeout(s, fd, o, val);
+		break;
+	case MCAST_TTL:
+		note_send(s, (uint32_t)v << 16, 0xff0000);
+		note_want(s, DGRAM_S_TTL_SET, true);
+		break;
+	case SEGMENT:
+		note_send(s, (uint32_t)v, 0xffff);
+		break;
+	case CORK:
+		note_want(s, DGRAM_S_CORK, v != 0);
+		break;
+	case PEEK_OFF:
+		atomic_store(&s->b->peek_off, v + 1);
+		break;
+	default:
+		break;
+	}
+}
+
+static void tell_engine(struct sock *s, const struct row *o)
+{
+	if (!dgram_has_stack(s) || (o->kind != BIT && o->kind != BIT_OFF && o->kind != BUFFER &&
+				    o->kind != FIELD8 && o->kind != MTU_DISC && o->kind != STAMP))
+		return;
+	atomic_fetch_add(&s->b->opt_seq, 1);
+	chan_mark(s->app, s->id);
+}
+
+/* ---- what takes a side ---- */
+/* Bound to an interface: to one of the stack, then the kernel hears nothing, or to one of the kernel's. */
+static void take_device(struct sock *s, int fd)
+{
+	uint32_t ifindex = (uint32_t)kernel_int(fd, SOL_SOCKET, N_SO_BINDTOIFINDEX);
+	enum chan_reason no;
+	struct chan_app *app;
+
+	dgram_set(s, 0, DGRAM_DEVICE);
+	if (!ifindex || sock_has(s, DGRAM_ONLY_STACK))
+		return;
+	app = engine_get(&no);
+	if (app && route_has_interface(app, ifindex))
+		dgram_set(s, DGRAM_DEVICE, SOCK_TWIN);
+	else
+		dgram_to_kernel(s, CHAN_REASON_bind_device);
+	if (app)
+		engine_put(app);
+}
+
+static int set_side(struct sock *s, int fd, const struct row *o, const void *val, socklen_t len)
+{
+	int r = sock_lock(s);
+
+	if (r < 0)
+		return r;
+	if (sock_mode(s) == SOCK_KERNEL) {
+		r = SOCK_TO_KERNEL;
+	} else if (o->kind == ONLY_KERNEL && dgram_stack_port(s)) {
+		explain_kernel(CHAN_REASON_option_unsupported);
+		r = -ENOPROTOOPT;
+	} else if (libc.setsockopt(fd, o->level, o->name, val, len) < 0) {
+		r = -errno;
+	} else if (o->kind == DEVICE) {
+		take_device(s, fd);
+	} else {
+		dgram_to_kernel(s, CHAN_REASON_option_unsupported);
+	}
+	sock_unlock(s);
+	return r;
+}
+
+int dgram_setopt(struct sock *s, int fd, int level, int name, const void *val, socklen_t len)
+{
+	const struct row *o = find(level, name);
+	int r;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (level == IPPROTO_IP && dgram_is_mcast_name(name))
+		return dgram_mcast_set(s, name, val, len);
+	if (level == IPPROTO_IP && name == IP_MULTICAST_IF)
+		return dgram_mcast_if(s, fd, val, len);
+	if (!o)
+		return SOCK_TO_KERNEL;
+	if (o->kind == DEVICE || o->kind == ONLY_KERNEL)
+		return set_side(s, fd, o, val, len);
+	r = libc.setsockopt(fd, level, name, val, len);
+	if (r < 0)
+		return -errno;
+	note(s, fd, o, val);
+	tell_engine(s, o);
+	return o->kind == CORK && !dgram_flag(s, DGRAM_S_CORK) ? dgram_uncork(s) : 0;
+}
+
+/* ---- get: what only the stack's half knows ---- */
+static int give(void *val, socklen_t *len, const void *from, socklen_t n)
+{
+	socklen_t room;
+
+	if (user_get(&room, len, sizeof(room)) < 0)
+		return -EFAULT;
+	if ((int)room < 0)
+		return -EINVAL;
+	n = min_u32(n, room);
+	return user_put(val, from, n) < 0 || user_put(len, &n, sizeof(n)) < 0 ? -EFAULT : 0;
+}
+
+static int give_int(void *val, socklen_t *len, int v)
+{
+	return give(val, len, &v, sizeof(v));
+}
+
+static int get_socket(struct sock *s, int name, void *val, socklen_t *len)
+{
+	int v;
+
+	switch (name) {
+	case SO_ERROR:
+		v = sock_take_error(s);
+		return v ? give_int(val, len, v) : SOCK_TO_KERNEL;
+	case SO_PEEK_OFF:
+		if (!dgram_hears_stack(s))
+			return SOCK_TO_KERNEL;
+		return give_int(val, len, atomic_load(&s->b->peek_off) - 1);
+	default:
+		return SOCK_TO_KERNEL;
+	}
+}
+
+static int get_mtu(struct sock *s, void *val, socklen_t *len)
+{
+	uint32_t mtu = s->a->path_mtu;
+	struct ipaddr to = s->a->remote.addr;
+	struct chan_route route;
+
+	if (!mtu && route_find(s->app, &to, &route))
+		mtu = route.mtu;
+	return give_int(val, len, mtu ? (int)mtu : UINT16_MAX);
+}
+
+int dgram_getopt(struct sock *s, int fd, int level, int name, void *val, socklen_t *len)
+{
+	uint32_t ifindex = atomic_load(&s->b->dg_mcast_if), ip;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (level == SOL_SOCKET)
+		return get_socket(s, name, val, len);
+	if (level == IPPROTO_IP && name == IP_MTU && dgram_is_stack_conn(s))
+		return get_mtu(s, val, len);
+	if (level == IPPROTO_IP && name == IP_MULTICAST_IF && ifindex && ifindex != DGRAM_MCAST_KERNEL) {
+		ip = be32_of(atomic_load(&s->b->dg_mcast_ip)).raw;
+		return give(val, len, &ip, sizeof(ip));
+	}
+	return SOCK_TO_KERNEL;
+}

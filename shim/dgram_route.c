@@ -1,0 +1,69 @@
+/* Which half of a datagram socket reaches a destination, and whether it may be sent to. */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include "shim/addr.h"
+#include "shim/dgram_int.h"
+#include "shim/route.h"
+
+static enum dgram_side by_interface(const struct chan_app *app, uint32_t ifindex)
+{
+	return route_has_interface(app, ifindex) ? DGRAM_STACK : DGRAM_KERNEL;
+}
+
+/* A group leaves by IP_MULTICAST_IF, else like any address by the longest route. */
+static enum dgram_side side_of_group(const struct sock *s, const struct chan_app *app, bool has_route)
+{
+	uint32_t ifindex = atomic_load_explicit(&s->b->dg_mcast_if, memory_order_relaxed);
+
+	if (ifindex)
+		return ifindex == DGRAM_MCAST_KERNEL ? DGRAM_KERNEL : by_interface(app, ifindex);
+	return has_route ? DGRAM_STACK : DGRAM_KERNEL;
+}
+
+static enum dgram_side side_of(const struct sock *s, const struct chan_app *app,
+			       const struct endpoint *to, const struct ipaddr *src, uint32_t ifindex,
+			       const struct dgram_way *way)
+{
+	if (!ipaddr_is_v4(&to->addr))
+		return DGRAM_KERNEL;
+	if (!ipaddr_is_any(src))
+		return engine_route(app, src) == CHAN_ROUTE_LOCAL ||
+				       (ipaddr_is_loopback(src) && dgram_claims_loopback(app)) ?
+			       DGRAM_STACK : DGRAM_KERNEL;
+	if (sock_has(s, DGRAM_ONLY_STACK | DGRAM_DEVICE))
+		return DGRAM_STACK;
+	if (ipaddr_is_loopback(&to->addr))
+		return dgram_claims_loopback(app) ? DGRAM_STACK : DGRAM_KERNEL;
+	if (ifindex)
+		return by_interface(app, ifindex);
+	if (way->group)
+		return side_of_group(s, app, way->has_route);
+	return way->has_route ? DGRAM_STACK : DGRAM_KERNEL;
+}
+
+void dgram_way(const struct sock *s, const struct chan_app *app, struct endpoint *to,
+	       const struct ipaddr *src, uint32_t ifindex, struct dgram_way *way)
+{
+	/* As Linux: any address is this host, by the name that the socket has. */
+	if (ipaddr_is_v4(&to->addr) && ipaddr_is_any(&to->addr))
+		to->addr = sock_has(s, DGRAM_ONLY_STACK) ? s->bound.addr : ipaddr_v4(0x7f000001);
+	way->group = ipaddr_is_multicast(&to->addr);
+	way->broadcast = route_is_broadcast(app, &to->addr);
+	way->has_route = route_find(app, &to->addr, &way->route);
+	way->side = side_of(s, app, to, src, ifindex, way);
+	if (!way->has_route && way->side == DGRAM_STACK && ipaddr_is_loopback(&to->addr) &&
+	    dgram_claims_loopback(app)) {
+		way->route = (struct chan_route){ .kind = CHAN_ROUTE_LOCAL };
+		way->has_route = true;
+	}
+}
+
+int dgram_way_check(const struct sock *s, const struct dgram_way *way)
+{
+	if (way->broadcast && !(s->b->opts.flags & CHAN_O_BROADCAST))
+		return -EACCES;
+	/* A group or a limited broadcast needs an interface only, which is known by now. */
+	if (!way->has_route && !way->group && !way->broadcast)
+		return -ENETUNREACH;
+	return 0;
+}

@@ -1,0 +1,341 @@
+/* Datagrams out: the checks of Linux's udp_sendmsg() in its order, then a record into the send ring, or the
+ * kernel's half; and the datagram that MSG_MORE and UDP_CORK put together. What the kernel's half can refuse
+ * by itself (bad pointers, malformed addresses) is left to it. */
+// SPDX-License-Identifier: MIT
+#include <string.h>
+#include <sys/mman.h>
+#include "shim/addr.h"
+#include "shim/dgram_int.h"
+#include "shim/libc.h"
+#include "shim/wait.h"
+#include "stack/chan/lock.h"
+#include "stack/chan/stream.h"
+#include "stack/chan/user.h"
+
+enum { GSO_SEGMENTS = 128 /* UDP_MAX_SEGMENTS */, N_MSG_PROBE = 0x10 };
+#define IP_BYTES_MAX 65535u
+
+/* ---- where to ---- */
+/* The destination that the message names; 1: none, 0, or SOCK_TO_KERNEL. */
+static int destination(const struct sock *s, const struct msghdr *msg, struct endpoint *to)
+{
+	const struct sockaddr *addr = msg->msg_name;
+	struct sockaddr_in in;
+
+	if (!addr || !msg->msg_namelen)
+		return 1;
+	if (msg->msg_namelen < sizeof(addr->sa_family))
+		return SOCK_TO_KERNEL;
+	if (addr->sa_family == AF_UNSPEC && s->family == AF_INET6)
+		return 1;
+	if (addr->sa_family == AF_UNSPEC && msg->msg_namelen >= sizeof(in)) {
+		memcpy(&in, addr, sizeof(in)); /* an old program's forgotten family */
+		in.sin_family = AF_INET;
+		return addr_parse(to, AF_INET, (struct sockaddr *)&in, sizeof(in), ADDR_CONNECT);
+	}
+	if (addr_parse(to, s->family, addr, msg->msg_namelen, ADDR_CONNECT) < 0)
+		return SOCK_TO_KERNEL;
+	return to->port ? 0 : -EINVAL;
+}
+
+static uint8_t ttl_of(const struct sock *s, const struct dgram_ask *ask, bool group)
+{
+	uint32_t send = atomic_load_explicit(&s->b->dg_send, memory_order_relaxed);
+
+	if (ask->ttl >= 0)
+		return (uint8_t)ask->ttl;
+	if (!group)
+		return s->b->opts.ttl;
+	return dgram_flag(s, DGRAM_S_TTL_SET) ? (uint8_t)(send >> 16) : 1;
+}
+
+static void fill(const struct sock *s, const struct dgram_ask *ask, int flags, struct dgram_out *o)
+{
+	struct chan_dgram *h = &o->h;
+	uint32_t mcast_if = atomic_load_explicit(&s->b->dg_mcast_if, memory_order_relaxed);
+	uint32_t mcast_ip = atomic_load_explicit(&s->b->dg_mcast_ip, memory_order_relaxed);
+	int disc = s->b->opts.mtu_disc - 1;
+
+	h->gso = ask->gso;
+	h->ttl = ttl_of(s, ask, o->way.group);
+	h->tos = ask->tos >= 0 ? (uint8_t)ask->tos : s->b->opts.tos;
+	h->from.addr = ask->src;
+	h->ifindex = ask->ifindex;
+	if (o->way.group) {
+		if (!h->ifindex && mcast_if != DGRAM_MCAST_KERNEL)
+			h->ifindex = mcast_if;
+		if (mcast_ip && ipaddr_is_any(&ask->src) && !sock_has(s, DGRAM_ONLY_STACK))
+			h->from.addr = ipaddr_v4(mcast_ip);
+		if (!dgram_flag(s, DGRAM_S_LOOP_OFF))
+			h->flags |= CHAN_DG_MCAST_LOOP;
+	}
+	if (disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE)
+		h->flags |= CHAN_DG_DONT_FRAG;
+	if (dgram_flag(s, DGRAM_S_NO_CHECK))
+		h->flags |= CHAN_DG_NO_CSUM;
+	if (s->b->opts.flags & CHAN_O_BROADCAST)
+		h->flags |= CHAN_DG_BROADCAST;
+	if (flags & MSG_DONTROUTE || dgram_flag(s, DGRAM_S_DONTROUTE))
+		h->flags |= CHAN_DG_DONTROUTE;
+}
+
+/* Who has the next bytes: 0: o is filled and the stack sends it, SOCK_TO_KERNEL, or -errno. */
+static int aim(struct sock *s, int fd, const struct msghdr *msg, int flags, struct dgram_out *o)
+{
+	struct dgram_ask ask = {
+		.gso = (uint16_t)atomic_load_explicit(&s->b->dg_send, memory_order_relaxed),
+		.ttl = -1,
+		.tos = -1,
+	};
+	struct endpoint to = { 0 };
+	int r = destination(s, msg, &to);
+
+	if (r < 0)
+		return r;
+	o->named = r == 0;
+	if (!o->named) {
+		if (!dgram_is_stack_conn(s))
+			return SOCK_TO_KERNEL; /* which says EDESTADDRREQ, or sends to its peer */
+		to = s->a->remote;
+	} else if (s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY) {
+		return SOCK_TO_KERNEL;
+	}
+	if (msg->msg_controllen) {
+		r = dgram_cmsg_in(s, msg, &ask);
+		if (r < 0)
+			return r;
+		o->named = true;
+	}
+	dgram_way(s, o->app, &to, &ask.src, ask.ifindex, &o->way);
+	if (o->way.side == DGRAM_KERNEL) {
+		if (sock_has(s, DGRAM_ONLY_STACK))
+			return -ENETUNREACH;
+		r = dgram_kernel_ready(s, fd);
+		return r < 0 && r != SOCK_TO_KERNEL ? r : SOCK_TO_KERNEL;
+	}
+	r = dgram_way_check(s, &o->way);
+	if (r == 0 && unlikely(!dgram_stack_port(s))) {
+		r = dgram_autobind(s, fd);
+		if (r == 0 && !dgram_stack_port(s))
+			r = -EAGAIN;
+	}
+	if (r < 0)
+		return r;
+	fill(s, &ask, flags, o);
+	if (o->named)
+		o->h.to = to;
+	return 0;
+}
+
+/* ---- how long ---- */
+static uint32_t mtu_of(const struct sock *s, const struct dgram_out *o)
+{
+	uint32_t mtu = o->way.has_route ? o->way.route.mtu : 0;
+	uint32_t path = ((const volatile struct chan_sock_a *)s->a)->path_mtu;
+
+	if (!o->named && path && s->b->opts.mtu_disc == IP_PMTUDISC_DO + 1)
+		return path;
+	return mtu ? mtu : IP_BYTES_MAX;
+}
+
+/* Linux notes a datagram that was too long for its way in the error queue, too. */
+static int too_long(struct sock *s, const struct dgram_out *o, uint32_t mtu)
+{
+	/* The loopback interface is a byte larger than any packet: seen by those who ask the interface. */
+	if (mtu >= IP_BYTES_MAX)
+		mtu = IP_BYTES_MAX + (s->b->opts.mtu_disc > IP_PMTUDISC_PROBE);
+	if (s->b->opts.flags & CHAN_O_RECVERR) {
+		s->dgram->local_err_to = o->named ? o->h.to : s->a->remote;
+		atomic_store(&s->dgram->local_err, mtu);
+		if (s->epoll_items)
+			epoll_sock_changed(s);
+	}
+	return -EMSGSIZE;
+}
+
+static int check_length(struct sock *s, const struct dgram_out *o, size_t len)
+{
+	int disc = s->b->opts.mtu_disc - 1;
+	bool whole = disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE || disc == IP_PMTUDISC_INTERFACE;
+	uint32_t mtu = whole || o->h.gso ? mtu_of(s, o) : IP_BYTES_MAX;
+
+	if (len + DGRAM_HEADERS > IP_BYTES_MAX)
+		return too_long(s, o, mtu);
+	if (!o->h.gso)
+		return len + DGRAM_HEADERS > mtu ? too_long(s, o, mtu) : 0;
+	if (min_u64(len, o->h.gso) + DGRAM_HEADERS > mtu)
+		return -EMSGSIZE;
+	if (len > (size_t)o->h.gso * GSO_SEGMENTS || o->h.flags & CHAN_DG_NO_CSUM)
+		return -EINVAL;
+	return 0;
+}
+
+/* ---- into the ring ---- */
+static int send_wait(struct sock *s, uint32_t seen, uint64_t *deadline, int flags)
+{
+	if (flags & MSG_DONTWAIT || sock_is_nonblocking(s))
+		return -EAGAIN;
+	if (!*deadline)
+		*deadline = wait_deadline_ms(atomic_load(&s->b->sndtimeo_ms));
+	return wait_sock(s, seen, *deadline);
+}
+
+static ssize_t emit(struct sock *s, const struct dgram_out *o, const struct iovec *iov, int n, size_t len,
+		    int flags)
+{
+	uint64_t deadline = 0;
+	int r;
+
+	if (flags & N_MSG_PROBE)
+		return (ssize_t)len;
+	for (;;) {
+		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+
+		/* As sock_alloc_send_pskb(): error, end, room. */
+		r = sock_take_error(s);
+		if (r)
+			return -r;
+		if (atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_SHUT_WR)
+			return -EPIPE;
+		r = dgram_has_stack(s) ? chan_dgram_send(s->app, s->id, &o->h, iov, n) : -ENOTCONN;
+		if (r == 0)
+			return (ssize_t)len;
+		if (r == -ENOTCONN)
+			return -ENETUNREACH;
+		if (r != -EAGAIN)
+			return r == -EDEADLK ? -EAGAIN : r;
+		r = send_wait(s, seen, &deadline, flags);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* ---- MSG_MORE, UDP_CORK ---- */
+static bool is_corked(const struct sock *s, int flags)
+{
+	return flags & MSG_MORE || dgram_flag(s, DGRAM_S_CORK);
+}
+
+/* Appends to the pending datagram; caller holds the cork's lock. A failure drops all of it, as Linux does. */
+static int cork_add(struct dgram *d, const struct iovec *iov, size_t n, size_t len)
+{
+	if (!d->cork) {
+		void *p = mmap(NULL, DGRAM_CORK_SIZE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED)
+			return -ENOBUFS;
+		d->cork = p;
+	}
+	if (d->cork_len + len > CHAN_DGRAM_MAX)
+		return -EMSGSIZE;
+	for (size_t i = 0; i < n; i++) {
+		if (user_get(d->cork + d->cork_len, iov[i].iov_base, iov[i].iov_len) < 0)
+			return -EFAULT;
+		d->cork_len += (uint32_t)iov[i].iov_len;
+	}
+	return 0;
+}
+
+static ssize_t cork_emit(struct sock *s, int flags)
+{
+	struct dgram *d = s->dgram;
+	struct iovec iov = { .iov_base = d->cork, .iov_len = d->cork_len };
+	struct dgram_out o = d->cork_out;
+	int r = check_length(s, &o, d->cork_len);
+
+	atomic_store(&d->cork_side, DGRAM_NOBODY);
+	d->cork_len = 0;
+	return r < 0 ? r : emit(s, &o, &iov, 1, iov.iov_len, flags);
+}
+
+/* o: the first piece's; NULL: a later one. */
+static ssize_t cork_send(struct sock *s, const struct msghdr *msg, size_t len, int flags,
+			 const struct dgram_out *o)
+{
+	struct dgram *d = s->dgram;
+	ssize_t r;
+
+	if (chan_lock(&d->cork_lock) < 0)
+		return -EAGAIN;
+	if (o && d->cork_side == DGRAM_NOBODY) {
+		d->cork_out = *o;
+		d->cork_len = 0;
+		atomic_store(&d->cork_side, DGRAM_STACK);
+	}
+	r = cork_add(d, msg->msg_iov, msg->msg_iovlen, len);
+	if (r < 0)
+		atomic_store(&d->cork_side, DGRAM_NOBODY);
+	else if (!is_corked(s, flags))
+		r = cork_emit(s, flags);
+	chan_unlock(&d->cork_lock);
+	return r < 0 ? r : (ssize_t)len;
+}
+
+int dgram_uncork(struct sock *s)
+{
+	struct dgram *d = s->dgram;
+	ssize_t r = 0;
+
+	if (chan_lock(&d->cork_lock) < 0)
+		return 0;
+	if (d->cork_side == DGRAM_STACK)
+		r = cork_emit(s, 0);
+	else
+		atomic_store(&d->cork_side, DGRAM_NOBODY);
+	chan_unlock(&d->cork_lock);
+	return r < 0 ? (int)r : 0;
+}
+
+/* The kernel sends it, or keeps it pending. */
+static int to_kernel(struct sock *s, int flags)
+{
+	uint32_t side = is_corked(s, flags) ? DGRAM_KERNEL : DGRAM_NOBODY;
+
+	if (unlikely(atomic_load_explicit(&s->dgram->cork_side, memory_order_relaxed) != side))
+		atomic_store(&s->dgram->cork_side, side);
+	return SOCK_TO_KERNEL;
+}
+
+static ssize_t send_on(struct sock *s, int fd, const struct msghdr *msg, int flags, size_t len,
+		       struct dgram_out *o)
+{
+	int r = aim(s, fd, msg, flags, o);
+
+	if (r < 0)
+		return r == SOCK_TO_KERNEL ? to_kernel(s, flags) : r;
+	if (unlikely(is_corked(s, flags)))
+		return cork_send(s, msg, len, flags, o);
+	r = check_length(s, o, len);
+	return r < 0 ? r : emit(s, o, msg->msg_iov, (int)msg->msg_iovlen, len, flags);
+}
+
+ssize_t dgram_send(struct sock *s, int fd, const struct msghdr *msg, size_t len, int flags)
+{
+	uint32_t pending = atomic_load_explicit(&s->dgram->cork_side, memory_order_relaxed);
+	enum chan_reason no;
+	struct dgram_out o;
+	ssize_t r;
+
+	if (sock_mode(s) == SOCK_KERNEL || sock_has(s, DGRAM_NO_STACK))
+		return SOCK_TO_KERNEL;
+	if (unlikely(pending == DGRAM_KERNEL))
+		return to_kernel(s, flags);
+	if (len > IP_BYTES_MAX)
+		return -EMSGSIZE;
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+	if (unlikely(pending == DGRAM_STACK))
+		return cork_send(s, msg, len, flags, NULL);
+	memset(&o, 0, sizeof(o));
+	if (likely(dgram_has_stack(s))) {
+		o.app = s->app;
+		return send_on(s, fd, msg, flags, len, &o);
+	}
+	o.app = engine_get(&no);
+	if (!o.app)
+		return to_kernel(s, flags);
+	r = send_on(s, fd, msg, flags, len, &o);
+	engine_put(o.app);
+	return r;
+}
