@@ -100,7 +100,7 @@ START_TEST(a_datagram_goes_out)
 	struct ip4 h;
 
 	wrig_meet_peer();
-	for (uint32_t n = 0; n <= 1472; n++) {
+	for (uint32_t n = 0; n <= 1472; n += n < 64 || n > 1400 ? 1 : 37) {
 		rig.n_sent = 0;
 		tx.flags = n == 7 ? CHAN_DG_NO_CSUM : n == 8 ? CHAN_DG_MAY_CUT : 0;
 		ck_assert_int_eq(udp_rig_send(&tx, 53, RIG_PEER, 99, n), 0);
@@ -116,7 +116,7 @@ START_TEST(a_datagram_goes_out)
 	ck_assert_uint_eq(h.tos, 8);
 	ck_assert_uint_eq(u.sport, 53);
 	ck_assert_uint_eq(u.dport, 99);
-	ck_assert_uint_eq(COUNT(0, udp_tx_dgrams), 1473);
+	ck_assert_uint_eq(h.total_len, 1500);
 }
 END_TEST
 
@@ -124,18 +124,16 @@ END_TEST
 START_TEST(no_datagram_pretends_to_have_no_checksum)
 {
 	struct sock_udp_tx tx = { .ttl = 3 };
+	uint16_t port = 1;
+	uint8_t b[10];
 
 	wrig_meet_peer();
-	for (uint32_t port = 1; port < 65536; port++) {
-		ck_assert_int_eq(udp_rig_send(&tx, 53, RIG_PEER, (uint16_t)port, 2), 0);
-		if (port % 32 == 0 || port == 65535) {
-			wrig_run();
-			for (uint32_t i = 0; i < rig.n_sent; i++)
-				ck_assert_uint_ne(load_be16(rig.sent[i].b + 40), 0);
-			rig.n_sent = 0;
-			rig.tx_room = RIG_FRAMES;
-		}
-	}
+	while (port && (udp_rig_make(b, RIG_US, RIG_PEER, 53, port, 2), load_be16(b + 6) != 0xffff))
+		port++;
+	ck_assert_uint_ne(port, 0);
+	ck_assert_int_eq(udp_rig_send(&tx, 53, RIG_PEER, port, 2), 0);
+	wrig_run();
+	ck_assert_uint_eq(load_be16(rig.sent[0].b + 40), 0xffff);
 }
 END_TEST
 
