@@ -7,7 +7,7 @@
 #include "stack/base/util.h"
 #include "stack/sock/sock_int.h"
 
-enum { PORT_LOW = 1024 };
+enum { PORT_LOW = 1024, IP4_LOOPBACK = 0x7f000001 };
 
 void sock_dgram_init(struct sock *s)
 {
@@ -59,10 +59,11 @@ void sock_dgram_dirty(struct sock *s)
 }
 
 /* ---- address and port ---- */
-static struct ipaddr any_of(const struct sock *s)
+static struct ipaddr any_addr(bool v6)
 {
-	return s->v6 ? (struct ipaddr){ .w = { 0 } } : ipaddr_v4(0);
+	return v6 ? (struct ipaddr){ .w = { 0 } } : ipaddr_v4(0);
 }
+static struct ipaddr any_of(const struct sock *s) { return any_addr(s->v6); }
 
 static bool port_is_ours(const struct sock_env *env, uint16_t port)
 {
@@ -70,7 +71,7 @@ static bool port_is_ours(const struct sock_env *env, uint16_t port)
 }
 
 /* What bind() may ask for, beside a port that is free. */
-static int check_local(const struct call *k, const struct endpoint *local)
+static int check_local(const struct call *k, const struct endpoint *local, uint32_t opt_flags)
 {
 	struct sock_env *env = k->cw->env;
 
@@ -79,7 +80,7 @@ static int check_local(const struct call *k, const struct endpoint *local)
 	if (local->port && !port_is_ours(env, local->port))
 		return -EINVAL;
 	if (ipaddr_is_any(&local->addr) || ipaddr_is_multicast(&local->addr) ||
-	    (k->req.opts.flags & CHAN_O_FREEBIND) ||
+	    (opt_flags & CHAN_O_FREEBIND) ||
 	    env->host->is_local(env->host_arg, &local->addr) ||
 	    env->host->is_broadcast(env->host_arg, &local->addr))
 		return 0;
@@ -123,7 +124,7 @@ static struct endpoint local_of(const struct call *k)
 	struct endpoint e = { .addr = k->req.local.addr, .port = k->req.local.port };
 
 	if (ipaddr_is_any(&e.addr))
-		e.addr = k->req.v6 ? (struct ipaddr){ .w = { 0 } } : ipaddr_v4(0);
+		e.addr = any_addr(k->s ? k->s->v6 : k->req.v6 != 0);
 	return e;
 }
 
@@ -137,9 +138,10 @@ int sock_dgram_bind(struct call *k)
 
 	if (s && (!s->dgram || s->hold || no_port))
 		return -EINVAL;
-	int err = no_port ? 0 : check_local(k, &local);
+	uint32_t opt_flags = s ? s->dg.opt_flags : k->req.opts.flags;
+	int err = no_port ? 0 : check_local(k, &local, opt_flags);
 	if (!err && !no_port)
-		err = reserve(k, &local, s ? s->dg.opt_flags : k->req.opts.flags, &hold);
+		err = reserve(k, &local, opt_flags, &hold);
 	if (err)
 		return err;
 	if (!s)
@@ -217,10 +219,14 @@ static int connect_to(struct call *k, struct sock *s)
 	struct dgram *d = &s->dg;
 	struct port_hold *hold = NULL;
 	struct ipaddr src;
+
+	/* Linux: nobody in particular is ourselves. */
+	if (ipaddr_is_any(&remote.addr))
+		remote.addr = ipaddr_is_any(&d->saddr) ? ipaddr_v4(IP4_LOOPBACK) : d->saddr;
 	int err = check_remote(s, &remote, &src);
 
 	if (!err && !s->hold) {
-		err = check_local(k, &local);
+		err = check_local(k, &local, d->opt_flags);
 		if (!err)
 			err = reserve(k, &local, d->opt_flags, &hold);
 	}

@@ -51,8 +51,6 @@ int sock_dgram_connect(struct call *k);
 int sock_dgram_mcast(struct call *k);
 /* SO_MEMINFO's array; bytes. */
 uint32_t sock_dgram_info(struct sock *s, void *payload);
-/* Moves the state without an event: Linux tells nobody of a connect() of datagrams. */
-int sock_dgram_env_init(struct sock_env *env);
 
 /* ---- sock_dgram_tx.c ---- */
 /* Sends records, at most so many; the rest later. */

@@ -98,6 +98,15 @@ START_TEST(a_socket_without_port_gets_one_later)
 	ck_assert_uint_eq(port_of(s), 7001);
 	ck_assert_int_eq(bind_result(&cli, 1, req, &t), -EINVAL); /* has one */
 	rig_close(s);
+	/* Options set in between count. */
+	req = (struct chan_req){ .sock = CHAN_SOCK_NEW, .arg = { CHAN_ARG_NO_PORT },
+				 .opts = { .flags = CHAN_O_FREEBIND } };
+	ck_assert_int_eq(bind_result(&cli, 1, req, &s), 0);
+	chan_hold(&cli, s.id);
+	req = (struct chan_req){ .sock = s.id, .gen = s.gen,
+				 .local = { .addr = ipaddr_v4(0xc0000201), .port = 7003 } };
+	ck_assert_int_eq(bind_result(&cli, 1, req, &t), 0);
+	rig_close(s);
 	RIG_WAIT(atomic_load(&ccli->n_socks) == 0);
 	down();
 }
@@ -114,6 +123,7 @@ START_TEST(a_peer_comes_changes_and_goes)
 	ck_assert_int_eq(rig_udp_connect(&c, ANY, 0), -EINVAL);
 	ck_assert_int_eq(rig_udp_connect(&c, ipaddr_v4(0xc0000201), 5000), -ENETUNREACH);
 	ck_assert_int_eq(rig_udp_connect(&c, ipaddr_v4(0x0affffff), 5000), -EACCES);
+	ck_assert_int_eq(rig_udp_connect(&c, ANY, 5000), -ENETUNREACH); /* 127/8 is not the rig's */
 	ck_assert_uint_eq(atomic_load(&ccli->n_socks), 0);
 	ck_assert_int_eq(rig_udp_connect(&c, RIG_ADDR, 5000), 0);
 	ck_assert_uint_eq(end_a(c)->state, CHAN_ST_CONNECTED);
@@ -138,6 +148,9 @@ START_TEST(a_peer_comes_changes_and_goes)
 	ck_assert_int_eq(buf[0], 'c');
 	ck_assert_uint_eq(rig_recvfrom(other, &h, buf, 8), 1);
 	ck_assert_int_eq(buf[0], 'd');
+	/* 0.0.0.0 is ourselves. */
+	ck_assert_int_eq(rig_udp_connect(&c, ANY, 5000), 0);
+	ck_assert_uint_eq(ipaddr_get_v4(&end_a(c)->remote.addr), 0x0a000001);
 	/* A port that nobody asked for goes with the peer; one that was bound stays. */
 	ck_assert_int_eq(rig_udp_connect(&c, ANY, 0), 0);
 	ck_assert_uint_eq(end_a(c)->state, CHAN_ST_OPEN);
