@@ -235,7 +235,7 @@ START_TEST(options_must_be_known_and_half_close_alone)
 {
 	fresh();
 	ck_assert_int_eq(put(CHAN_WRITE_HALF_CLOSE, text, 5), CHAN_INVALID);
-	ck_assert_int_eq(put(8, text, 5), CHAN_INVALID);
+	ck_assert_int_eq(put(1u << 30, text, 5), CHAN_INVALID);
 	ck_assert_int_eq(put(~0u, text, 0), CHAN_INVALID);
 	ck_assert_uint_eq(queued(), 0);
 	ck_assert(!(b[ID].flags & CHAN_B_SHUT_WR));
