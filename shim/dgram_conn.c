@@ -8,6 +8,7 @@
 #include "shim/explain.h"
 #include "shim/libc.h"
 #include "shim/sock_conn.h"
+#include "stack/chan/user.h"
 
 enum { PORT_TRIES = 16, DRAIN_MAX = 65536 };
 
@@ -464,14 +465,18 @@ static int disconnect_locked(struct sock *s, int fd)
 	return 0;
 }
 
-int dgram_connect(struct sock *s, int fd, const struct sockaddr *addr, socklen_t len)
+int dgram_connect(struct sock *s, int fd, const struct sockaddr *user, socklen_t len)
 {
-	bool unspec = (uintptr_t)addr >= 4096 && addr_is_unspec(addr, len);
+	struct sockaddr_storage own;
+	struct sockaddr *addr = (struct sockaddr *)&own;
 	struct endpoint to;
+	bool unspec;
 	int r;
 
-	if (sock_mode(s) == SOCK_KERNEL ||
-	    (!unspec && addr_parse(&to, s->family, addr, len, ADDR_CONNECT) < 0))
+	if (sock_mode(s) == SOCK_KERNEL || len > sizeof(own) || user_get(&own, user, len) < 0)
+		return SOCK_TO_KERNEL;
+	unspec = len >= sizeof(own.ss_family) && own.ss_family == AF_UNSPEC;
+	if (!unspec && dgram_parse(s, &to, addr, len) < 0)
 		return SOCK_TO_KERNEL;
 	r = sock_lock(s);
 	if (r < 0)

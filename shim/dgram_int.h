@@ -135,6 +135,8 @@ uint16_t dgram_kernel_port(int fd);
 int dgram_kernel_ready(struct sock *s, int fd);
 
 /* ---- dgram_route.c ---- */
+/* The address of a peer, in our memory: an IPv6 socket takes IPv4 ones, too. 0 or -errno. */
+int dgram_parse(const struct sock *s, struct endpoint *ep, const struct sockaddr *addr, socklen_t len);
 /* The way of a datagram to *to, whose address becomes the real one when it is any ("this host"). src: wanted
  * source or any, ifindex: wanted interface or 0. */
 void dgram_way(const struct sock *s, const struct chan_app *app, struct endpoint *to,

@@ -5,6 +5,7 @@
 #include <netinet/udp.h>
 #include <stddef.h>
 #include <sys/time.h>
+#include "shim/addr.h"
 #include "shim/dgram_int.h"
 #include "shim/explain.h"
 #include "shim/libc.h"
@@ -14,6 +15,7 @@
 #include "stack/chan/user.h"
 
 enum {
+	N_IP_PROTOCOL = 52, /* of a datagram socket it is the port */
 	N_SO_RCVTIMEO_NEW = 66, N_SO_SNDTIMEO_NEW = 67, N_SO_BINDTOIFINDEX = 62,
 	N_SO_ATTACH_BPF = 50, N_SO_ATTACH_REUSEPORT_CBPF = 51, N_SO_ATTACH_REUSEPORT_EBPF = 52,
 };
@@ -250,6 +252,29 @@ static void take_device(struct sock *s, int fd)
 		engine_put(app);
 }
 
+/* The stack can't do it. What would the kernel say, of a socket like s? Its error, or that nobody has it. */
+static int refuse(const struct sock *s, const struct row *o, const void *val, socklen_t len)
+{
+	int k = libc.socket(s->family, SOCK_DGRAM | SOCK_CLOEXEC, s->protocol), r;
+
+	if (k < 0)
+		return -ENOPROTOOPT;
+	r = libc.setsockopt(k, o->level, o->name, val, len) < 0 ? -errno : 0;
+	libc.close(k);
+	if (r < 0)
+		return r;
+	explain_kernel(CHAN_REASON_option_unsupported);
+	return -ENOPROTOOPT;
+}
+
+static bool is_off(const struct row *o, const void *val, socklen_t len)
+{
+	int v = 1;
+
+	return o->name == UDP_ENCAP && o->level == IPPROTO_UDP && len >= sizeof(v) &&
+	       user_get(&v, val, sizeof(v)) == 0 && v == 0;
+}
+
 static int set_side(struct sock *s, int fd, const struct row *o, const void *val, socklen_t len)
 {
 	int r = sock_lock(s);
@@ -258,9 +283,10 @@ static int set_side(struct sock *s, int fd, const struct row *o, const void *val
 		return r;
 	if (sock_mode(s) == SOCK_KERNEL) {
 		r = SOCK_TO_KERNEL;
+	} else if (is_off(o, val, len)) {
+		r = SOCK_TO_KERNEL;
 	} else if (o->kind == ONLY_KERNEL && dgram_stack_port(s)) {
-		explain_kernel(CHAN_REASON_option_unsupported);
-		r = -ENOPROTOOPT;
+		r = refuse(s, o, val, len);
 	} else if (libc.setsockopt(fd, o->level, o->name, val, len) < 0) {
 		r = -errno;
 	} else if (o->kind == DEVICE) {
@@ -313,11 +339,29 @@ static int give_int(void *val, socklen_t *len, int v)
 	return give(val, len, &v, sizeof(v));
 }
 
-static int get_socket(struct sock *s, int name, void *val, socklen_t *len)
+/* More room than the name needs is an error, as in the kernel. */
+static int give_peer(void *val, socklen_t *len, const struct sockaddr_storage *peer, socklen_t n)
 {
+	socklen_t room;
+
+	if (user_get(&room, len, sizeof(room)) < 0)
+		return -EFAULT;
+	return (int)room < 0 || n < room ? -EINVAL : give(val, len, peer, n);
+}
+
+static int get_socket(struct sock *s, int fd, int name, void *val, socklen_t *len)
+{
+	struct sockaddr_storage peer;
+	struct endpoint remote;
 	int v;
 
 	switch (name) {
+	case SO_PEERNAME:
+		if (!dgram_is_stack_conn(s))
+			return SOCK_TO_KERNEL;
+		remote = s->a->remote;
+		v = (int)addr_emit(&peer, s->family, &remote);
+		return give_peer(val, len, &peer, (socklen_t)v);
 	case SO_ERROR:
 		v = sock_take_error(s);
 		return v ? give_int(val, len, v) : SOCK_TO_KERNEL;
@@ -348,7 +392,9 @@ int dgram_getopt(struct sock *s, int fd, int level, int name, void *val, socklen
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
 	if (level == SOL_SOCKET)
-		return get_socket(s, name, val, len);
+		return get_socket(s, fd, name, val, len);
+	if (level == IPPROTO_IP && name == N_IP_PROTOCOL && dgram_stack_port(s))
+		return give_int(val, len, dgram_stack_port(s));
 	if (level == IPPROTO_IP && name == IP_MTU && dgram_is_stack_conn(s))
 		return get_mtu(s, val, len);
 	if (level == IPPROTO_IP && name == IP_MULTICAST_IF && ifindex && ifindex != DGRAM_MCAST_KERNEL) {

@@ -5,6 +5,13 @@
 #include "shim/dgram_int.h"
 #include "shim/route.h"
 
+int dgram_parse(const struct sock *s, struct endpoint *ep, const struct sockaddr *addr, socklen_t len)
+{
+	bool v4 = len >= sizeof(addr->sa_family) && addr->sa_family == AF_INET;
+
+	return addr_parse(ep, v4 ? AF_INET : s->family, addr, len, ADDR_CONNECT);
+}
+
 static enum dgram_side by_interface(const struct chan_app *app, uint32_t ifindex)
 {
 	return route_has_interface(app, ifindex) ? DGRAM_STACK : DGRAM_KERNEL;

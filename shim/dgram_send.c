@@ -33,7 +33,7 @@ static int destination(const struct sock *s, const struct msghdr *msg, struct en
 		in.sin_family = AF_INET;
 		return addr_parse(to, AF_INET, (struct sockaddr *)&in, sizeof(in), ADDR_CONNECT);
 	}
-	if (addr_parse(to, s->family, addr, msg->msg_namelen, ADDR_CONNECT) < 0)
+	if (dgram_parse(s, to, addr, msg->msg_namelen) < 0)
 		return SOCK_TO_KERNEL;
 	return to->port ? 0 : -EINVAL;
 }
