@@ -125,10 +125,10 @@ START_TEST(no_datagram_pretends_to_have_no_checksum)
 {
 	struct sock_udp_tx tx = { .ttl = 3 };
 	uint16_t port = 1;
-	uint8_t b[10];
+	uint8_t d[10];
 
 	wrig_meet_peer();
-	while (port && (udp_rig_make(b, RIG_US, RIG_PEER, 53, port, 2), load_be16(b + 6) != 0xffff))
+	while (port && (udp_rig_make(d, RIG_US, RIG_PEER, 53, port, 2), load_be16(d + 6) != 0xffff))
 		port++;
 	ck_assert_uint_ne(port, 0);
 	ck_assert_int_eq(udp_rig_send(&tx, 53, RIG_PEER, port, 2), 0);
