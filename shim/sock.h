@@ -33,6 +33,7 @@ enum sock_flags {
 	SOCK_ACCEPTED = 1 << 9,	 /* came from accept() */
 	SOCK_PORT_GIVEN = 1 << 12, /* bind() named the port */
 	SOCK_PORT_LOOSE = 1 << 13, /* it did not, and the socket has been closed since: may bind anew */
+	SOCK_ADDR_KEPT = 1 << 14,  /* accepted on a given address, which outlives the connection */
 	SOCK_DISCONNECTING = 1 << 10, /* shut down after a failed attempt: connect() is EINVAL */
 };
 

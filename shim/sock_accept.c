@@ -43,7 +43,8 @@ static int accept_stack(struct sock *s, int flags)
 	atomic_store(&n->b->rcvlowat, atomic_load(&s->b->rcvlowat));
 	atomic_store(&n->b->peek_off, atomic_load(&s->b->peek_off));
 	atomic_store(&n->b->file_flags, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
-	atomic_store(&n->flags, SOCK_CONNECT_TOLD | SOCK_ACCEPTED);
+	atomic_store(&n->flags, SOCK_CONNECT_TOLD | SOCK_ACCEPTED |
+				(ipaddr_is_any(&s->a->local.addr) ? 0 : SOCK_ADDR_KEPT));
 	sock_opt_inherit(n, s);
 	explain_stack();
 	fdtab_set(fd, &n->obj);

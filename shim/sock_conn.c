@@ -13,27 +13,42 @@
 enum { CONNECT_DONE = 1 };
 
 /* ---- connect ---- */
-/* A failed attempt leaves a socket as good as new, but bound if it was. As in Linux, getsockname() goes
- * on to show the port it had, and nothing is left of a shutdown(). */
-static void connect_reset(struct sock *s)
+/* Linux gives back a port that bind() was not told, keeps the address that it was, and getsockname() goes
+ * on to show both. Drops the engine's socket. */
+static void drop_port(struct sock *s)
 {
-	bool bound = sock_has(s, SOCK_BOUND);
-	uint32_t kept = atomic_load(&s->flags) & SOCK_PORT_GIVEN;
-	struct endpoint ep = s->bound;
-	uint16_t port = s->a->local.port;
+	bool addr_kept = sock_has(s, SOCK_BOUND | SOCK_ADDR_KEPT);
+	struct endpoint local = s->a->local;
 
 	sock_drop(s);
-	atomic_store(&s->flags, kept);
-	s->bound = (struct endpoint){ 0 };
-	if (s->draft) {
-		atomic_store(&s->draft->b.flags, 0);
-		s->draft->a.local = (struct endpoint){ .addr = ipaddr_v4(0), .port = port };
-	}
-	atomic_store_explicit(&s->mode, SOCK_UNDECIDED, memory_order_release);
-	if (bound)
-		sock_bind_locked(s, &ep);
-	if (bound && !kept)
+	if (!s->draft)
+		return;
+	if (sock_has(s, SOCK_BOUND)) {
+		s->bound.port = 0;
+		local.addr = s->bound.addr;
 		atomic_fetch_or(&s->flags, SOCK_PORT_LOOSE);
+	}
+	if (!addr_kept)
+		local.addr = ipaddr_v4(0);
+	s->draft->a.local = local;
+}
+
+/* A failed attempt leaves a socket as good as new, but bound if it was; nothing is left of a shutdown(). */
+static void connect_reset(struct sock *s)
+{
+	bool again = sock_has(s, SOCK_BOUND) && sock_has(s, SOCK_PORT_GIVEN);
+	uint32_t kept = SOCK_PORT_GIVEN | SOCK_ADDR_KEPT | (again ? 0 : SOCK_BOUND);
+	struct endpoint ep = s->bound;
+
+	atomic_fetch_and(&s->flags, kept);
+	drop_port(s);
+	if (s->draft)
+		atomic_store(&s->draft->b.flags, 0);
+	atomic_store_explicit(&s->mode, SOCK_UNDECIDED, memory_order_release);
+	if (!again)
+		return;
+	s->bound = (struct endpoint){ 0 };
+	sock_bind_locked(s, &ep);
 }
 
 void sock_close_ended(struct sock *s)
@@ -223,8 +238,6 @@ static int unlisten_locked(struct sock *s)
 	if (fd >= 0)
 		libc.shutdown(fd, SHUT_RD);
 	atomic_fetch_and(&s->flags, ~(uint32_t)SOCK_LISTENING);
-	if (!sock_has(s, SOCK_PORT_GIVEN))
-		atomic_fetch_or(&s->flags, SOCK_PORT_LOOSE);
 	atomic_store_explicit(&s->mode, SOCK_UNDECIDED, memory_order_release);
 	atomic_fetch_or(&s->b->flags, CHAN_B_SHUT_RD);
 	if (!sock_is_dead(s)) {
@@ -233,6 +246,10 @@ static int unlisten_locked(struct sock *s)
 	}
 	sock_kick(s); /* accept() is EINVAL now */
 	atomic_fetch_and(&s->b->flags, ~(uint32_t)CHAN_B_SHUT_RD);
+	if (!sock_has(s, SOCK_PORT_GIVEN)) {
+		sock_twin_drop(s);
+		drop_port(s);
+	}
 	return 0;
 }
 

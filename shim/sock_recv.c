@@ -153,8 +153,8 @@ static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 		if (!deadline)
 			deadline = wait_deadline_ms(atomic_load(&s->b->rcvtimeo_ms));
 		r = recv_wait(s, seen, deadline, lowat);
-		if (len == 0)
-			return 0; /* whatever has ended the wait */
+		if (len == 0) /* whatever has ended the wait, if there was one */
+			return atomic_load(&s->b->rcvtimeo_ms) == WAIT_NEVER_MS ? r : 0;
 		if (r < 0)
 			return recv_rest(s, w, flags, skip, copied, r);
 	}

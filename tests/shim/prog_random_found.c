@@ -235,6 +235,9 @@ static void recv_of_nothing(void)
 	setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
 	t_res("ended by a timeout", recv(a, &c, 0, 0));
 	t_res("one byte", recv(a, &c, 1, 0));
+	t = (struct timeval){ .tv_sec = -1 };
+	setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
+	t_res("with a timeout that has passed", recv(a, &c, 0, 0));
 	close(a);
 	close(b);
 }
@@ -354,6 +357,35 @@ static void port_of_an_ended_connection(void)
 	}
 }
 
+/* Linux keeps the address that bind() named, not the port that it did not. */
+static void names_after_closing(void)
+{
+	struct sockaddr_in none = { .sin_family = AF_UNSPEC }, at, me, any = { .sin_family = AF_INET };
+	socklen_t len = sizeof(me);
+	int l = t_listen(4, &at), fd = socket(AF_INET, SOCK_STREAM, 0), a, b;
+	t_res("bind to a listener's port", bind(fd, (struct sockaddr *)&at, sizeof(at)));
+	t_res("shutdown", shutdown(l, SHUT_RDWR));
+	t_res("bind to its port", bind(fd, (struct sockaddr *)&at, sizeof(at)));
+	getsockname(l, (struct sockaddr *)&me, &len);
+	t_out("it is %s", t_addr_name(&me));
+	t_res("listen again", listen(l, 4));
+	getsockname(l, (struct sockaddr *)&me, &len);
+	t_out("it is %s", t_addr_name(&me));
+	t_res("shutdown", shutdown(l, SHUT_RDWR));
+	close(fd);
+	t_res("connect", connect(l, (struct sockaddr *)&at, sizeof(at)));
+	getsockname(l, (struct sockaddr *)&me, &len);
+	t_out("it is %s", t_addr_name(&me));
+	t_res("bind", bind(l, (struct sockaddr *)&any, sizeof(any)));
+	close(l);
+	t_pair(&a, &b);
+	t_res("disconnect an accepted one", connect(b, (struct sockaddr *)&none, sizeof(none)));
+	getsockname(b, (struct sockaddr *)&me, &len);
+	t_out("it is %s", t_addr_name(&me));
+	close(a);
+	close(b);
+}
+
 T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shutdown),
        T_CASE(connect_after_reset), T_CASE(bind_twice_to_nobodys_address),
        T_CASE(data_after_shutdown_of_both), T_CASE(counts_of_a_listener_shut_down),
@@ -362,4 +394,5 @@ T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shut
        T_CASE(recv_after_early_shutdown), T_CASE(vectors_of_nothing),
        T_CASE(control_of_broken_sockets), T_CASE(splice_to_who_appends),
        T_CASE(disconnect_keeps_a_pending_error),
-       T_CASE(port_of_an_ended_connection))
+       T_CASE(port_of_an_ended_connection),
+       T_CASE(names_after_closing))
