@@ -22,8 +22,8 @@ _Atomic uint32_t epoll_lock;
 _Atomic uint32_t epoll_forks;
 
 static void set_release(struct object *o);
-static const struct object_ops set_ops = { .type = OBJECT_EPOLL, .release = set_release };
-static struct object_pool set_pool = { .ops = &set_ops, .size = sizeof(struct epoll_set) };
+const struct object_ops epoll_set_ops = { .type = OBJECT_EPOLL, .release = set_release };
+static struct object_pool set_pool = { .ops = &epoll_set_ops, .size = sizeof(struct epoll_set) };
 
 static inline struct epoll_set *set_of(struct object *o)
 {
@@ -35,16 +35,6 @@ struct epoll_set *epoll_set_get(int epfd)
 	struct object *o = fdtab_get_type(epfd, OBJECT_EPOLL);
 
 	return o ? set_of(o) : NULL;
-}
-
-struct epoll_set *epoll_set_plain(int epfd)
-{
-	struct object *o = (unsigned)epfd < FDTAB_SIZE ?
-				   atomic_load_explicit(&fdtab[epfd], memory_order_acquire) : NULL;
-
-	if (!o || o->ops->type != OBJECT_EPOLL || fdtab_bypass)
-		return NULL;
-	return atomic_load_explicit(&set_of(o)->live, memory_order_acquire) ? NULL : set_of(o);
 }
 
 int epoll_set_made(int fd)

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/single_threaded.h>
+#include "shim/fdtab.h"
 #include "shim/object.h"
 #include "shim/signal.h"
 #include "stack/chan/lock.h"
@@ -154,8 +155,18 @@ static inline bool epoll_plain_end(struct epoll_set *set)
 {
 	return likely(!(epoll_plain_add(&set->plain, UINT32_MAX) & EPOLL_PLAIN_OVER));
 }
+extern const struct object_ops epoll_set_ops;
 /* The set behind epfd without a reference, when there is nothing of ours in it; else NULL. */
-struct epoll_set *epoll_set_plain(int epfd);
+static inline struct epoll_set *epoll_set_plain(int epfd)
+{
+	struct object *o = (unsigned)epfd < FDTAB_SIZE ?
+				   atomic_load_explicit(&fdtab[epfd], memory_order_acquire) : NULL;
+	struct epoll_set *set = container_of(o, struct epoll_set, obj);
+
+	if (!o || o->ops != &epoll_set_ops || fdtab_bypass)
+		return NULL;
+	return atomic_load_explicit(&set->live, memory_order_acquire) ? NULL : set;
+}
 /* Counted up in the child of a fork: who slept before it does not count as a sleeper any more. */
 extern _Atomic uint32_t epoll_forks;
 

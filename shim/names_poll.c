@@ -289,7 +289,8 @@ static int wait_on(const struct wait_call *c, struct epoll_set *set, uint64_t st
 			epoll_set_put(now);
 		return r;
 	}
-	args.deadline_ns = deadline == WAIT_FOREVER ? deadline : deadline - (wait_now_ns() - start_ns);
+	args.deadline_ns = deadline == WAIT_FOREVER || !deadline ? deadline :
+			   deadline - (wait_now_ns() - start_ns);
 	return wait_in(set, c->epfd, &args);
 }
 
@@ -304,7 +305,7 @@ static uint64_t start_of_wait(void)
 	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-static inline __attribute__((always_inline)) int wait_any(const struct wait_call *c, bool at_once)
+static int wait_any(const struct wait_call *c)
 {
 	struct epoll_set *set = epoll_set_plain(c->epfd);
 	uint32_t forks = atomic_load_explicit(&epoll_forks, memory_order_relaxed);
@@ -312,8 +313,6 @@ static inline __attribute__((always_inline)) int wait_any(const struct wait_call
 	int r;
 
 	if (likely(set)) {
-		if (at_once)
-			return wait_kernel(c);
 		signal_call_begins();
 		start_ns = start_of_wait();
 		if (epoll_plain_begin(set)) {
@@ -329,8 +328,27 @@ static inline __attribute__((always_inline)) int wait_any(const struct wait_call
 
 EXPORT int epoll_wait(int epfd, struct epoll_event *ev, int max, int timeout)
 {
+	struct epoll_set *set = epoll_set_plain(epfd);
+	uint32_t forks;
+	int r;
+
+	/* A call that does not sleep need not be counted. */
+	if (likely(!fdtab_has(epfd) || (timeout == 0 && set)))
+		return libc.epoll_wait(epfd, ev, max, timeout);
+	/* wait_any() in short; with one thread there is nobody who could make the set live meanwhile but a
+	 * signal handler, and that ends the call. */
+	if (likely(set && __libc_single_threaded && epoll_plain_begin(set))) {
+		forks = atomic_load_explicit(&epoll_forks, memory_order_relaxed);
+		r = libc.epoll_wait(epfd, ev, max, timeout);
+		if (likely(atomic_load_explicit(&epoll_forks, memory_order_relaxed) != forks ||
+			   epoll_plain_end(set)))
+			return r;
+		r = wait_on(&(struct wait_call){ .kind = WAIT_MS, .epfd = epfd, .ev = ev, .max = max,
+						 .ms = 0 }, set, 0, r);
+		return r ? r : (int)to_errno(-EINTR);
+	}
 	return wait_any(&(struct wait_call){ .kind = WAIT_MS, .epfd = epfd, .ev = ev, .max = max,
-					     .ms = timeout }, timeout == 0);
+					     .ms = timeout });
 }
 
 EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int timeout, const sigset_t *mask)
@@ -341,7 +359,7 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *ev, int max, int timeout, c
 
 	if (fdtab_has(epfd) && !epoll_set_plain(epfd) && !mask_load(&own, &c.mask))
 		return (int)to_errno(-EFAULT);
-	return wait_any(&c, timeout == 0);
+	return wait_any(&c);
 }
 
 EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const struct timespec *timeout,
@@ -353,12 +371,12 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *ev, int max, const struct 
 	sigset_t own;
 
 	if (!fdtab_has(epfd) || epoll_set_plain(epfd))
-		return wait_any(&c, false);
+		return wait_any(&c);
 	if (!time_load(&ts, &c.ts))
 		return (int)to_errno(-EFAULT);
 	if (!is_valid(c.ts))
 		return (int)to_errno(-EINVAL);
 	if (!mask_load(&own, &c.mask))
 		return (int)to_errno(-EFAULT);
-	return wait_any(&c, false);
+	return wait_any(&c);
 }

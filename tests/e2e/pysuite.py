@@ -3,7 +3,8 @@
 """Runs modules of python's own test suite, unmodified, and compares two such runs test by test.
 
   pysuite.py run  -o FOLDER MODULE...   FOLDER/MODULE.res: "id<TAB>result" lines, MODULE.log: output
-  pysuite.py diff BARE STACK MODULE...  every test that passed bare has to pass on the stack
+  pysuite.py diff BARE STACK MODULE...  every test that passed bare has to pass on the stack; one that did
+                                        not may do so alone (as regrtest's -w), up to --again times
   pysuite.py one  RESULTS MODULE        (what `run` starts: one module, tests already in RESULTS left out)
 
 A test that hangs or kills its interpreter is one result; the module goes on with the test after it.
@@ -128,7 +129,8 @@ def run_module(opt, module, env, only=()):
     while time.monotonic() - begin < opt.module_limit:
         with tempfile.TemporaryDirectory(prefix="pysuite-") as cwd:
             child = subprocess.Popen(
-                [sys.executable, os.path.abspath(__file__), "one", path, module, *only], cwd=cwd,
+                [*opt.prefix.split(), sys.executable, os.path.abspath(__file__), "one", path, module,
+                 *only], cwd=cwd,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True)
             status = watch(child, path, opt.limit)
             try:
@@ -147,15 +149,32 @@ def run_module(opt, module, env, only=()):
             print(f"{module} (whole)\tdied {status}", file=f)
     results = read_results(path)
     good = sum(result in PASSED for result in results.values())
+    if only:
+        return good == len(results) > 0
     print(f"  {module}: {good} of {len(results)} passed, {time.monotonic() - begin:.0f} s", flush=True)
 
 
-def run(opt):
-    os.makedirs(opt.out, exist_ok=True)
+def environment(opt):
     env = dict(os.environ)
     for word in opt.env:
         name, _, value = word.partition("=")
         env[name] = value
+    return env
+
+
+def passes_again(opt, module, name):
+    """Alone, in a process of its own."""
+    for _ in range(opt.again):
+        with tempfile.TemporaryDirectory(prefix="pysuite-") as opt.out:
+            if run_module(opt, module, environment(opt), [name]):
+                print(f"  passes when run again: {name}")
+                return True
+    return False
+
+
+def run(opt):
+    os.makedirs(opt.out, exist_ok=True)
+    env = environment(opt)
     for module in opt.module:
         run_module(opt, module, env)
     return 0
@@ -170,7 +189,7 @@ def diff(opt):
             skipped += result not in PASSED
             if result not in PASSED:
                 continue
-            if stack.get(name) in PASSED:
+            if stack.get(name) in PASSED or passes_again(opt, module, name):
                 passed += 1
             elif opt.leave and re.search(opt.leave, name):
                 print(f"  left out: {name}")
@@ -187,9 +206,6 @@ def main():
     sub = p.add_subparsers(dest="what", required=True)
     r = sub.add_parser("run")
     r.add_argument("-o", "--out", required=True)
-    r.add_argument("-e", "--env", action="append", default=[], help="NAME=VALUE for the tests")
-    r.add_argument("--limit", type=float, default=60, help="seconds that one test may take")
-    r.add_argument("--module-limit", type=float, default=600)
     r.add_argument("module", nargs="+")
     o = sub.add_parser("one")
     o.add_argument("results")
@@ -197,8 +213,14 @@ def main():
     o.add_argument("only", nargs="*")
     d = sub.add_parser("diff")
     d.add_argument("side", nargs=2, metavar="FOLDER")
+    d.add_argument("--again", type=int, default=0)
     d.add_argument("--except", dest="leave", help="tests that may fail")
     d.add_argument("module", nargs="+")
+    for q in (r, d):
+        q.add_argument("-e", "--env", action="append", default=[], help="NAME=VALUE for the tests")
+        q.add_argument("--prefix", default="", help="words before the command of the tests")
+        q.add_argument("--limit", type=float, default=60, help="seconds that one test may take")
+        q.add_argument("--module-limit", type=float, default=600)
     opt = p.parse_args()
     if opt.what == "one":
         return one(opt.results, opt.one_module, opt.only)
