@@ -553,6 +553,8 @@ int sock_ioctl(struct sock *s, int fd, unsigned long req, void *arg)
 	case SIOCOUTQNSD:
 		if (sock_has(s, SOCK_LISTENING))
 			return -EINVAL;
+		if (req == SIOCOUTQNSD && !idle)
+			return give_int(arg, atomic_load(&s->b->tx_tail) - atomic_load(&s->a->tx_nxt));
 		return give_int(arg, idle ? 0 : atomic_load(&s->b->tx_tail) - atomic_load(&s->a->tx_una));
 	case SIOCATMARK:
 		return give_int(arg, (uint32_t)sock_at_mark(s));

@@ -38,6 +38,7 @@ static int accept_stack(struct sock *s, int flags)
 	n->b = chan_sock_b(s->app, id);
 	n->id = id;
 	n->b->opts = s->b->opts;
+	n->b->opts.defer = 0; /* the listener's own */
 	atomic_store(&n->b->rcvtimeo_ms, atomic_load(&s->b->rcvtimeo_ms));
 	atomic_store(&n->b->sndtimeo_ms, atomic_load(&s->b->sndtimeo_ms));
 	atomic_store(&n->b->rcvlowat, atomic_load(&s->b->rcvlowat));

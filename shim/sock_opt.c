@@ -129,6 +129,12 @@ static void replay_shared(struct sock *s, int k, const struct opt_at *at)
 	case OPT_LOWAT:
 		v = (int)atomic_load(&s->b->rcvlowat);
 		break;
+	case OPT_DEFER:
+		v = opt_defer_seconds(o->defer);
+		break;
+	case OPT_CLAMP:
+		v = (int)o->window_clamp;
+		break;
 	case OPT_LINGER2:
 		v = o->linger2_s;
 		break;
@@ -205,10 +211,12 @@ static void tell_engine(struct sock *s, const struct opt *o)
 		return;
 	switch (o->kind) {
 	case OPT_BIT:
-		now |= o->arg & (CHAN_O_KEEPALIVE | CHAN_O_CORK | CHAN_O_OOBINLINE);
+		now |= o->arg & (CHAN_O_RECVERR | CHAN_O_KEEPALIVE | CHAN_O_CORK | CHAN_O_OOBINLINE);
 		break;
 	case OPT_STAMP:
 	case OPT_STAMPING:
+	case OPT_CLAMP:
+	case OPT_DEFER:
 		now = true;
 		break;
 	case OPT_QUICKACK:

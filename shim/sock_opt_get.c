@@ -201,14 +201,11 @@ static int get_buffer(const struct sock *s, const struct opt *o)
 	return !tx ? 131072 : is_connected(s) ? (int)(2 * s->a->sndbuf) : 16384;
 }
 
-/* Linux keeps DEFER_ACCEPT as a number of SYN-ACK retransmissions, one second doubling up to 120. */
-static int defer_rounded(int seconds)
+int opt_defer_seconds(int n)
 {
-	int timeout = 1, period = 1;
+	int timeout = 1, period = n > 0;
 
-	if (seconds <= 0)
-		return 0;
-	for (int n = 1; seconds > period && n < 255; n++) {
+	for (; n > 1; n--) {
 		timeout = timeout * 2 > OPT_RTO_MAX_S ? OPT_RTO_MAX_S : timeout * 2;
 		period += timeout;
 	}
@@ -267,7 +264,9 @@ static int get_int(const struct sock *s, const struct opt_at *at)
 	case OPT_PEEK_OFF:
 		return (int)((unsigned int)atomic_load(&s->b->peek_off) - 1);
 	case OPT_DEFER:
-		return defer_rounded(opt_recorded(s, at->index, 0));
+		return opt_defer_seconds(s->b->opts.defer);
+	case OPT_CLAMP:
+		return (int)s->b->opts.window_clamp;
 	case OPT_INT:
 		if (at->level == SOL_SOCKET && at->name == SO_PRIORITY)
 			return get_priority(s, at);

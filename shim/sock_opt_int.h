@@ -102,5 +102,7 @@ int opt_kernel_only(struct sock *s, int level, int name, const void *val, sockle
 /* 0, -errno or SOCK_TO_KERNEL. len is not negative. */
 int opt_set(struct sock *s, const struct opt_at *at, const void *val, socklen_t len);
 /* The value into buf, at most room bytes as far as the row has a length of its own; its length or -errno. */
+/* The time that n SYN-ACKs take. */
+int opt_defer_seconds(int n);
 enum { OPT_GET_MAX = 320 };
 ssize_t opt_get(struct sock *s, const struct opt_at *at, void *buf, size_t room);

@@ -266,13 +266,23 @@ static void set_quickack(struct sock *s, const struct opt_at *at, int v)
 	opt_record(s, at->index, on);
 }
 
-static int set_clamp(struct sock *s, const struct opt_at *at, int v)
+/* Linux keeps TCP_DEFER_ACCEPT as a number of SYN-ACKs, one second doubling up to 120. */
+static uint8_t opt_defer_count(int seconds)
+{
+	int n = 0;
+
+	while (n < 255 && seconds > opt_defer_seconds(n))
+		n++;
+	return (uint8_t)n;
+}
+
+static int set_clamp(struct sock *s, int v)
 {
 	if (!v && !opt_is_idle(s))
 		return -EINVAL;
 	if (v)
 		v = v < OPT_CLAMP_MIN ? OPT_CLAMP_MIN : v;
-	opt_record(s, at->index, v);
+	s->b->opts.window_clamp = (uint32_t)v;
 	return 0;
 }
 
@@ -399,13 +409,13 @@ static int set_special(struct sock *s, const struct opt_at *at, const void *val,
 		set_quickack(s, at, v);
 		return 0;
 	case OPT_DEFER:
-		opt_record(s, at->index, v);
+		s->b->opts.defer = opt_defer_count(v);
 		return 0;
 	case OPT_LINGER2:
 		s->b->opts.linger2_s = v < 0 ? -1 : v > OPT_RTO_MAX_S ? OPT_RTO_MAX_S : v;
 		return 0;
 	case OPT_CLAMP:
-		return set_clamp(s, at, v);
+		return set_clamp(s, v);
 	case OPT_ADDRFORM:
 		return set_addrform(s, v);
 	case OPT_REPAIR:

@@ -136,7 +136,8 @@ struct chan_sock_a {
 	uint32_t path_mtu;	    /* 0: unknown */
 	_Atomic uint32_t urg_floor; /* bytes before it that are unread are no part of the stream */
 	_Atomic uint32_t urg_tx_seen; /* number in b->urg_tx that was last carried out */
-	uint32_t pad[3];
+	_Atomic uint32_t tx_nxt;    /* stream position behind what has been sent once */
+	uint32_t pad[2];
 };
 _Static_assert(sizeof(struct chan_sock_a) == 320, "ABI");
 
@@ -205,9 +206,12 @@ struct chan_opts {
 	uint8_t ttl, tos;	/* 0 = default */
 	uint8_t cc;
 	uint8_t mtu_disc; /* IP_PMTUDISC_ + 1, 0 = default (IP_PMTUDISC_WANT) */
-	uint8_t pad[2];
+	uint8_t defer; /* TCP_DEFER_ACCEPT, in retransmissions of the SYN-ACK */
+	uint8_t pad;
+	uint32_t window_clamp;	/* 0 = none */
+	uint32_t notsent_lowat; /* 0 = none */
 };
-_Static_assert(sizeof(struct chan_opts) == 48, "ABI");
+_Static_assert(sizeof(struct chan_opts) == 56, "ABI");
 
 enum chan_sock_flags_b {
 	CHAN_B_SHUT_WR = 1 << 0,
@@ -234,8 +238,6 @@ struct chan_sock_b {
 	/* second line: shared by the processes, not read by the engine except opts */
 	struct chan_opts opts;
 	_Atomic uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0 = none */
-	_Atomic uint32_t rcvlowat;    /* 0 = 1 */
-	uint32_t pad;
 	/* third line: rarely used */
 	_Atomic uint32_t errq_head;   /* [a] under rx_lock: bytes taken from the error queue */
 	_Atomic uint32_t zc_next;     /* MSG_ZEROCOPY sends so far (shared by the processes) ... */
@@ -250,7 +252,8 @@ struct chan_sock_b {
 	_Atomic uint32_t dg_send;     /* IP_MULTICAST_TTL << 16 | UDP_SEGMENT */
 	_Atomic uint32_t dg_mcast_if; /* IP_MULTICAST_IF: interface of the stack, 0 = by route */
 	_Atomic uint32_t dg_mcast_ip; /* ... and the address given with it, IPv4 in host order */
-	uint32_t pad2[4];
+	_Atomic uint32_t rcvlowat;    /* 0 = 1 */
+	uint32_t pad2[3];
 };
 _Static_assert(sizeof(struct chan_sock_b) == 192, "ABI");
 
@@ -326,7 +329,7 @@ struct chan_call_b {
 	uint64_t arg[2];
 	struct endpoint local, remote;
 	struct chan_opts opts;
-	uint8_t pad[48];
+	uint8_t pad[40];
 };
 _Static_assert(sizeof(struct chan_call_b) == 192, "ABI");
 struct chan_call_a {

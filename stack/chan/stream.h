@@ -42,6 +42,21 @@ bool chan_rx_eof(const struct chan_sock_a *a, const struct chan_sock_b *b);
 uint32_t chan_rx_chunk(struct chan_app *app, uint32_t id, const void **p);
 
 /* ---- send ---- */
+enum { CHAN_NOTSENT_STEP = 32 << 10 };
+/* TCP_NOTSENT_LOWAT: what may be queued until so much is unsent; 0: not before some has been sent. As Linux looks
+ * only when it needs a buffer, one step more is taken. */
+static inline uint32_t chan_tx_unsent_room(const struct chan_sock_a *a, const struct chan_sock_b *b)
+{
+	uint32_t most = *(volatile const uint32_t *)&b->opts.notsent_lowat, unsent;
+
+	if (likely(!most))
+		return UINT32_MAX;
+	unsent = atomic_load_explicit(&b->tx_tail, memory_order_relaxed) -
+		 atomic_load_explicit(&a->tx_nxt, memory_order_acquire);
+	if ((int32_t)unsent < 0)
+		unsent = 0;
+	return unsent >= most ? 0 : most - unsent > INT32_MAX ? INT32_MAX : most - unsent + CHAN_NOTSENT_STEP;
+}
 /* Bytes the application may still queue. */
 static inline uint32_t chan_tx_space(const struct chan_sock_a *a, const struct chan_sock_b *b)
 {
@@ -49,7 +64,9 @@ static inline uint32_t chan_tx_space(const struct chan_sock_a *a, const struct c
 			atomic_load_explicit(&a->tx_una, memory_order_acquire);
 	uint32_t max = *(volatile const uint32_t *)&a->sndbuf;
 
-	return used < max ? max - used : 0;
+	if (used >= max)
+		return 0;
+	return min_u32(max - used, chan_tx_unsent_room(a, b));
 }
 /* Linux's sk_stream_is_writeable(): free >= used / 2, that is a third of the buffer. */
 static inline bool chan_tx_writable(const struct chan_sock_a *a, const struct chan_sock_b *b)
@@ -58,7 +75,7 @@ static inline bool chan_tx_writable(const struct chan_sock_a *a, const struct ch
 			atomic_load_explicit(&a->tx_una, memory_order_acquire);
 	uint32_t max = *(volatile const uint32_t *)&a->sndbuf;
 
-	return used < max && max - used >= used / 2;
+	return used < max && max - used >= used / 2 && chan_tx_unsent_room(a, b) > 0;
 }
 /* ---- listener ---- */
 /* Takes the oldest connection: sets our held bit, then moves rx_head. 0, -EAGAIN: none; -EDEADLK. */

@@ -51,12 +51,11 @@ static ssize_t tx_span(struct chan_app *app, uint32_t id, uint32_t want, uint8_t
 
 	for (int grown = 0; grown < 2; grown++) {
 		uint32_t una = atomic_load_explicit(&a->tx_una, memory_order_acquire);
-		uint32_t max = *(volatile const uint32_t *)&a->sndbuf, used = tail - una;
+		uint32_t space = min_u32(chan_tx_space(a, b), want);
 		uint32_t n = atomic_load_explicit(&a->tx_nseg, memory_order_acquire);
 
-		if (used >= max)
+		if (space == 0)
 			return 0;
-		uint32_t space = min_u32(max - used, want);
 		if (n > 0) {
 			struct chan_seg s = a->tx_seg[(n - 1) % CHAN_SEGS];
 			uint32_t from = (int32_t)(una - s.start) > 0 ? una : s.start;

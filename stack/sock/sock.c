@@ -83,7 +83,8 @@ static uint32_t clamp_buf(uint32_t v)
 struct tcp_sockopts sock_opts(const struct chan_opts *o)
 {
 	return (struct tcp_sockopts){
-		.rcvbuf = o->rcvbuf ? clamp_buf(o->rcvbuf) : SOCK_RCVBUF,
+		.rcvbuf = min_u32(o->rcvbuf ? clamp_buf(o->rcvbuf) : SOCK_RCVBUF,
+				  o->window_clamp ? max_u32(o->window_clamp, SOCK_CLAMP_MIN) : UINT32_MAX),
 		.sndbuf = o->sndbuf ? clamp_buf(o->sndbuf) : SOCK_SNDBUF_MAX,
 		.nodelay = o->flags & CHAN_O_NODELAY,
 		.cork = o->flags & CHAN_O_CORK,
@@ -99,7 +100,15 @@ struct tcp_sockopts sock_opts(const struct chan_opts *o)
 		.ttl = o->ttl,
 		.tos = o->tos,
 		.cc = o->cc,
+		.defer = o->defer,
 	};
+}
+
+void sock_note_opts(struct sock *s, const struct chan_opts *o)
+{
+	s->stamp = o->flags & CHAN_O_TIMESTAMP;
+	s->recverr = o->flags & CHAN_O_RECVERR;
+	s->lowat = o->notsent_lowat != 0;
 }
 
 void sock_take_opts(struct sock *s)
@@ -114,7 +123,7 @@ void sock_take_opts(struct sock *s)
 		return;
 	}
 	s->sndbuf = o.sndbuf ? clamp_buf(o.sndbuf) : 0;
-	s->stamp = o.flags & CHAN_O_TIMESTAMP;
+	sock_note_opts(s, &o);
 	if (s->sndbuf)
 		s->a->sndbuf = s->sndbuf;
 	if (s->l)
@@ -198,6 +207,7 @@ static void output(struct tcp_env *tcp, const struct tcp_flow *flow, const struc
 		n = sock_tx_pieces(sock_of(c), tx_pos, seg->len, piece);
 		if (n == 0)
 			return;
+		sock_sent(sock_of(c), tx_pos + seg->len);
 	}
 	env->host->tcp_output(env->host_arg, flow, seg, piece, n, c ? c->opts.ttl : 0,
 			      c ? c->opts.tos : 0);

@@ -123,6 +123,17 @@ void sock_tx_done(struct sock *s, uint32_t una)
 	touch_quiet(s);
 }
 
+void sock_sent(struct sock *s, uint32_t pos)
+{
+	if ((int32_t)(pos - atomic_load_explicit(&s->a->tx_nxt, memory_order_relaxed)) <= 0)
+		return;
+	atomic_store_explicit(&s->a->tx_nxt, pos, memory_order_release);
+	if (s->lowat) {
+		s->una_moved = true;
+		touch_quiet(s);
+	}
+}
+
 static void writable(struct sock *s)
 {
 	uint32_t una = tcp_tx_una(&s->conn);
@@ -188,8 +199,11 @@ static void take_events(struct sock *s)
 		sock_set_flag(s, CHAN_A_RX_FIN, 0);
 		sock_touch(s, true);
 	}
-	if (ev & TCPE_SOFT_ERROR)
+	if (ev & TCPE_SOFT_ERROR) {
 		s->a->soft_err = (uint32_t)s->conn.soft_error;
+		if (s->recverr) /* IP_RECVERR: told at once */
+			sock_set_error(s, s->conn.soft_error);
+	}
 	if (ev & TCPE_SENT_FIN_ACKED) {
 		sock_set_flag(s, CHAN_A_LINGERED, 0);
 		sock_touch(s, false);

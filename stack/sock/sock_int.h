@@ -18,6 +18,7 @@ enum {
 	SOCK_SNDBUF_MIN = 128 << 10, /* default send buffer before it has grown ... */
 	SOCK_SNDBUF_MAX = 4 << 20,   /* ... and when it has */
 	SOCK_BUF_MIN = 4 << 10, SOCK_BUF_MAX = 16 << 20, /* what SO_RCVBUF and SO_SNDBUF may ask */
+	SOCK_CLAMP_MIN = 1152,	  /* TCP_WINDOW_CLAMP */
 	SOCK_BACKLOG_MAX = 4096,
 	SOCK_BLOCK = 4096,	  /* socket ids that a worker takes at a time */
 	SOCK_TAKE = 256,	  /* dirty sockets of a client a round */
@@ -105,6 +106,8 @@ struct sock {
 	bool wake : 1;	     /* evseq moved: wake futex waiters */
 	bool push : 1;	     /* tell event queues */
 	bool stamp : 1;	     /* CHAN_O_TIMESTAMP */
+	bool recverr : 1;    /* CHAN_O_RECVERR */
+	bool lowat : 1;	     /* TCP_NOTSENT_LOWAT is set */
 	bool una_moved : 1;  /* look at TX_WAIT after the fence */
 	bool head_look : 1;  /* WANT_HEAD was just set: look at rx_head after the fence */
 	bool v6 : 1;
@@ -200,6 +203,8 @@ bool sock_take_rx(struct sock *s);
 /* Takes b->opts, clamped, over to the connection or listener. */
 void sock_take_opts(struct sock *s);
 struct tcp_sockopts sock_opts(const struct chan_opts *o);
+/* The few that this side looks at itself. */
+void sock_note_opts(struct sock *s, const struct chan_opts *o);
 struct chan_opts sock_read_opts(const struct chan_sock_b *b);
 /* The application wrote nonsense: it will be detached. */
 void sock_violation(struct client_worker *cw, const char *what);
@@ -267,6 +272,8 @@ void sock_tx_done(struct sock *s, uint32_t una);
 /* The application has read up to s->rx_head: TCP is told, and whether we want to know of the next read. */
 void sock_head_moved(struct sock *s);
 void sock_set_error(struct sock *s, int err);
+/* The stream has been sent up to pos. */
+void sock_sent(struct sock *s, uint32_t pos);
 /* Wakes everything that sleeps in the client: it has been detached. */
 void sock_wake_client(struct client_worker *cw);
 

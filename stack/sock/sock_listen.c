@@ -275,7 +275,7 @@ struct tcp_conn *sock_conn_new(struct tcp_env *tcp, struct tcp_listener *tl,
 	struct chan_opts o = sock_read_opts(from);
 	s->b->opts = o; /* inherited, visible to getsockopt() */
 	s->sndbuf = o.sndbuf ? l->opts.sndbuf : 0;
-	s->stamp = o.flags & CHAN_O_TIMESTAMP;
+	sock_note_opts(s, &o);
 	if (s->sndbuf)
 		s->a->sndbuf = s->sndbuf;
 	s->v6 = l->is_v6;

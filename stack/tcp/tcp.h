@@ -127,6 +127,7 @@ struct tcp_sockopts {
 	int32_t linger2_s;	     /* FIN-WAIT-2 life of an orphan, 0 = 60, < 0 = none */
 	uint8_t ttl, tos;	     /* 0 = default */
 	uint8_t cc;		     /* index into the table of controllers, 0 = default */
+	uint8_t defer;		     /* listener: how often the SYN-ACK is due until data is waited for */
 };
 
 /* Active open. c is zeroed by the host except opts; the 4-tuple must be free (tcp_tuple_in_use).

@@ -224,6 +224,11 @@ static struct tcp_conn *synq_promote(struct tcp_env *env, struct tcp_synq *q,
 	return c;
 }
 
+static uint8_t synq_defer(const struct tcp_synq *q)
+{
+	return q->listener->opts ? q->listener->opts->defer : 0;
+}
+
 static void synq_challenge(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
 {
 	if (tcp_may_challenge(env, now_ns))
@@ -271,17 +276,28 @@ struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const s
 		tcp_reply_rst(env, &q->flow, seg, now_ns);
 		return NULL;
 	}
+	/* As Linux defers accept(): the bare ACK is noted, the connection waits for its first bytes. */
+	if (q->retries < synq_defer(q) && seg->len == 0 && !(seg->flags & TCPF_FIN)) {
+		q->acked = true;
+		return NULL;
+	}
 	return synq_promote(env, q, seg, now_ns);
 }
 
 void tcp_synq_timer_fired(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
 {
-	if (++q->retries > TCP_SYNACK_RETRIES) {
+	q->retries++;
+	bool waits = q->acked && q->retries < synq_defer(q); /* for data: nothing to repeat */
+
+	if (!waits && q->retries > TCP_SYNACK_RETRIES) {
 		STAT_INC(tcp_timeout);
 		tcp_table_put_synq(env, q);
 		return;
 	}
-	STAT_INC(tcp_retrans_segs);
-	tcp_emit_synack(env, q, now_ns);
-	wheel_arm(&env->wheel, &q->timer, now_ns + (NSEC_PER_SEC << q->retries));
+	/* Near the end of that time it asks for an ACK once more, which then will do. */
+	if (!waits || q->retries + 1 >= synq_defer(q)) {
+		STAT_INC(tcp_retrans_segs);
+		tcp_emit_synack(env, q, now_ns);
+	}
+	wheel_arm(&env->wheel, &q->timer, now_ns + (NSEC_PER_SEC << min_u32(q->retries, 7)));
 }

@@ -18,6 +18,7 @@ struct tcp_synq {
 	uint8_t snd_wscale, rcv_wscale;
 	uint8_t retries;
 	bool ts_ok, wscale_ok;
+	bool acked;		     /* by a segment without data, which is waited for (defer) */
 };
 
 /* TIME-WAIT, or FIN-WAIT-2 of an orphan (fin_wait2). */
