@@ -109,7 +109,7 @@ void dgram_drop(struct sock *s)
 	atomic_store(&keep->flags, atomic_load(&s->b->flags) & (CHAN_B_SHUT_RD | CHAN_B_SHUT_WR));
 	atomic_store(&keep->rcvtimeo_ms, atomic_load(&s->b->rcvtimeo_ms));
 	atomic_store(&keep->sndtimeo_ms, atomic_load(&s->b->sndtimeo_ms));
-	dgram_set(s, 0, DGRAM_GROUPS);
+	s->dgram->n_groups = 0;
 	sock_drop(s);
 }
 

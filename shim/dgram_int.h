@@ -18,7 +18,6 @@ enum dgram_sock_flags {
 	DGRAM_SHARED = 1 << 22,	     /* other processes may have it: what this one knows may be old */
 	DGRAM_DEVICE = 1 << 23,	     /* SO_BINDTODEVICE: an interface of the stack */
 	DGRAM_KERNEL_PORT = 1 << 24, /* the kernel's half is known to have a port */
-	DGRAM_GROUPS = 1 << 25,	     /* has joined a group through the stack */
 };
 
 /* b->dg_flags: shared by all processes that have the socket. */
@@ -51,6 +50,13 @@ struct dgram_out {
 };
 
 enum { DGRAM_CORK_SIZE = 65536, DGRAM_HEADERS = 28 /* IPv4 and UDP */ };
+/* A group joined through the stack. Linux counts them, and a source-specific one ends with its last
+ * source. */
+struct dgram_group {
+	uint32_t group, ifindex;
+	uint32_t sources; /* of INCLUDE mode; 0: EXCLUDE */
+};
+enum { DGRAM_GROUPS_MAX = 64 };
 /* Beside struct sock, this process' own. */
 struct dgram {
 	struct object obj;	/* only for the pool */
@@ -60,6 +66,8 @@ struct dgram {
 	uint32_t cork_len;
 	uint8_t *cork;		/* 64 KB, mapped with the first MSG_MORE */
 	struct dgram_out cork_out;
+	struct dgram_group group[DGRAM_GROUPS_MAX]; /* under the socket's lock */
+	uint32_t n_groups;
 	_Atomic uint64_t stamp_ns; /* arrival of the last datagram received, for SIOCGSTAMP */
 	_Atomic uint32_t local_err; /* MTU that a datagram was too long for: not read from the queue yet */
 	struct endpoint local_err_to;
@@ -99,7 +107,7 @@ static inline bool dgram_hears_stack(const struct sock *s)
 
 static inline bool dgram_has_groups(const struct sock *s)
 {
-	return dgram_has_stack(s) && sock_has(s, DGRAM_GROUPS);
+	return dgram_has_stack(s) && s->dgram->n_groups;
 }
 
 /* ---- dgram.c ---- */

@@ -7,6 +7,7 @@
 #include "shim/libc.h"
 #include "shim/route.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_limit.h"
 #include "stack/chan/user.h"
 
 /* A membership: of a group, on the interface with this number, or else with this address, or else of
@@ -100,6 +101,30 @@ static bool is_stacks(const struct sock *s, const struct chan_app *app, struct m
 	return true;
 }
 
+static struct dgram_group *joined(struct dgram *d, const struct member *m)
+{
+	for (uint32_t i = 0; i < d->n_groups; i++)
+		if (d->group[i].group == m->group && d->group[i].ifindex == m->ifindex)
+			return &d->group[i];
+	return NULL;
+}
+
+static void record(struct dgram *d, enum chan_mcast what, const struct member *m)
+{
+	struct dgram_group *g = joined(d, m);
+
+	if (!g && (what == CHAN_MC_JOIN || what == CHAN_MC_JOIN_SOURCE)) {
+		g = &d->group[d->n_groups++];
+		*g = (struct dgram_group){ .group = m->group, .ifindex = m->ifindex };
+	}
+	if (!g)
+		return;
+	if (what == CHAN_MC_JOIN_SOURCE)
+		g->sources++;
+	if (what == CHAN_MC_LEAVE || (what == CHAN_MC_LEAVE_SOURCE && --g->sources == 0))
+		*g = d->group[--d->n_groups];
+}
+
 static int call(struct sock *s, enum chan_mcast what, const struct member *m)
 {
 	struct chan_req req = {
@@ -111,10 +136,15 @@ static int call(struct sock *s, enum chan_mcast what, const struct member *m)
 		.remote = { .addr = ipaddr_v4(m->group) },
 		.local = { .addr = ipaddr_v4(m->source) },
 	};
-	int r = chan_call(s->app, s->a->worker, &req, NULL);
+	uint32_t max = min_u32((uint32_t)sock_groups_max(), DGRAM_GROUPS_MAX);
+	int r;
 
+	if ((what == CHAN_MC_JOIN || what == CHAN_MC_JOIN_SOURCE) && !joined(s->dgram, m) &&
+	    s->dgram->n_groups >= max)
+		return -ENOBUFS;
+	r = chan_call(s->app, s->a->worker, &req, NULL);
 	if (r == 0)
-		dgram_set(s, DGRAM_GROUPS, 0);
+		record(s->dgram, what, m);
 	return r;
 }
 

@@ -69,8 +69,14 @@ static void fill(const struct sock *s, const struct dgram_ask *ask, int flags, s
 		if (!dgram_flag(s, DGRAM_S_LOOP_OFF))
 			h->flags |= CHAN_DG_MCAST_LOOP;
 	}
+	if (o->way.group && h->ttl == 0)
+		h->flags |= CHAN_DG_HOST_ONLY;
 	if (disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE)
 		h->flags |= CHAN_DG_DONT_FRAG;
+	if (disc == IP_PMTUDISC_PROBE || disc == IP_PMTUDISC_INTERFACE)
+		h->flags |= CHAN_DG_NO_PMTU;
+	if (disc == IP_PMTUDISC_DONT || disc == IP_PMTUDISC_INTERFACE || disc == IP_PMTUDISC_OMIT)
+		h->flags |= CHAN_DG_MAY_CUT;
 	if (dgram_flag(s, DGRAM_S_NO_CHECK))
 		h->flags |= CHAN_DG_NO_CSUM;
 	if (s->b->opts.flags & CHAN_O_BROADCAST)

@@ -50,6 +50,13 @@ int sock_backlog_max(void)
 	return limit_of(&max, "/proc/sys/net/core/somaxconn", 4096);
 }
 
+int sock_groups_max(void)
+{
+	static _Atomic int max;
+
+	return limit_of(&max, "/proc/sys/net/ipv4/igmp_max_memberships", 20);
+}
+
 int sock_lowat_max(const struct sock *s)
 {
 	static _Atomic int tcp_rmem;

@@ -6,6 +6,8 @@
 struct sock;
 /* Largest SO_SNDBUF or SO_RCVBUF as given, before it is doubled. */
 int sock_buffer_max(int name);
+/* Groups that a datagram socket may join. */
+int sock_groups_max(void);
 /* net.core.somaxconn. */
 int sock_backlog_max(void);
 int sock_lowat_max(const struct sock *s);

@@ -154,6 +154,7 @@ enum chan_dgram_flags {
 	CHAN_DG_DONTROUTE = 1 << 5, /* tx: on-link destinations only */
 	CHAN_DG_MAY_CUT = 1 << 6,   /* tx: routers may fragment it (IP_PMTUDISC_DONT, OMIT) */
 	CHAN_DG_NO_PMTU = 1 << 7,   /* tx: only the interface's MTU counts (PROBE and INTERFACE) */
+	CHAN_DG_HOST_ONLY = 1 << 8, /* tx to a group: with TTL 0, to members on this host */
 };
 struct chan_dgram {
 	uint32_t size;	/* of the whole record, multiple of 16 */

@@ -118,7 +118,9 @@ static int plan_link(struct worker *w, const struct sock_udp_tx *tx, struct plan
 		p->loop = true;
 		return tx->flags & CHAN_DG_BROADCAST ? 0 : -EACCES;
 	}
-	if (!p->out.ttl)
+	if (tx->flags & CHAN_DG_HOST_ONLY)
+		p->nif = NULL;
+	else if (!p->out.ttl)
 		p->out.ttl = IP4_TTL_GROUP;
 	p->loop = tx->flags & CHAN_DG_MCAST_LOOP &&
 		  mcast_wants(w->conf.groups, p->out.dst, ifindex, p->out.src);
@@ -245,7 +247,8 @@ static int send_local(struct worker *w, const struct plan *p, const struct sock_
 	struct rte_mbuf *m = rte_pktmbuf_alloc(w->conf.mbufs);
 	const struct ip4 h = {
 		.src = p->out.src, .dst = p->out.dst, .proto = IP_PROTO_UDP,
-		.ttl = p->out.ttl ? p->out.ttl : IP4_TTL_DEFAULT, .tos = p->out.tos,
+		.ttl = p->out.ttl || p->flags & CHAN_DG_HOST_ONLY ? p->out.ttl : IP4_TTL_DEFAULT,
+		.tos = p->out.tos,
 		.total_len = (uint16_t)(IP4_HDR_MIN + UDP_HDR_LEN + len),
 	};
 

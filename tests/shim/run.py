@@ -19,6 +19,8 @@ import tempfile
 import time
 
 ADDR = "10.77.0.2"
+GATEWAY = "10.77.0.1"
+WIRE = "fnt0"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -28,6 +30,8 @@ def options():
     p.add_argument("--engine", required=True)
     p.add_argument("--timeout", type=float, default=40, help="seconds for one program")
     p.add_argument("--differences", default=os.path.join(HERE, "differences.txt"))
+    p.add_argument("--wire", action="store_true",
+                   help="an interface with a network, for groups and broadcasts")
     p.add_argument("--show", action="store_true", help="print the preloaded output, too")
     p.add_argument("--deephook", default="1")
     p.add_argument("--first", default="", help="libraries to preload before the shim (sanitizers)")
@@ -61,8 +65,10 @@ def start_engine(opt, socket):
     """Starts the engine in this namespace, waits for its ready line."""
     r, w = os.pipe()
     log = open(os.path.join(opt.out, "engine.log"), "wb")
-    cmd = [opt.engine, "--socket", socket, "--port", "none", "--addr", ADDR + "/24",
+    cmd = [opt.engine, "--socket", socket, "--addr", ADDR + "/24",
            "--config", "/dev/null", "--hugepages", "off", "--ready-fd", str(w)]
+    cmd += (["--port", "net_af_packet0,iface=" + WIRE, "--gateway", GATEWAY] if opt.wire else
+            ["--port", "none"])
     engine = subprocess.Popen(cmd, pass_fds=[w], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     os.close(w)
     with os.fdopen(r) as f:
@@ -85,19 +91,56 @@ def kernel_packets():
     return total
 
 
+def ip(*args):
+    subprocess.run(["ip", *args], check=True)
+
+
+def make_wire():
+    """A cable whose far end lies in a namespace of its own, where nobody listens. Its holder."""
+    holder = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"],
+                              stdin=subprocess.DEVNULL)
+    here, deadline = os.readlink("/proc/self/ns/net"), time.monotonic() + 10
+    while os.readlink(f"/proc/{holder.pid}/ns/net") == here and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for name in ("all", "default"):
+        with open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w") as f:
+            f.write("1")
+    ip("link", "add", WIRE, "type", "veth", "peer", "name", WIRE, "netns", str(holder.pid))
+    ip("link", "set", WIRE, "up")
+    subprocess.run(["nsenter", f"--net=/proc/{holder.pid}/ns/net", "ip", "link", "set", WIRE, "up"],
+                   check=True)
+    return holder
+
+
 def side_bare(opt):
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    subprocess.run(["ip", "addr", "add", ADDR + "/32", "dev", "lo"], check=True)
+    ip("link", "set", "lo", "up")
+    holder = None
+    if opt.wire:
+        holder = make_wire()
+        ip("addr", "add", ADDR + "/24", "brd", "+", "dev", WIRE)
+        ip("route", "add", "default", "via", GATEWAY)
+    else:
+        ip("addr", "add", ADDR + "/32", "dev", "lo")
     env = dict(os.environ, FN_TEST_ADDR=ADDR)
     env.pop("LD_PRELOAD", None)
-    for spec in opt.program:
-        run_program(spec, env, opt.timeout, opt.out)
+    try:
+        for spec in opt.program:
+            run_program(spec, env, opt.timeout, opt.out)
+    finally:
+        drop_wire(holder)
+
+
+def drop_wire(holder):
+    if holder:
+        holder.kill()
+        holder.wait()
 
 
 def side_stack(opt):
     # Once up, so that the kernel has a table of local addresses and refuses to bind strange ones.
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
+    ip("link", "set", "lo", "up")
+    ip("link", "set", "lo", "down")
+    holder = make_wire() if opt.wire else None
     socket = os.path.join(opt.out, "engine.sock")
     engine = start_engine(opt, socket)
     env = dict(os.environ, FN_TEST_ADDR=ADDR, FASTNET_SOCKET=socket, FASTNET_AUTOSTART="0",
@@ -110,7 +153,7 @@ def side_stack(opt):
             # Listeners with a kernel half need the kernel's loopback; its packets are not counted.
             before = kernel_packets()
             twin = os.path.basename(spec).startswith("prog_twin")
-            subprocess.run(["ip", "link", "set", "lo", "up" if twin else "down"], check=True)
+            ip("link", "set", "lo", "up" if twin else "down")
             run_program(spec, env, opt.timeout, opt.out)
             seen += 0 if twin else kernel_packets() - before
             if engine.poll() is not None:
@@ -124,6 +167,7 @@ def side_stack(opt):
         except subprocess.TimeoutExpired:
             engine.kill()
             engine.wait()
+        drop_wire(holder)
     if seen:
         with open(os.path.join(opt.out, "fault"), "a") as f:
             f.write(f"the kernel of the stack's namespace has seen {seen} packets of TCP and UDP\n")
@@ -185,7 +229,7 @@ def run_side(opt, side, out):
     os.mkdir(out)
     cmd = ["unshare", "--net", "--", sys.executable, os.path.abspath(__file__), "--side", side,
            "--out", out, "--shim", opt.shim, "--engine", opt.engine, "--timeout", str(opt.timeout),
-           "--deephook", opt.deephook, "--first", opt.first] + opt.program
+           "--deephook", opt.deephook, "--first", opt.first] + ["--wire"] * opt.wire + opt.program
     limit = 30 + len(opt.program) * (opt.timeout + 5)
     p = subprocess.Popen(cmd, start_new_session=True)
     try:
