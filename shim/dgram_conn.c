@@ -253,6 +253,26 @@ static int bind_only_stack(struct sock *s, struct chan_app *app, struct endpoint
 	return 0;
 }
 
+/* Bound already; but Linux looks at the address first, and nobody's is EADDRNOTAVAIL. The kernel knows its
+ * own addresses, not the stack's. */
+static int bind_again(const struct sock *s, int where, const struct endpoint *ep)
+{
+	struct endpoint at = { .addr = ep->addr };
+	struct sockaddr_storage ss;
+	socklen_t len = addr_emit(&ss, s->family, &at);
+	int k, r = 0;
+
+	if (where < 0 || s->b->opts.flags & CHAN_O_FREEBIND)
+		return -EINVAL;
+	k = libc.socket(s->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (k < 0)
+		return -EINVAL;
+	if (libc.bind(k, (struct sockaddr *)&ss, len) < 0)
+		r = -errno;
+	libc.close(k);
+	return r == -EADDRNOTAVAIL ? r : -EINVAL;
+}
+
 static int bind_locked(struct sock *s, int fd, struct endpoint *ep)
 {
 	uint32_t lock = ep->port ? DGRAM_PORT_LOCK : 0;
@@ -262,15 +282,13 @@ static int bind_locked(struct sock *s, int fd, struct endpoint *ep)
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
-	if (dgram_kernel_port(fd))
-		return SOCK_TO_KERNEL; /* which says EINVAL, or what is worse with the address */
-	if (sock_has(s, SOCK_BOUND) || dgram_stack_port(s))
-		return -EINVAL;
 	app = engine_get(&no);
-	if (!app)
-		return bind_kernel(s, fd, ep, no);
+	if (!app) /* when it is bound: EINVAL, or what is worse with the address */
+		return dgram_kernel_port(fd) ? SOCK_TO_KERNEL : bind_kernel(s, fd, ep, no);
 	where = bind_where(s, app, ep);
-	if (where >= 0)
+	if (dgram_kernel_port(fd) || sock_has(s, SOCK_BOUND) || dgram_stack_port(s))
+		r = bind_again(s, where, ep);
+	else if (where >= 0)
 		r = bind_kernel(s, fd, ep, (enum chan_reason)where);
 	else
 		r = where == BIND_BOTH ? bind_both(s, app, fd, ep) : bind_only_stack(s, app, ep);

@@ -386,6 +386,25 @@ static void names_after_closing(void)
 	close(b);
 }
 
+static void bind_datagrams_twice(void)
+{
+	struct sockaddr_in no = { .sin_family = AF_INET }, yes = t_addr(0),
+			   any = { .sin_family = AF_INET };
+	static const char *const names[] = { "bound", "bound to any", "connected" };
+	inet_pton(AF_INET, "10.99.9.9", &no.sin_addr);
+	for (int i = 0; i < 3; i++) {
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+		struct sockaddr_in to = t_addr(9), *first = i == 1 ? &any : &yes;
+		t_out("%s", names[i]);
+		t_res("first", i == 2 ? connect(fd, (struct sockaddr *)&to, sizeof(to)) :
+					bind(fd, (struct sockaddr *)first, sizeof(*first)));
+		t_res("to a good one", bind(fd, (struct sockaddr *)&yes, sizeof(yes)));
+		t_res("to any", bind(fd, (struct sockaddr *)&any, sizeof(any)));
+		t_res("to nobody's", bind(fd, (struct sockaddr *)&no, sizeof(no)));
+		close(fd);
+	}
+}
+
 T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shutdown),
        T_CASE(connect_after_reset), T_CASE(bind_twice_to_nobodys_address),
        T_CASE(data_after_shutdown_of_both), T_CASE(counts_of_a_listener_shut_down),
@@ -395,4 +414,4 @@ T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shut
        T_CASE(control_of_broken_sockets), T_CASE(splice_to_who_appends),
        T_CASE(disconnect_keeps_a_pending_error),
        T_CASE(port_of_an_ended_connection),
-       T_CASE(names_after_closing))
+       T_CASE(names_after_closing), T_CASE(bind_datagrams_twice))

@@ -16,7 +16,8 @@ static void collect(void)
 {
 	static const struct action *const lists[] = {conn_actions,  name_actions,  send_actions,
 						     recv_actions,  fd_actions,	   opt_actions,
-						     ready_actions, thread_actions};
+						     ready_actions, thread_actions,
+						     dgram_actions };
 	for (size_t i = 0; i < T_COUNT(lists); i++)
 		for (const struct action *a = lists[i]; a->name && n_actions < MAX_ACTIONS; a++)
 			table[n_actions++].action = a;
@@ -29,6 +30,8 @@ static void choose_weights(uint64_t seed)
 
 	for (int i = 0; i < n_actions; i++) {
 		int factor = ONE_OF(&d, 0, 1, 1, 2, 2, 6);
+		if (!w.udp && !strncmp(table[i].action->name, "dgram", 5))
+			factor = 0;
 		/* Without connections nothing happens at all. */
 		if (!strcmp(table[i].action->name, "pair") && !factor)
 			factor = 1;

@@ -112,7 +112,7 @@ struct action {
 	void (*run)(struct dice *d);
 };
 extern const struct action conn_actions[], name_actions[], send_actions[], recv_actions[],
-	fd_actions[], opt_actions[], ready_actions[], thread_actions[];
+	fd_actions[], opt_actions[], ready_actions[], thread_actions[], dgram_actions[];
 const char *port_name(uint16_t port);
 const char *addr_text(const struct sockaddr_in *a);
 /* Makes a connected pair in two slots; false when there is no room. */

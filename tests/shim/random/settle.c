@@ -124,8 +124,14 @@ static bool under_way(void)
 		struct object *o = object_of(i);
 		int waits = 0, at = -1;
 
-		if (!o || !o->peer || o->kind != K_CONNECTED || o->tx == o->gave_up_at)
+		if (!o || o->kind != K_CONNECTED || o->tx == o->gave_up_at)
 			continue;
+		if (!o->peer) { /* not accepted yet: what Nagle holds back goes with the next ACK */
+			if (!(t_poll(fd_of(i), 0) & (POLLHUP | POLLERR)) &&
+			    ioctl(fd_of(i), SIOCOUTQ, &waits) == 0 && waits > 0)
+				return true;
+			continue;
+		}
 		for (int k = 0; k < SLOTS; k++)
 			if (object_of(k) == o->peer)
 				at = k;
