@@ -1,5 +1,5 @@
-/* A libc for foreignfd.c whose calls do nothing once foreignstub_on is set: preloaded behind the shim it leaves
- * what the shim itself costs, without the noise of system calls. */
+/* A libc for foreignfd.c whose calls do nothing once foreignstub_on is set: preloaded behind the shim it
+ * leaves what the shim itself costs, without the noise of system calls. */
 // SPDX-License-Identifier: MIT
 #include <dlfcn.h>
 #include <poll.h>
@@ -16,7 +16,6 @@ int foreignstub_on;
 	ret name params                                                                            \
 	{                                                                                          \
 		static ret(*next) params;                                                          \
-                                                                                                   \
 		if (__builtin_expect(foreignstub_on, 1))                                           \
 			return 0;                                                                  \
 		if (!next)                                                                         \
