@@ -340,6 +340,14 @@ static uint32_t frames_of(const struct plan *p, uint32_t total, uint16_t gso)
 	return min_u32(total / step + 1, TX_QUEUE);
 }
 
+/* To the wire, or to ourselves only: a copy for ourselves of what goes out makes nobody wait. */
+static bool has_room(const struct worker *w, const struct plan *p, uint32_t frames, uint32_t total)
+{
+	if (p->nif)
+		return tx_has_room(w, p->nif, frames);
+	return !p->loop || local_has_room(w, p->dport, frames, total);
+}
+
 int host_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_piece *piece,
 		    unsigned n_pieces)
 {
@@ -358,7 +366,7 @@ int host_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_p
 		STAT_ADD(ip4_drop_noroute, err == -ENETUNREACH);
 		return err;
 	}
-	if (tx->may_wait && p.nif && !tx_has_room(w, p.nif, frames_of(&p, total, tx->gso)))
+	if (tx->may_wait && !has_room(w, &p, frames_of(&p, total, tx->gso), total))
 		return -EAGAIN;
 	if (tx->gso && total > tx->gso)
 		return send_segments(w, &p, piece, n_pieces, total, tx->gso);

@@ -12,6 +12,7 @@
 
 enum {
 	NO_NIF = 0xffff, /* m->port of what came by loopback */
+	BUF_BYTES = 1024,    /* of a packet buffer, at least */
 	RING_BIG = STEER_SLOTS / 32, /* datagrams of many buffers another worker may be behind */
 };
 
@@ -46,12 +47,31 @@ void local_fini(struct worker *w)
 
 bool local_pending(const struct worker *w) { return w->local->n > 0; }
 
+/* Another worker's ring also brings it frames: large datagrams may fill only part of it. */
+static bool ring_takes(const struct worker *other, uint32_t n, bool big)
+{
+	uint32_t used = rte_ring_count(other->steered);
+
+	return big ? used <= RING_BIG : used + n < STEER_SLOTS;
+}
+
+bool local_has_room(const struct worker *w, uint16_t dport, uint32_t n, uint32_t bytes)
+{
+	uint32_t to = chan_port_worker(dport, w->conf.n_workers);
+	uint32_t bufs = n + bytes / BUF_BYTES;
+
+	if (to != w->conf.number)
+		return ring_takes(worker_set.w[to], n, bufs > n);
+	return w->local->n + n <= LOCAL_DGRAMS &&
+	       (w->local->bufs + bufs <= LOCAL_BUFS || w->local->n == 0);
+}
+
 static bool give(struct worker *w, uint32_t to, struct rte_mbuf *m, enum steer_kind kind)
 {
 	struct worker *other = worker_set.w[to];
 
 	m->hash.usr = kind;
-	if ((m->nb_segs > 1 && rte_ring_count(other->steered) > RING_BIG) ||
+	if (!ring_takes(other, 1, m->nb_segs > 1) ||
 	    rte_ring_mp_enqueue(other->steered, m) != 0) {
 		STAT_INC(udp_drop_local);
 		pkt_free(m);

@@ -94,6 +94,8 @@ void local_fini(struct worker *w);
 /* Takes a datagram with its IPv4 header but without a frame around it; nif: it came in by, NULL: loopback.
  * Consumes m. 0 or -ENOBUFS. */
 int local_push(struct worker *w, struct netif *nif, struct rte_mbuf *m, uint16_t dport);
+/* Would n more datagrams to dport, of so many bytes together, find room? */
+bool local_has_room(const struct worker *w, uint16_t dport, uint32_t n, uint32_t bytes);
 /* What another worker has pushed, or returned. Consumes m. */
 void local_steered(struct worker *w, struct rte_mbuf *m);
 /* Delivers what waited at the start of the call. Returns how many. */

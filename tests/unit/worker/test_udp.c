@@ -343,6 +343,10 @@ START_TEST(too_many_datagrams_to_ourselves_are_refused)
 		n++;
 	ck_assert_uint_eq(n, LOCAL_DGRAMS);
 	ck_assert_int_eq(udp_rig_send(&tx, 54, RIG_US, 53, 10), -ENOBUFS);
+	ck_assert_uint_eq(COUNT(0, udp_drop_local), 2); /* both above */
+	tx.may_wait = true;
+	ck_assert_int_eq(udp_rig_send(&tx, 54, RIG_US, 53, 10), -EAGAIN);
+	ck_assert_uint_eq(COUNT(0, udp_drop_local), 2);
 	wrig_run();
 	ck_assert_uint_eq(n_notes, n);
 	ck_assert_int_eq(udp_rig_send(&tx, 54, RIG_US, 53, 10), 0);
@@ -522,10 +526,14 @@ START_TEST(another_worker_that_is_behind_loses_datagrams_not_the_pool)
 	uint32_t n = 0, free_before = rte_mempool_avail_count(rig_pool);
 
 	udp_rig_bind(&b, 0, 55);
+	tx.may_wait = true;
 	while (n < 5000 && udp_rig_send(&tx, 54, RIG_US, 55, 20000) == 0)
 		n++;
 	ck_assert_uint_lt(n, 5000);
-	ck_assert_uint_gt(COUNT(0, udp_drop_local), 0);
+	ck_assert_uint_eq(COUNT(0, udp_drop_local), 0);
+	tx.may_wait = false;
+	ck_assert_int_eq(udp_rig_send(&tx, 54, RIG_US, 55, 20000), -ENOBUFS);
+	ck_assert_uint_eq(COUNT(0, udp_drop_local), 1);
 	ck_assert_uint_gt(rte_mempool_avail_count(rig_pool), free_before / 4);
 	wrig_run();
 	ck_assert_uint_eq(n_notes, n);
