@@ -414,31 +414,32 @@ fn_wait_port()
 
 # ---- proof -----------------------------------------------------------------------------------
 
-# fn_kernel_tcp NAMESPACE: "ActiveOpens=0 PassiveOpens=0 ..." of the kernel there.
-fn_kernel_tcp()
+# fn_kernel_counters NAMESPACE: "ActiveOpens=0 ... InDatagrams=0 ..." of the kernel's TCP and UDP there.
+fn_kernel_counters()
 {
 	# shellcheck disable=SC2016	# awk's
 	fn_in "$1" awk '
-		$1 != "Tcp:" { next }
+		$1 != "Tcp:" && $1 != "Udp:" { next }
 		!n { n = split($0, name); next }
 		{
 			split($0, value)
 			for (i = 2; i <= n; i++)
-				if (name[i] ~ /^(ActiveOpens|PassiveOpens|InSegs|OutSegs|OutRsts)$/)
+				if (name[i] ~ /^(ActiveOpens|PassiveOpens|InSegs|OutSegs|OutRsts)$/ ||
+				    name[i] ~ /^(InDatagrams|OutDatagrams|NoPorts)$/)
 					printf "%s=%s ", name[i], value[i]
-			print ""
+			n = 0
 		}' /proc/net/snmp
 }
 
-# The kernel of the server's namespace has neither sent nor received one TCP segment.
+# The kernel of the server's namespace has neither sent nor received one TCP segment or datagram.
 fn_assert_kernel_untouched()
 {
 	[[ $FN_STACK == kernel ]] && return 0
 	local counters
-	counters=$(fn_kernel_tcp "$FN_SRV")
-	[[ -n $counters ]] || fn_die "can't read the kernel's Tcp counters"
+	counters=$(fn_kernel_counters "$FN_SRV")
+	[[ -n $counters ]] || fn_die "can't read the kernel's counters"
 	if grep -qE '=[1-9]' <<<"$counters"; then
-		fn_die "the kernel of the server's namespace served TCP: $counters"
+		fn_die "the kernel of the server's namespace served TCP or UDP: $counters"
 	fi
 }
 

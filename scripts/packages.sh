@@ -18,6 +18,7 @@ run_packages=(
 )
 test_packages=(
 	check git
+	dnsmasq-base bind9-dnsutils
 	nginx-light memcached socat iperf3 wrk netbase curl python3 nodejs	# wrk: /etc/services
 	iputils-ping tcpdump strace jq netcat-openbsd
 	shellcheck cppcheck libpython3.11-testsuite
