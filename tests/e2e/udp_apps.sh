@@ -52,9 +52,12 @@ long_answer()
 
 names()
 {
-	serve_names fn_app dns
-	asked "dnsmasq on the stack, any address" fn_client "$FN_SRV_ADDR"
-	fn_stop dns
+	# at any address dnsmasq asks the kernel for the name of the interface, which a tap has not got
+	if [[ $FN_WIRE != tap || $FN_STACK == kernel ]]; then
+		serve_names fn_app dns
+		asked "dnsmasq on the stack, any address" fn_client "$FN_SRV_ADDR"
+		fn_stop dns
+	fi
 	serve_names fn_app dns2 --bind-interfaces --listen-address="$FN_SRV_ADDR"
 	asked "dnsmasq on the stack, its address" fn_client "$FN_SRV_ADDR"
 	long_answer "dnsmasq on the stack" fn_client "$FN_SRV_ADDR"
