@@ -212,6 +212,15 @@ static void take_events(struct sock *s)
 		closed(s);
 }
 
+/* The socket goes, now and not at the end of the burst: a close() that lingers sleeps on it. */
+void sock_wake_last(struct sock *s)
+{
+	atomic_store_explicit(&s->a->evseq, ++s->evseq, memory_order_release);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&s->b->waiters, memory_order_relaxed))
+		sys_futex_wake(&s->a->evseq, INT_MAX);
+}
+
 /* ---- after the fence ---- */
 /* A sender waits for room and there is: answer by making the toggles equal (chan_tx_want()). */
 static bool answer_tx_wait(struct sock *s)

@@ -276,6 +276,7 @@ void sock_set_error(struct sock *s, int err);
 void sock_sent(struct sock *s, uint32_t pos);
 /* Wakes everything that sleeps in the client: it has been detached. */
 void sock_wake_client(struct client_worker *cw);
+void sock_wake_last(struct sock *s);
 
 /* ---- sock_client.c ---- */
 struct client_worker *client_worker_new(struct client *c);

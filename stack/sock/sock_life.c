@@ -153,6 +153,7 @@ void sock_free(struct sock *s)
 	list_del(&s->event_link);
 	list_del(&s->link);
 	atomic_store_explicit(&s->a->state, CHAN_ST_FREE, memory_order_release);
+	sock_wake_last(s);
 	cw->block[s->id / SOCK_BLOCK][s->id % SOCK_BLOCK] = NULL;
 	cw->free_ids[cw->n_free++] = s->id;
 	cw->n_socks--;

@@ -405,6 +405,36 @@ static void bind_datagrams_twice(void)
 	}
 }
 
+/* The last acknowledgement, delayed by up to 40 ms, ends a close() that lingers. */
+static void linger_ends_in_time(void)
+{
+	struct linger lg = { .l_onoff = 1, .l_linger = 4 };
+	struct sockaddr_in none = { .sin_family = AF_UNSPEC }, to;
+	int l = t_listen(8, &to);
+	for (int i = 0; i < 6; i++) {
+		int a = socket(AF_INET, SOCK_STREAM, 0), b;
+		uint64_t start;
+		setsockopt(a, SOL_SOCKET, SO_LINGER, &lg, sizeof(lg));
+		connect(a, (struct sockaddr *)&to, sizeof(to));
+		b = accept(l, NULL, NULL);
+		if (i & 1) {
+			connect(a, (struct sockaddr *)&none, sizeof(none));
+			connect(a, (struct sockaddr *)&to, sizeof(to));
+			close(b);
+			b = accept(l, NULL, NULL);
+		}
+		if (i & 2)
+			write(a, "x", 1);
+		if (i & 4)
+			write(b, "x", 1);
+		start = t_now_ms();
+		t_res("close", close(a));
+		t_out("in time: %d", t_now_ms() - start < 3500);
+		close(b);
+	}
+	close(l);
+}
+
 T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shutdown),
        T_CASE(connect_after_reset), T_CASE(bind_twice_to_nobodys_address),
        T_CASE(data_after_shutdown_of_both), T_CASE(counts_of_a_listener_shut_down),
@@ -414,4 +444,5 @@ T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shut
        T_CASE(control_of_broken_sockets), T_CASE(splice_to_who_appends),
        T_CASE(disconnect_keeps_a_pending_error),
        T_CASE(port_of_an_ended_connection),
-       T_CASE(names_after_closing), T_CASE(bind_datagrams_twice))
+       T_CASE(names_after_closing), T_CASE(bind_datagrams_twice),
+       T_CASE(linger_ends_in_time))
