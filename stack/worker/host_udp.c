@@ -271,17 +271,14 @@ static int send_local(struct worker *w, const struct plan *p, const struct sock_
 static int send_one(struct worker *w, const struct plan *p, const struct sock_piece *piece,
 		    unsigned n, uint32_t len)
 {
+	bool fits = IP4_HDR_MIN + UDP_HDR_LEN + len <= p->mtu;
 	int err = 0;
 
-	if (p->nif) {
-		bool fits = IP4_HDR_MIN + UDP_HDR_LEN + len <= p->mtu;
-
-		if (!fits && p->flags & CHAN_DG_DONT_FRAG)
-			return -EMSGSIZE;
-		err = fits ? send_frame(w, p, piece, n, len) : send_fragments(w, p, piece, n, len);
-	} else if (p->mtu < IP4_HDR_MIN + UDP_HDR_LEN + len) {
+	/* Also when it stays here (TTL 0): Linux looks at the interface first. */
+	if (!fits && p->flags & CHAN_DG_DONT_FRAG)
 		return -EMSGSIZE;
-	}
+	if (p->nif)
+		err = fits ? send_frame(w, p, piece, n, len) : send_fragments(w, p, piece, n, len);
 	/* A copy for ourselves that finds no room is lost like any other datagram. */
 	if (p->loop) {
 		int lost = send_local(w, p, piece, n, len);

@@ -141,6 +141,32 @@ START_TEST(what_we_send_to_a_group_goes_out_and_to_members)
 }
 END_TEST
 
+/* ip(7): IP_MULTICAST_TTL 0 does not leave the host. */
+START_TEST(with_ttl_0_members_here_hear_it_only)
+{
+	struct sock_udp_tx tx = { .flags = CHAN_DG_MCAST_LOOP | CHAN_DG_HOST_ONLY |
+					   CHAN_DG_DONT_FRAG };
+
+	udp_rig_bind(&a, 0, 53);
+	op(&a, UDP_JOIN, 0);
+	wrig_run();
+	rig.n_sent = 0;
+	ck_assert_int_eq(udp_rig_send(&tx, 54, G, 53, 100), 0);
+	ck_assert_int_eq(udp_rig_send(&tx, 54, G, 53, 1472), 0);
+	ck_assert_int_eq(udp_rig_send(&tx, 54, G, 53, 1473), -EMSGSIZE);
+	tx.flags &= ~(uint32_t)CHAN_DG_DONT_FRAG;
+	ck_assert_int_eq(udp_rig_send(&tx, 54, G, 53, 3000), 0);
+	tx.flags &= ~(uint32_t)CHAN_DG_MCAST_LOOP;
+	ck_assert_int_eq(udp_rig_send(&tx, 54, G, 53, 3000), 0);
+	wrig_run();
+	ck_assert_uint_eq(rig.n_sent, 0);
+	ck_assert_uint_eq(n_notes, 3);
+	ck_assert_uint_eq(note[0].ttl, 0);
+	ck_assert_uint_eq(note[2].len, 3000);
+	udp_rig_unbind(&a);
+}
+END_TEST
+
 START_TEST(groups_on_loopback_stay_there)
 {
 	struct sock_udp_tx tx = { .flags = CHAN_DG_MCAST_LOOP, .ifindex = 1 };
@@ -252,6 +278,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, only_joined_groups_are_heard);
 	tcase_add_test(tc, sources_are_filtered_before_and_at_the_socket);
 	tcase_add_test(tc, what_we_send_to_a_group_goes_out_and_to_members);
+	tcase_add_test(tc, with_ttl_0_members_here_hear_it_only);
 	tcase_add_test(tc, groups_on_loopback_stay_there);
 	tcase_add_test(tc, routers_are_told);
 	tcase_add_test(tc, interfaces_are_found);

@@ -137,8 +137,12 @@ END_TEST
 
 START_TEST(routes_are_exported_without_broadcasts)
 {
+	rig.nif.ifindex = 7;
 	route_export(&rig.routes, &engine);
 	ck_assert_uint_eq(engine.n_routes, 3);
+	ck_assert_uint_eq(engine.route[0].mtu, 65535);
+	ck_assert_uint_eq(engine.route[0].ifindex, 7);
+	ck_assert_uint_eq(engine.route[2].mtu, 1500);
 	ck_assert_uint_eq(engine.route_seq, 2);
 	ck_assert_uint_eq(engine.route[0].kind, CHAN_ROUTE_LOCAL);
 	ck_assert_uint_eq(engine.route[1].plen, 120);
