@@ -37,8 +37,7 @@ static uint32_t sent_dgram(uint32_t at, struct ip4 *h, struct udp_dgram *u, uint
 	ck_assert_int_eq(udp_parse(u, l4, len), UDP_HDR_LEN);
 	ck_assert_uint_eq(u->len, n);
 	ck_assert_uint_eq(len, UDP_HDR_LEN + n);
-	for (uint32_t i = 0; i < n; i++)
-		ck_assert_uint_eq(l4[UDP_HDR_LEN + i], udp_rig_byte(i));
+	udp_rig_check(l4 + UDP_HDR_LEN, n);
 	struct ipaddr src = ipaddr_v4(h->src), dst = ipaddr_v4(h->dst);
 	if (u->has_csum)
 		ck_assert_uint_eq(csum_fold(csum_add(csum_pseudo(&src, &dst, IP_PROTO_UDP, len), l4,

@@ -29,6 +29,7 @@ void udp_rig_unbind(struct udp_sock *s);
 int udp_rig_send(struct sock_udp_tx *tx, uint16_t sport, uint32_t dst, uint16_t dport, uint32_t n);
 /* The byte at position i of every payload sent or received here. */
 uint8_t udp_rig_byte(uint32_t i);
+void udp_rig_check(const uint8_t *p, uint32_t n);
 /* A datagram of n payload bytes, header and checksum, at p; returns its length. */
 uint32_t udp_rig_make(uint8_t *p, uint32_t src, uint32_t dst, uint16_t sport, uint16_t dport, uint32_t n);
 /* The port receives it, in fragments when it exceeds 1480 bytes; to a group or broadcast address in a frame
