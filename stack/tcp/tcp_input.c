@@ -225,8 +225,11 @@ static void conn_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	} else {
 		slow_input(env, c, seg, payload, now_ns);
 	}
-	if (c->state == TCPS_FIN_WAIT_2 && c->orphan)
+	if (c->state == TCPS_FIN_WAIT_2 && c->orphan) {
+		if (c->opts.linger2_s < 0) /* as Linux: nobody waits for the peer's FIN */
+			tcp_emit_rst(env, c, now_ns);
 		tcp_orphan_fin_wait_2(env, c, now_ns);
+	}
 }
 
 void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,

@@ -435,6 +435,19 @@ static void linger_ends_in_time(void)
 	close(l);
 }
 
+/* TCP_LINGER2 below 0: closed, it resets as soon as its FIN is acknowledged. */
+static void linger2_of_none(void)
+{
+	int a, b, none = -1;
+	t_pair(&a, &b);
+	setsockopt(a, IPPROTO_TCP, TCP_LINGER2, &none, sizeof(none));
+	close(a);
+	t_until(b, POLLHUP);
+	state_of("peer", b);
+	tell_error("peer", b);
+	close(b);
+}
+
 T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shutdown),
        T_CASE(connect_after_reset), T_CASE(bind_twice_to_nobodys_address),
        T_CASE(data_after_shutdown_of_both), T_CASE(counts_of_a_listener_shut_down),
@@ -445,4 +458,4 @@ T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shut
        T_CASE(disconnect_keeps_a_pending_error),
        T_CASE(port_of_an_ended_connection),
        T_CASE(names_after_closing), T_CASE(bind_datagrams_twice),
-       T_CASE(linger_ends_in_time))
+       T_CASE(linger_ends_in_time), T_CASE(linger2_of_none))

@@ -131,6 +131,10 @@ static void do_set(struct dice *d)
 
 	if (o->how & SIZES && !chance(d, 20))
 		return;
+	/* The kernel compares it with what an ended connection had not sent. */
+	if (o->level == IPPROTO_TCP && o->name == TCP_NOTSENT_LOWAT &&
+	    t_poll(fd_of(slot), 0) & POLLHUP)
+		return;
 	tr(" %s setsockopt(%s,", slot_name(slot), o->text);
 	len = some_value(d, o, val);
 	if (chance(d, 8))

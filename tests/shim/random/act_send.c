@@ -279,7 +279,7 @@ static void do_fill(struct dice *d)
 	uint32_t sent;
 	static char sink[262144];
 
-	if (!o || !o->peer || o->loose || !chance(d, 40))
+	if (!o || !o->peer || o->peer->shut || o->loose || !chance(d, 40))
 		return;
 	for (int i = 0; i < SLOTS; i++)
 		if (object_of(i) == o->peer)
