@@ -19,7 +19,8 @@
  *    wait_mixed(); with the stack only: wait_sock().
  *  - readiness: the stack's chan_readiness(), together with IN, PRI and ERR of the kernel's, which is watched
  *    the same way as a listener's twin (SOCK_TWIN is set while the kernel's half may receive).
- *  - the engine gone: the stack's half ends (port and memberships with it), the kernel's lives on. */
+ *  - the engine gone: the stack's half ends, the kernel's lives on. The next engine gives it the same port,
+ *    peer and groups again. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <sys/socket.h>
@@ -60,5 +61,8 @@ ssize_t dgram_splice_out(struct sock *s, int fd, int pipe, size_t n, unsigned in
 uint32_t dgram_readiness(const struct sock *s);
 /* Before a fork: the stack's half exists from now on, so that parent and child share it. */
 void dgram_settle(struct sock *s);
+/* It had a port in an engine that has ended, and wants one in the next: see sock_revive(). */
+bool dgram_is_orphan(const struct sock *s);
+void dgram_revive(struct sock *s, struct chan_app *app);
 /* The last descriptor of this process is gone. */
 void dgram_release(struct sock *s);

@@ -101,7 +101,7 @@ static int call(struct sock *s, struct chan_app *app, struct chan_req *req, uint
 	return r;
 }
 
-static int stack_bind(struct sock *s, struct chan_app *app, const struct endpoint *ep)
+int dgram_stack_bind(struct sock *s, struct chan_app *app, const struct endpoint *ep)
 {
 	struct chan_req req;
 
@@ -111,8 +111,8 @@ static int stack_bind(struct sock *s, struct chan_app *app, const struct endpoin
 	return call(s, app, &req, ep->port);
 }
 
-/* to->port 0: takes the peer away. */
-static int stack_connect(struct sock *s, struct chan_app *app, uint16_t port, const struct endpoint *to)
+int dgram_stack_connect(struct sock *s, struct chan_app *app, uint16_t port,
+			const struct endpoint *to)
 {
 	struct chan_req req;
 
@@ -129,7 +129,7 @@ static void stack_disconnect(struct sock *s)
 {
 	struct endpoint nobody = { .addr = ipaddr_v4(0) };
 
-	stack_connect(s, s->app, dgram_stack_port(s), &nobody);
+	dgram_stack_connect(s, s->app, dgram_stack_port(s), &nobody);
 }
 
 /* ---- bind ---- */
@@ -192,7 +192,7 @@ static int bind_kernel(struct sock *s, int fd, const struct endpoint *ep, enum c
 /* A port that the program has named: the stack first, because what the kernel has named stays. */
 static int bind_named(struct sock *s, struct chan_app *app, int fd, const struct endpoint *ep)
 {
-	int r = stack_bind(s, app, ep);
+	int r = dgram_stack_bind(s, app, ep);
 
 	if (r == 0) {
 		r = kernel_bind(s, fd, ep);
@@ -217,7 +217,7 @@ static int bind_chosen(struct sock *s, struct chan_app *app, int fd, struct endp
 		at->port = dgram_kernel_port(fd);
 		if (!at->port) /* IP_BIND_ADDRESS_NO_PORT: later */
 			return 0;
-		r = stack_bind(s, app, at);
+		r = dgram_stack_bind(s, app, at);
 		if (r == -EADDRINUSE)
 			kernel_disconnect(s, fd);
 	}
@@ -243,7 +243,7 @@ static int bind_both(struct sock *s, struct chan_app *app, int fd, struct endpoi
 
 static int bind_only_stack(struct sock *s, struct chan_app *app, struct endpoint *ep)
 {
-	int r = stack_bind(s, app, ep);
+	int r = dgram_stack_bind(s, app, ep);
 
 	if (r < 0)
 		return r;
@@ -336,7 +336,7 @@ static int autobind_locked(struct sock *s, int fd)
 			ep.addr = s->bound.addr;
 		r = bind_only_stack(s, app, &ep);
 	} else if (ep.port) {
-		r = stack_bind(s, app, &ep);
+		r = dgram_stack_bind(s, app, &ep);
 		if (r == 0)
 			dgram_count(s);
 	} else {
@@ -413,7 +413,7 @@ static int connect_kernel(struct sock *s, int fd, const struct endpoint *to,
 static int connect_stack(struct sock *s, struct chan_app *app, int fd, const struct endpoint *to)
 {
 	uint16_t port = dgram_stack_port(s) ? dgram_stack_port(s) : dgram_kernel_port(fd);
-	int r = stack_connect(s, app, port, to);
+	int r = dgram_stack_connect(s, app, port, to);
 
 	if (r < 0)
 		return r;

@@ -136,6 +136,11 @@ static inline bool dgram_claims_loopback(const struct chan_app *app)
 {
 	return app->e->flags & CHAN_ENGINE_LOOPBACK;
 }
+/* Reserves ep in the engine. 0 or -errno; caller holds the lock, as for the next one. */
+int dgram_stack_bind(struct sock *s, struct chan_app *app, const struct endpoint *ep);
+/* port: local one, 0 = choose; to->port 0: takes the peer away. */
+int dgram_stack_connect(struct sock *s, struct chan_app *app, uint16_t port,
+			const struct endpoint *to);
 /* The local port of the kernel's half, 0: none. */
 uint16_t dgram_kernel_port(int fd);
 
@@ -182,3 +187,12 @@ int dgram_mcast_set(struct sock *s, int name, const void *val, socklen_t len);
 /* IP_MULTICAST_IF: 0, -errno or SOCK_TO_KERNEL. */
 int dgram_mcast_if(struct sock *s, int fd, const void *val, socklen_t len);
 bool dgram_is_mcast_name(int name);
+/* Joins again what a socket had joined that has just got a place in another engine. */
+void dgram_rejoin(struct sock *s);
+
+/* ---- dgram_revive.c ---- */
+/* Looks for a new engine and moves an orphan there. */
+void dgram_revive_now(struct sock *s);
+/* Sleeps until the kernel's half has something, a new engine has been found, or some time has passed:
+ * 0, -EINTR, or -EAGAIN at the deadline. */
+int dgram_rest_orphaned(struct sock *s, int fd, uint64_t deadline);

@@ -148,6 +148,22 @@ static int call(struct sock *s, enum chan_mcast what, const struct member *m)
 	return r;
 }
 
+void dgram_rejoin(struct sock *s)
+{
+	struct dgram *d = s->dgram;
+	uint32_t n = d->n_groups;
+	struct dgram_group old[DGRAM_GROUPS_MAX];
+
+	memcpy(old, d->group, n * sizeof(old[0]));
+	d->n_groups = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		struct member m = { .group = old[i].group, .ifindex = old[i].ifindex };
+
+		if (!old[i].sources) /* the others' sources only the engine knew */
+			call(s, CHAN_MC_JOIN, &m);
+	}
+}
+
 /* The whole of a filter at once: the membership is made anew. Linux asks for one that exists. */
 static int call_filter(struct sock *s, const struct member *m, uint32_t mode, const struct in_addr *src,
 		       uint32_t n)

@@ -99,7 +99,8 @@ static bool may_hear_stack(struct sock *s, bool wait)
 {
 	if (dgram_hears_stack(s))
 		return true;
-	if (!wait || sock_mode(s) == SOCK_KERNEL || sock_has(s, DGRAM_KERNEL_CONN | DGRAM_NO_STACK))
+	if (!wait || sock_mode(s) == SOCK_KERNEL || dgram_is_orphan(s) ||
+	    sock_has(s, DGRAM_KERNEL_CONN | DGRAM_NO_STACK))
 		return false;
 	if (sock_lock(s) < 0)
 		return false;
@@ -180,22 +181,28 @@ ssize_t dgram_recv(struct sock *s, int fd, struct msghdr *msg, size_t room, int 
 		return SOCK_TO_KERNEL;
 	if (unlikely(flags & MSG_ERRQUEUE))
 		return recv_error(s, msg, flags);
-	if (unlikely(!may_hear_stack(s, wait)))
+	if (unlikely(!may_hear_stack(s, wait) && !dgram_is_orphan(s)))
 		return SOCK_TO_KERNEL;
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		bool orphan = false;
 		ssize_t r;
 
-		if (unlikely(sock_mode(s) == SOCK_KERNEL || !dgram_hears_stack(s)))
+		if (unlikely(sock_mode(s) == SOCK_KERNEL))
 			return SOCK_TO_KERNEL;
-		r = from_either(s, fd, msg, room, flags);
+		if (unlikely(!dgram_hears_stack(s))) {
+			orphan = dgram_is_orphan(s);
+			if (!orphan)
+				return SOCK_TO_KERNEL;
+		}
+		r = orphan ? from_kernel(fd, msg, flags) : from_either(s, fd, msg, room, flags);
 		if (r != -EAGAIN || !wait)
 			return r;
 		if (atomic_load(&s->b->flags) & CHAN_B_SHUT_RD)
 			return ended(msg, flags);
 		if (!deadline)
 			deadline = wait_deadline_ms(atomic_load(&s->b->rcvtimeo_ms));
-		r = rest(s, fd, seen, deadline);
+		r = orphan ? dgram_rest_orphaned(s, fd, deadline) : rest(s, fd, seen, deadline);
 		if (r < 0)
 			return r;
 	}

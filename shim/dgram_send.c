@@ -327,6 +327,8 @@ ssize_t dgram_send(struct sock *s, int fd, const struct msghdr *msg, size_t len,
 		return SOCK_TO_KERNEL;
 	if (unlikely(pending == DGRAM_KERNEL))
 		return to_kernel(s, flags);
+	if (unlikely(dgram_is_orphan(s)))
+		dgram_revive_now(s);
 	if (len > IP_BYTES_MAX)
 		return -EMSGSIZE;
 	if (flags & MSG_OOB)

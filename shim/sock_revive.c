@@ -1,6 +1,8 @@
-/* Listeners outlive their engine: when a new one serves, they listen there too. Connections don't. */
+/* Listeners and datagram sockets outlive their engine: when a new one serves, they are there too. Connections
+ * aren't. */
 // SPDX-License-Identifier: MIT
 #include "shim/sock_conn.h"
+#include "shim/dgram.h"
 #include "shim/engine.h"
 #include "shim/wait.h"
 #include "stack/chan/app.h"
@@ -38,6 +40,8 @@ static int relisten(struct sock *s, struct chan_app *app)
 
 static bool is_orphan(const struct sock *s)
 {
+	if (sock_is_dgram(s))
+		return dgram_is_orphan(s);
 	return sock_mode(s) == SOCK_STACK && sock_has(s, SOCK_LISTENING) &&
 	       sock_is_dead(s);
 }
@@ -56,7 +60,9 @@ static uint32_t each_orphan(struct chan_app *app)
 		if (is_orphan(s)) {
 			n++;
 			if (app && sock_lock(s) == 0) {
-				if (is_orphan(s))
+				if (is_orphan(s) && sock_is_dgram(s))
+					dgram_revive(s, app);
+				else if (is_orphan(s))
 					relisten(s, app);
 				sock_unlock(s);
 			}

@@ -47,7 +47,13 @@ engine_dies()
 	fn_app victim python3 -u "$e2e_dir/engine_watch.py" "$FN_CLI_ADDR" 9000
 	check "a program waits in recv, epoll and accept" \
 		fn_wait_for 10 grep -q waiting "$FN_TMP/victim.log"
-	local start
+	local start name
+	local -A port=([epoll]=7000 [blocked]=7001)
+	fn_app epoll python3 "$e2e_dir/udp_peer.py" echo 7000
+	fn_app blocked python3 "$e2e_dir/udp_peer.py" serve 7001
+	for name in epoll blocked; do
+		check "a datagram server: $name" fn_wait_for 10 grep -q ready "$FN_TMP/$name.log"
+	done
 	start=$(fn_now_ms)
 	fn_stop engine KILL
 	check "all its calls came back" fn_wait_for 5 grep -q '^all back' "$FN_TMP/victim.log"
@@ -55,6 +61,7 @@ engine_dies()
 	cat "$FN_TMP/victim.log"
 	check "the program lives" fn_alive victim
 	check "redis lives" fn_alive second
+	check "datagram servers live" fn_alive epoll
 	fn_stop victim
 	fn_stop second
 
@@ -63,6 +70,11 @@ engine_dies()
 	ok "a new engine starts on the same socket and port"
 	redis_start third
 	same "and serves" "$(redis ping)" PONG
+	for name in epoll blocked; do
+		check "and the datagram server of before: $name" fn_wait_for 10 eval "[[ \$(fn_client \
+			python3 $e2e_dir/udp_peer.py ask $FN_SRV_ADDR ${port[$name]}) == 'all lengths' ]]"
+		fn_stop "$name"
+	done
 	proved
 }
 

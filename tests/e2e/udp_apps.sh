@@ -39,7 +39,8 @@ asked()
 		"$("$run" "${dig[@]}" +short +bufsize=4096 big.test TXT | tr -cd xy | wc -c)" 500
 	same "$what: a name that is not there" \
 		"$("$run" "${dig[@]}" none.test | awk '/status:/ { print $6 }')" REFUSED,
-	same "$what: host" "$("$run" host -W 5 one.test "$server" | awk '/has address/ { print $4 }')" 192.0.2.1
+	same "$what: host" \
+		"$("$run" host -W 5 one.test "$server" | awk '/has address/ { print $4 }')" 192.0.2.1
 }
 
 # long_answer WHAT fn_client|fn_on_stack SERVER: cut for want of room, and asked for again by TCP. Not
@@ -133,7 +134,7 @@ load()
 	for options in "" "-R" "-l 8000"; do
 		# shellcheck disable=SC2086	# words
 		fn_client iperf3 -u -c "$FN_SRV_ADDR" -p 5201 -b 200M -t "$(full_or 10 2)" -J $options \
-			>"$FN_TMP/report" || { jq -r '.error // .' "$FN_TMP/report" >&2; fn_die "iperf3 -u $options"; }
+			>"$FN_TMP/report" || fn_die "iperf3 -u $options: $(jq -r .error "$FN_TMP/report")"
 		moved "server on the stack, iperf3 -u${options:+ $options}" "$FN_TMP/report"
 	done
 	fn_stop iperf

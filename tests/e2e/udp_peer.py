@@ -3,6 +3,7 @@
 """Datagram programs for udp_apps.sh, for the kernel's side and for the stack's:
 
   echo PORT                  answers each datagram with itself (asyncio)
+  serve PORT                 the same, one after the other, asleep in recvfrom()
   ask ADDRESS PORT           asks an echo server with datagrams of many lengths up to 65507
   refused ADDRESS PORT       sends where nobody listens: the error must come back
   member GROUP PORT ADDRESS  prints "ready", then one datagram sent to the group
@@ -41,6 +42,15 @@ async def echo(port):
     await loop.create_datagram_endpoint(Echo, local_addr=("0.0.0.0", int(port)))
     say("ready")
     await asyncio.sleep(3600)
+
+
+def serve(port):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("", int(port)))
+    say("ready")
+    while True:
+        data, addr = s.recvfrom(70000)
+        s.sendto(data, addr)
 
 
 def ask(address, port):
@@ -185,8 +195,9 @@ def main():
     if what == "echo":
         asyncio.run(echo(*args))
     else:
-        {"ask": ask, "refused": refused, "member": member, "publish": publish, "reports": reports,
-         "broadcast": broadcast, "hear": hear, "memcached": memcached}[what](*args)
+        {"serve": serve, "ask": ask, "refused": refused, "member": member, "publish": publish,
+         "reports": reports, "broadcast": broadcast, "hear": hear,
+         "memcached": memcached}[what](*args)
 
 
 if __name__ == "__main__":
