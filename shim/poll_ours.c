@@ -137,6 +137,7 @@ bool poll_ours_add(struct poll_group *g, int fd, uint32_t slot, uint32_t want)
 	} else if (set) {
 		ours = atomic_load(&set->live);
 	} else {
+		sock_settle(sock_of(o));
 		ours = sock_mode(sock_of(o)) != SOCK_KERNEL;
 	}
 	if (ours)

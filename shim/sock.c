@@ -466,6 +466,14 @@ uint32_t sock_readiness(const struct sock *s)
 	return mask;
 }
 
+void sock_settle(struct sock *s)
+{
+	if (sock_mode(s) != SOCK_UNDECIDED || likely(!atomic_load_explicit(&s->lock, memory_order_acquire)))
+		return;
+	if (sock_lock(s) == 0)
+		sock_unlock(s);
+}
+
 void sock_want_out(struct sock *s)
 {
 	if (sock_is_attached(s))

@@ -116,6 +116,9 @@ bool sock_is_dead(const struct sock *s);
  * nothing in the stack's queue asks the kernel about its own (a system call). Unattached sockets
  * answer as Linux does (OUT | HUP). Does not set TX_WAIT: call sock_want_out() before sleeping for OUT. */
 uint32_t sock_readiness(const struct sock *s);
+/* Another thread's connect() may have gone through in the engine, and the peer may have answered, while what
+ * became of it is not noted here yet: waits for that. For callers without a lock of epoll's. */
+void sock_settle(struct sock *s);
 /* Tells the engine that an event is wanted when the send buffer has room again. */
 void sock_want_out(struct sock *s);
 /* Some descriptor number of it in this process, -1: none left. */

@@ -61,8 +61,10 @@ static int recv_idle(struct sock *s)
 /* What can be said before looking at the stream; 1: look. */
 static int recv_refused(struct sock *s, int flags)
 {
-	uint32_t mode = sock_mode(s);
+	uint32_t mode;
 
+	sock_settle(s);
+	mode = sock_mode(s);
 	if (mode == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
 	if (flags & MSG_ERRQUEUE) /* nobody asks for the message: taken all the same */

@@ -276,4 +276,34 @@ static void by_nested_set(void)
 	}
 }
 
-T_MAIN(T_CASE(by_poll), T_CASE(by_select), T_CASE(by_epoll), T_CASE(by_nested_set))
+static void *connect_now(void *arg)
+{
+	connect(fd, arg, sizeof(struct sockaddr_in));
+	return NULL;
+}
+
+/* Whoever has accepted a connection finds the other end connected, however far its connect() has come. */
+static void peer_of_accepted(void)
+{
+	int good = 0;
+	for (int i = 0; i < 300; i++) {
+		struct sockaddr_in addr;
+		pthread_t t;
+		char c;
+		int l = t_listen(4, &addr);
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		pthread_create(&t, NULL, connect_now, &addr);
+		peer = accept(l, NULL, NULL);
+		if (i % 2)
+			good += t_poll(fd, POLLIN | POLLOUT) == POLLOUT;
+		else
+			good += recv(fd, &c, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN;
+		pthread_join(t, NULL);
+		close(peer);
+		close(fd);
+		close(l);
+	}
+	t_out("%d times connected", good);
+}
+
+T_MAIN(T_CASE(peer_of_accepted), T_CASE(by_poll), T_CASE(by_select), T_CASE(by_epoll), T_CASE(by_nested_set))
