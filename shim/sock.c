@@ -14,6 +14,7 @@
 #include "shim/explain.h"
 #include "shim/fault.h"
 #include "shim/libc.h"
+#include "shim/sock_async.h"
 #include "shim/sock_conn.h"
 #include "shim/sock_opt.h"
 #include "shim/sock_urgent.h"
@@ -99,12 +100,16 @@ int sock_put_under(struct sock *s, int k)
 {
 	int r = 0;
 
+	if (unlikely(sock_has(s, SOCK_OWN_FILE)))
+		sock_async_inherit(s, k);
 	for (int fd = next_fd(s, 0); fd >= 0; fd = next_fd(s, fd + 1)) {
 		int cloexec = libc.fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
 
 		if (libc.dup3(k, fd, cloexec) < 0)
 			r = -errno;
 	}
+	if (unlikely(sock_has(s, SOCK_OWN_FILE)))
+		sock_async_placed(s);
 	return r;
 }
 
@@ -121,6 +126,7 @@ struct sock *sock_new(uint16_t family, uint16_t protocol, enum sock_mode mode)
 	s->protocol = (uint8_t)protocol;
 	s->type = SOCK_STREAM;
 	s->id = CHAN_SOCK_NEW;
+	atomic_store(&s->line_fd, -1);
 	atomic_store_explicit(&s->mode, mode, memory_order_release);
 	return s;
 }
@@ -249,6 +255,8 @@ void sock_detach(struct sock *s)
 		return;
 	if (s->b->opts.flags & CHAN_O_LINGER && atomic_load(&s->a->state) == CHAN_ST_CONNECTED)
 		wait_s = s->b->opts.linger_s;
+	if (unlikely(sock_has(s, SOCK_OWN_FILE)))
+		sock_async_leave(s);
 	chan_unhold(s->app, s->id);
 	if (wait_s)
 		linger(s, wait_s);
@@ -261,6 +269,8 @@ void sock_drop(struct sock *s)
 
 	if (!sock_is_attached(s))
 		return;
+	if (unlikely(sock_has(s, SOCK_OWN_FILE)))
+		sock_async_leave(s);
 	/* In this order: once the engine has dropped it the number may be another socket's of ours. */
 	chan_unhold(s->app, s->id);
 	chan_call(s->app, s->a->worker, &req, NULL);
@@ -301,6 +311,8 @@ void sock_attach(struct sock *s, struct chan_app *app, uint32_t id, uint32_t gen
 	s->a = chan_sock_a(app, id);
 	s->b = b;
 	s->id = id;
+	if (unlikely(sock_has(s, SOCK_OWN_FILE)))
+		sock_async_attached(s);
 	if (s->epoll_items)
 		epoll_sock_attached(s);
 }
@@ -317,8 +329,8 @@ static int kernel_like(struct sock *s)
 	if (k < 0)
 		return -errno;
 	sock_opt_replay(s, k);
-	if (fl)
-		libc.fcntl(k, F_SETFL, fl);
+	if (fl & ~O_ASYNC) /* that comes by number, when it is there */
+		libc.fcntl(k, F_SETFL, fl & ~O_ASYNC);
 	if (sock_has(s, SOCK_BOUND)) {
 		socklen_t len = addr_emit(&ss, s->family, &s->bound);
 
@@ -521,12 +533,19 @@ static void change_fl(struct sock *s, uint32_t mask, uint32_t fl)
 		;
 }
 
+static void change_async(struct sock *s, int fd, bool on)
+{
+	if (unlikely(on != !!(atomic_load(&s->b->file_flags) & O_ASYNC)))
+		sock_async_switch(s, fd, on);
+}
+
 int sock_set_fl(struct sock *s, int fd, int fl)
 {
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
 	if (fl & O_DIRECT)
 		return -EINVAL;
+	change_async(s, fd, fl & O_ASYNC);
 	change_fl(s, O_NONBLOCK | O_ASYNC | O_APPEND | O_NOATIME, (uint32_t)fl);
 	return 0;
 }
@@ -551,8 +570,13 @@ int sock_ioctl(struct sock *s, int fd, unsigned long req, void *arg)
 	case FIOASYNC:
 		if (user_get(&on, arg, sizeof(on)) < 0)
 			return -EFAULT;
+		if (bit == O_ASYNC)
+			change_async(s, fd, on);
 		change_fl(s, bit, on ? bit : 0);
 		return 0;
+	case FIOSETOWN:
+	case SIOCSPGRP:
+		return sock_async_ioctl(s, fd, req, arg);
 	case SIOCINQ: /* FIONREAD */
 		if (sock_has(s, SOCK_LISTENING))
 			return -EINVAL;

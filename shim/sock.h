@@ -34,6 +34,7 @@ enum sock_flags {
 	SOCK_PORT_GIVEN = 1 << 12, /* bind() named the port */
 	SOCK_PORT_LOOSE = 1 << 13, /* it did not, and the socket has been closed since: may bind anew */
 	SOCK_ADDR_KEPT = 1 << 14,  /* accepted on a given address, which outlives the connection */
+	SOCK_OWN_FILE = 1 << 15, /* the file at our numbers is ours alone: sock_async.h */
 	SOCK_DISCONNECTING = 1 << 10, /* shut down after a failed attempt: connect() is EINVAL */
 };
 
@@ -66,6 +67,9 @@ struct sock {
 	uint32_t backlog;
 	_Atomic uint64_t cookie; /* SO_COOKIE, 0: nobody has asked */
 	_Atomic int own_error;	/* sock_set_error() */
+	_Atomic int line_fd;	/* sock_async.c: its signal line, hidden, -1: none, or at the numbers */
+	int async_fd;		/* number that O_ASYNC was switched on by */
+	bool line_here;		/* the line is at the numbers */
 	struct endpoint bound;	/* what bind() got; port 0: not bound */
 	/* epoll.c's: registrations of this socket in epoll sets of this process, under epoll.c's lock */
 	struct epoll_item *epoll_items;

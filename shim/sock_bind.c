@@ -5,6 +5,7 @@
 #include "shim/engine.h"
 #include "shim/explain.h"
 #include "shim/libc.h"
+#include "shim/sock_async.h"
 #include "shim/sock_conn.h"
 #include "shim/sock_opt.h"
 #include "stack/chan/stream.h"
@@ -110,6 +111,8 @@ static int bind_both(struct sock *s, struct chan_app *app, const struct endpoint
 		}
 		tried[n++] = k;
 		r = bind_stack(s, app, &at);
+		if (r == 0 && unlikely(sock_has(s, SOCK_OWN_FILE)))
+			sock_async_twin(s);
 		if (r == 0)
 			r = sock_put_under(s, k);
 	}

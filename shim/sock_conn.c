@@ -6,6 +6,7 @@
 #include "shim/engine.h"
 #include "shim/explain.h"
 #include "shim/libc.h"
+#include "shim/sock_async.h"
 #include "shim/sock_opt.h"
 #include "shim/wait.h"
 #include "stack/chan/stream.h"
@@ -37,7 +38,7 @@ static void drop_port(struct sock *s)
 static void connect_reset(struct sock *s)
 {
 	bool again = sock_has(s, SOCK_BOUND) && sock_has(s, SOCK_PORT_GIVEN);
-	uint32_t kept = SOCK_PORT_GIVEN | SOCK_ADDR_KEPT | (again ? 0 : SOCK_BOUND);
+	uint32_t kept = SOCK_PORT_GIVEN | SOCK_ADDR_KEPT | SOCK_OWN_FILE | (again ? 0 : SOCK_BOUND);
 	struct endpoint ep = s->bound;
 
 	atomic_fetch_and(&s->flags, kept);
@@ -143,12 +144,16 @@ static int connect_reason(const struct chan_app *app, const struct endpoint *to)
 
 void sock_twin_drop(struct sock *s)
 {
-	int k = sock_has(s, SOCK_TWIN) ? sock_placeholder(SOCK_CLOEXEC) : -1;
+	bool own = sock_has(s, SOCK_OWN_FILE), is_line = own && atomic_load(&s->line_fd) >= 0;
+	int k = -1;
 
+	if (sock_has(s, SOCK_TWIN))
+		k = unlikely(own) ? sock_async_untwin(s) : sock_placeholder(SOCK_CLOEXEC);
 	if (k < 0)
 		return;
 	sock_put_under(s, k);
 	libc.close(k);
+	s->line_here = is_line;
 	atomic_fetch_and(&s->flags, ~(uint32_t)SOCK_TWIN);
 }
 
@@ -161,7 +166,7 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 		.gen = s->gen,
 		.type = SOCK_STREAM,
 		.v6 = s->family == AF_INET6,
-		.arg[1] = sock_port_range(s),
+		.arg = { sock_has(s, SOCK_OWN_FILE) ? CHAN_ARG_LINE : 0, sock_port_range(s) },
 		.local = { .addr = ipaddr_v4(0) },
 		.remote = *to,
 		.opts = s->b->opts,

@@ -4,6 +4,7 @@
 #include "shim/sock_io.h"
 #include <unistd.h>
 #include "shim/libc.h"
+#include "shim/sock_async.h"
 #include "shim/sock_conn.h"
 #include "shim/sock_errq.h"
 #include "shim/sock_iov.h"
@@ -88,7 +89,9 @@ static bool recv_has_more(const struct sock *s, int flags, uint32_t skip, size_t
 static int recv_wait(struct sock *s, uint32_t seen, uint64_t deadline, size_t lowat)
 {
 	for (;;) {
-		int r = wait_sock(s, seen, deadline);
+		bool has_line = atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_SIGNALS;
+		int r = unlikely(has_line) ? sock_async_wait(s, seen, deadline) :
+					     wait_sock(s, seen, deadline);
 
 		if (r < 0 || likely(lowat <= 1))
 			return r;

@@ -111,6 +111,15 @@ static inline long sys_recvmsg(int fd, struct msghdr *m, int flags)
 {
 	return sys_call3(SYS_recvmsg, fd, (long)m, flags);
 }
+static inline long sys_send(int fd, const void *p, size_t n, int flags)
+{
+	return sys_call6(SYS_sendto, fd, (long)p, (long)n, flags, 0, 0);
+}
+static inline long sys_recv(int fd, void *p, size_t n, int flags)
+{
+	return sys_call6(SYS_recvfrom, fd, (long)p, (long)n, flags, 0, 0);
+}
+static inline int sys_shutdown(int fd, int how) { return (int)sys_call3(SYS_shutdown, fd, how, 0); }
 static inline int sys_setsockopt(int fd, int level, int name, const void *p, socklen_t n)
 {
 	return (int)sys_call6(SYS_setsockopt, fd, level, name, (long)p, n, 0);

@@ -221,7 +221,7 @@ enum chan_sock_flags_b {
 				  * buffer full and wants an event when a third is free */
 	CHAN_B_SUB_ALL = 1 << 3, /* more than CHAN_SUBS queues: report to every queue of the client */
 	CHAN_B_URGENT = 1 << 4, /* urg_tx has been used */
-	CHAN_B_SIGNALS = 1 << 5, /* somebody may own the socket's signals: chan_sock_b.signals */
+	CHAN_B_SIGNALS = 1 << 5, /* the socket has a signal line */
 };
 struct chan_sock_b {
 	_Alignas(64) _Atomic uint32_t tx_tail; /* [a] under tx_lock */
@@ -254,7 +254,10 @@ struct chan_sock_b {
 	_Atomic uint32_t dg_mcast_if; /* IP_MULTICAST_IF: interface of the stack, 0 = by route */
 	_Atomic uint32_t dg_mcast_ip; /* ... and the address given with it, IPv4 in host order */
 	_Atomic uint32_t rcvlowat;    /* 0 = 1 */
-	uint32_t pad2[3];
+	_Atomic uint32_t line;	      /* signal line + 1 (see chan/line.h), 0 = none */
+	_Atomic uint32_t rx_sleepers; /* threads asleep in recv(), counted while there is a line: they
+				       * make a signal about data needless */
+	uint32_t pad2[1];
 };
 _Static_assert(sizeof(struct chan_sock_b) == 192, "ABI");
 
@@ -315,7 +318,7 @@ enum chan_op {
  * port of that worker is chosen; CHAN_ARG_NO_PORT in arg[0]: none yet, the next BIND with its sock
  * or CONNECT gives it one). CONNECT sets the peer (also of a fresh socket), may be repeated; a remote
  * port 0 with address any takes it away again. Both answer 0 and the local endpoint at once. */
-enum { CHAN_ARG_NO_PORT = 1 };
+enum { CHAN_ARG_NO_PORT = 1, CHAN_ARG_LINE = 2 /* CONNECT: a signal line follows */ };
 enum chan_mcast {
 	CHAN_MC_JOIN = 1, CHAN_MC_LEAVE, CHAN_MC_JOIN_SOURCE, CHAN_MC_LEAVE_SOURCE, CHAN_MC_BLOCK,
 	CHAN_MC_UNBLOCK,
@@ -422,7 +425,8 @@ enum chan_msg_type {
 	CHAN_MSG_WELCOME,   /* fds: extent E, A, B, then one eventfd per worker */
 	CHAN_MSG_REFUSED,   /* err, text */
 	CHAN_MSG_EXTENT,    /* app: number; engine: the same + fd, or err */
-	CHAN_MSG_EVQ_OPEN,  /* app: -; engine: number + fd (read end of the doorbell pipe), or err */
+	CHAN_MSG_EVQ_OPEN,  /* app: kind 0; engine: number + fd (read end of the doorbell pipe), or err;
+			     * app: kind 1; engine: number + fd of a signal line */
 	CHAN_MSG_EVQ_CLOSE, /* app: number; no answer */
 	CHAN_MSG_TOKEN,	    /* app, before fork: -; engine: proc number + fd (a connected socket), or err */
 	CHAN_MSG_CHILD,	    /* child, on the token's socket, first thing after the fork; no answer */

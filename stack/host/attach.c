@@ -173,10 +173,11 @@ static bool on_extent(struct conn *conn, const struct chan_msg *m)
 	return answer(conn, &r, &fd, fd >= 0);
 }
 
-static bool on_evq_open(struct conn *conn)
+static bool on_evq_open(struct conn *conn, bool is_line)
 {
 	struct chan_msg r = { .type = CHAN_MSG_EVQ_OPEN };
-	int fd = -1, number = client_evq_open(conn->client->c, &fd);
+	struct client *c = conn->client->c;
+	int fd = -1, number = is_line ? client_line_open(c, &fd) : client_evq_open(c, &fd);
 
 	r.err = number < 0 ? -number : 0;
 	r.number = number < 0 ? 0 : (uint32_t)number;
@@ -256,7 +257,7 @@ bool attach_message(struct conn *conn, const struct chan_msg *m, uint32_t sender
 	case CHAN_MSG_EXTENT:
 		return on_extent(conn, m);
 	case CHAN_MSG_EVQ_OPEN:
-		return on_evq_open(conn);
+		return on_evq_open(conn, m->kind == 1);
 	case CHAN_MSG_EVQ_CLOSE:
 		client_evq_close(conn->client->c, m->number);
 		return true;

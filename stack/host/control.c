@@ -122,6 +122,9 @@ static void on_mail(struct ev_loop *loop, ev_io *io, int events)
 			    c->conf.number, c->conf.pid);
 			control_detach(ctl, a);
 			break;
+		case SOCK_MAIL_LINE_CLOSE:
+			client_evq_close(c, (uint32_t)m.a);
+			break;
 		case SOCK_MAIL_EXTENT_WANTED:
 			err = client_extent_wanted(c, m.from, m.a ? REGION_UP : REGION_DOWN);
 			if (err)

@@ -175,6 +175,8 @@ void client_start(struct client *c)
 void client_free(struct client *c)
 {
 	for (uint32_t i = 0; i < CHAN_MAX_EVQS; i++) {
+		if (c->line_fd[i])
+			close(c->line_fd[i] - 1);
 		if (c->evq_fd[i])
 			close(c->evq_fd[i] - 1);
 	}
@@ -297,28 +299,62 @@ static void free_calls(struct client *c, uint32_t proc)
 }
 
 /* ---- event queues ---- */
-int client_evq_open(struct client *c, int *fd)
+static int free_number(struct client *c)
 {
 	uint32_t n = 0;
-	int p[2];
 
 	while (n < CHAN_MAX_EVQS && atomic_load_explicit(&c->evq_fd[n], memory_order_relaxed))
 		n++;
-	if (n == CHAN_MAX_EVQS || c->deleting)
-		return -ENOBUFS;
+	return n == CHAN_MAX_EVQS || c->deleting ? -ENOBUFS : (int)n;
+}
+
+static int opened(struct client *c, uint32_t n, int ours)
+{
+	if (n >= atomic_load_explicit(&c->n_evqs, memory_order_relaxed))
+		atomic_store_explicit(&c->n_evqs, n + 1, memory_order_relaxed);
+	atomic_store_explicit(&c->evq_fd[n], ours + 1, memory_order_release);
+	return (int)n;
+}
+
+int client_evq_open(struct client *c, int *fd)
+{
+	int p[2], n = free_number(c);
+
+	if (n < 0)
+		return n;
 	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	*fd = p[0];
-	if (n >= atomic_load_explicit(&c->n_evqs, memory_order_relaxed))
-		atomic_store_explicit(&c->n_evqs, n + 1, memory_order_relaxed);
-	atomic_store_explicit(&c->evq_fd[n], p[1] + 1, memory_order_release);
-	return (int)n;
+	return opened(c, (uint32_t)n, p[1]);
+}
+
+int client_line_open(struct client *c, int *fd)
+{
+	int p[2], least = 1, n = free_number(c);
+
+	if (n < 0)
+		return n;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, p) < 0)
+		return -errno;
+	*fd = fcntl(p[1], F_DUPFD_CLOEXEC, 0);
+	/* Room for one write only: it is filled and emptied for each POLL_OUT. */
+	if (*fd < 0 || setsockopt(p[1], SOL_SOCKET, SO_SNDBUF, &least, sizeof(least)) < 0) {
+		int err = -errno;
+
+		if (*fd >= 0)
+			close(*fd);
+		close(p[0]);
+		close(p[1]);
+		return err;
+	}
+	atomic_store_explicit(&c->line_fd[n], p[1] + 1, memory_order_relaxed);
+	return opened(c, (uint32_t)n, p[0]);
 }
 
 /* What all workers must have passed before something goes: the last one to pass does it. */
 struct passage {
 	_Atomic uint32_t left;
-	int fd;			/* to close, or -1 */
+	int fd, line_fd;	/* to close, or -1 */
 	struct client *client;	/* to report as gone, or NULL */
 };
 
@@ -328,6 +364,9 @@ static void pass(struct sock_env *env, void *p)
 
 	if (atomic_fetch_sub_explicit(&g->left, 1, memory_order_acq_rel) > 1)
 		return;
+	/* The program's end first: it must not see ours go, which would be a signal. */
+	if (g->line_fd >= 0)
+		close(g->line_fd);
 	if (g->fd >= 0)
 		close(g->fd);
 	if (g->client) {
@@ -340,27 +379,29 @@ static void pass(struct sock_env *env, void *p)
 	free(g);
 }
 
-static void passage_start(struct client *c, int fd, struct client *report)
+static void passage_start(struct client *c, int fd, int line_fd, struct client *report)
 {
 	struct passage *g = malloc(sizeof(*g));
 
 	CHECK(g);
 	g->left = c->conf.n_workers;
 	g->fd = fd;
+	g->line_fd = line_fd;
 	g->client = report;
 	mail_all(c, (struct sock_mail){ .type = SOCK_MAIL_CALL, .p = g, .fn = pass });
 }
 
 void client_evq_close(struct client *c, uint32_t number)
 {
-	int fd;
+	int fd, line_fd;
 
 	if (number >= CHAN_MAX_EVQS || c->deleting)
 		return;
 	/* A worker may be about to write: the number must not mean another file before it has. */
+	line_fd = atomic_exchange_explicit(&c->line_fd[number], 0, memory_order_acq_rel);
 	fd = atomic_exchange_explicit(&c->evq_fd[number], 0, memory_order_acq_rel);
 	if (fd)
-		passage_start(c, fd - 1, NULL);
+		passage_start(c, fd - 1, line_fd - 1, NULL);
 }
 
 /* Event queues whose doorbell nobody can hear any more: their process did not get to close them. */
@@ -406,6 +447,6 @@ void client_del(struct client *c)
 bool client_gone(struct client *c)
 {
 	if (++c->n_gone == c->conf.n_workers)
-		passage_start(c, -1, c);
+		passage_start(c, -1, -1, c);
 	return c->n_gone > c->conf.n_workers;
 }

@@ -73,6 +73,7 @@ struct client {			/* [k] constant after client_new [c] control only [a] atomic *
 	_Atomic uint32_t proc_acks[CHAN_MAX_PROCS]; /* [a] workers that have seen it end */
 	uint32_t n_procs;		/* [c] live ones */
 	_Atomic int evq_fd[CHAN_MAX_EVQS]; /* [a] write end + 1 of the doorbell, 0: not open */
+	_Atomic int line_fd[CHAN_MAX_EVQS]; /* [a] of a signal line: the program's end + 1; evq_fd is ours */
 	_Atomic uint32_t n_evqs;	/* [a] numbers below may be open */
 	uint32_t n_gone;		/* [c] answers to CLIENT_DEL */
 	bool deleting;			/* [c] */
@@ -98,6 +99,8 @@ int client_extent(const struct client *c, uint32_t number, uint64_t *size, uint3
 int client_extent_wanted(struct client *c, uint32_t worker, enum region_kind kind);
 /* A new event queue: its number, and the read end of its doorbell in *fd (the caller's). Or -errno. */
 int client_evq_open(struct client *c, int *fd);
+/* The same for a signal line (chan/line.h), closed as a queue is; *fd: the program's end. */
+int client_line_open(struct client *c, int *fd);
 void client_evq_close(struct client *c, uint32_t number);
 /* Throws the client out: a->detached is set, its sleepers are woken by the workers. Idempotent. */
 void client_del(struct client *c);

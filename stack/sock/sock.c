@@ -179,6 +179,8 @@ void sock_dirty(struct sock *s)
 	STAT_INC(chan_dirty);
 	if (s->closing)
 		return;
+	if (unlikely(s->line_comes) && sock_has_line(s))
+		sock_line_came(s);
 	if (opt_seq != s->opt_seq) {
 		s->opt_seq = opt_seq;
 		sock_take_opts(s);

@@ -41,6 +41,7 @@ enum sock_mail_type {
 	SOCK_MAIL_LISTEN_ACK,  /* others -> home */
 	SOCK_MAIL_ACCEPTED,    /* worker -> home of listener p: connection of socket a/b is ready */
 	SOCK_MAIL_EXTENT_WANTED, /* worker -> control: client p runs out of payload memory, a = kind */
+	SOCK_MAIL_LINE_CLOSE,  /* worker -> control: client p's signal line a has lost its socket */
 	SOCK_MAIL_VIOLATION,   /* worker -> control: detach client p */
 	SOCK_MAIL_CALL,	       /* control -> worker: run fn(env, p) on the data thread (admin, snapshots) */
 	SOCK_MAIL_TAKEN,       /* home -> worker: accept() has taken its socket b = id << 32 | gen */

@@ -228,6 +228,8 @@ static int op_connect(struct call *k)
 		sock_free(s);
 	else
 		k->s = s;
+	if (err == -EINPROGRESS)
+		s->line_comes = !sock_has_line(s) && k->req.arg[0] & CHAN_ARG_LINE;
 	return err;
 }
 

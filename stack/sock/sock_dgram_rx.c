@@ -138,6 +138,7 @@ static void deliver(struct udp_env *udp, struct udp_sock *us, const struct udp_r
 		s->dg.gro_open = gro && h.len > 0;
 	}
 	s->dg.rmem += truesize(rx->len);
+	sock_signal(s, SOCK_SIGNAL_IN);
 	sock_touch(s, true);
 }
 

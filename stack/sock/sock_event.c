@@ -94,6 +94,7 @@ static void readable(struct sock *s)
 	if (unlikely(s->stamp))
 		atomic_store_explicit(&s->a->rx_time_ns, realtime_ns(s), memory_order_relaxed);
 	atomic_store_explicit(&s->a->rx_tail, tail, memory_order_release);
+	sock_signal(s, SOCK_SIGNAL_IN);
 	sock_touch(s, true);
 	if (!sock_take_rx(s))
 		return;
@@ -150,14 +151,17 @@ static void connected(struct sock *s)
 	s->a->local = s->conn.flow.local;
 	s->a->remote = s->conn.flow.remote;
 	s->a->mss = s->conn.mss;
+	sock_signal(s, SOCK_SIGNAL_OUT);
 	sock_set_state(s, CHAN_ST_CONNECTED);
 }
 
 static void closed(struct sock *s)
 {
 	sock_set_flag(s, CHAN_A_TX_DONE, CHAN_A_WANT_HEAD);
-	if (s->conn.error)
+	if (s->conn.error) {
+		sock_signal(s, SOCK_SIGNAL_HUP); /* Linux: POLL_ERR, which the line can't tell apart */
 		sock_set_error(s, s->conn.error);
+	}
 	sock_set_state(s, CHAN_ST_CLOSED);
 	/* As Linux: a port that bind() did not ask for is free as soon as the connection has ended, though
 	 * the descriptor is still open. (A TIME-WAIT record has its own reference.) */
@@ -196,6 +200,7 @@ static void take_events(struct sock *s)
 		connected(s);
 	readable(s);
 	if (ev & TCPE_FIN) {
+		sock_signal(s, SOCK_SIGNAL_IN | (s->flags_a & CHAN_A_TX_DONE ? SOCK_SIGNAL_HUP : 0));
 		sock_set_flag(s, CHAN_A_RX_FIN, 0);
 		sock_touch(s, true);
 	}
@@ -349,6 +354,15 @@ static void ring_doorbells(struct sock_env *env)
 	}
 }
 
+static void take_signals(struct sock *s)
+{
+	if (unlikely(sock_has_line(s)))
+		sock_send_signals(s);
+	else if (unlikely(s->line_comes))
+		s->early |= s->signals;
+	s->signals = 0;
+}
+
 void sock_publish(struct sock_env *env)
 {
 	struct list *event = &env->priv->event;
@@ -376,6 +390,7 @@ void sock_publish(struct sock_env *env)
 		if (s->una_moved && answer_tx_wait(s)) {
 			bump_evseq(s);
 			s->wake = s->push = more = true;
+			sock_signal(s, SOCK_SIGNAL_OUT);
 		}
 		s->una_moved = false;
 	}
@@ -390,6 +405,8 @@ void sock_publish(struct sock_env *env)
 			look_at_head(s);
 		if (push)
 			push_events(s);
+		if (s->signals)
+			take_signals(s);
 		if (wake)
 			wake_waiters(s);
 	}

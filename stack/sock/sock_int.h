@@ -94,6 +94,9 @@ struct sock {
 	struct chan_urg urg; /* the peer's urgent byte as published, seq 0: none so far */
 	uint32_t urg_floor;  /* as published */
 	uint32_t urg_tx;     /* number in b->urg_tx that was last carried out */
+	uint8_t signals;     /* enum sock_signal, due at the end of the burst */
+	uint8_t early;	     /* those that came before the line which connect() has promised */
+	bool line_comes : 1;
 	bool dgram : 1;	     /* which of the union it is */
 	bool started : 1;    /* the core has conn */
 	bool passive : 1;    /* came from a listener */
@@ -261,6 +264,22 @@ int sock_payload_add(struct client_worker *cw, enum region_kind kind, uint32_t n
 void sock_urgent(struct tcp_env *tcp, struct tcp_conn *c, uint32_t pos);
 /* The application may have sent with MSG_OOB. */
 void sock_take_urgent(struct sock *s);
+
+/* ---- sock_signal.c ---- */
+/* What Linux would tell the owner of the socket now; with a sock_touch(), or from within publishing. */
+enum sock_signal { SOCK_SIGNAL_IN = 1, SOCK_SIGNAL_OUT = 2, SOCK_SIGNAL_HUP = 4 };
+static inline void sock_signal(struct sock *s, uint8_t what) { s->signals |= what; }
+void sock_send_signals(struct sock *s);
+/* The line is there: what was too early for it. */
+void sock_line_came(struct sock *s);
+/* SIGURG, at once. */
+void sock_signal_urgent(struct sock *s);
+/* s goes, and so does its line. */
+void sock_line_close(struct sock *s);
+static inline bool sock_has_line(const struct sock *s)
+{
+	return atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_SIGNALS;
+}
 
 /* ---- sock_event.c ---- */
 /* s has news: publish it at the end of the burst. wake: futex waiters; push: event queues too. */

@@ -61,6 +61,8 @@ static void reset_b(struct sock *s)
 	atomic_store_explicit(&b->urg_taken, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->urg_tx, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->urg_past, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->line, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->rx_sleepers, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->peek_off, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->err_seen, s->err_seq, memory_order_relaxed);
 	for (unsigned i = 0; i < CHAN_SUBS; i++) {
@@ -150,6 +152,8 @@ void sock_free(struct sock *s)
 	if (s->hold)
 		ports_put(env->ports, s->hold, 0);
 	sock_ring_free(s);
+	if (sock_has_line(s))
+		sock_line_close(s);
 	list_del(&s->event_link);
 	list_del(&s->link);
 	atomic_store_explicit(&s->a->state, CHAN_ST_FREE, memory_order_release);
@@ -222,6 +226,7 @@ void sock_close(struct sock *s)
 		return;
 	}
 	tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, now);
+	sock_take_urgent(s);
 	if ((o.flags & CHAN_O_LINGER) && o.linger_s == 0) {
 		tcp_abort(&env->tcp, &s->conn, now);
 		return;

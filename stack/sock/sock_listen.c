@@ -123,6 +123,7 @@ static bool ring_push(struct listener *l, uint32_t worker, uint32_t id, uint32_t
 	/* With a queue getting long, or to pass the news on, we must hear of accept() at once. */
 	if (l->tl.n_acceptq > l->tl.backlog / 2 || home->cw->env->n_workers > 1)
 		sock_set_flag(home, CHAN_A_WANT_HEAD, 0);
+	sock_signal(home, SOCK_SIGNAL_IN);
 	sock_touch(home, true);
 	return true;
 }

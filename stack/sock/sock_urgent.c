@@ -26,6 +26,8 @@ void sock_urgent(struct tcp_env *tcp, struct tcp_conn *c, uint32_t pos)
 		if (floor == s->urg.pos && floor != tcp_rx_tail(c) && !is_inline)
 			floor++;
 	}
+	if (unlikely(sock_has_line(s)))
+		sock_signal_urgent(s);
 	s->urg_floor = floor;
 	atomic_store_explicit(&s->a->urg_floor, floor, memory_order_relaxed);
 	s->urg.pos = pos;
