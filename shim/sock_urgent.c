@@ -46,6 +46,7 @@ ssize_t sock_recv_oob(struct sock *s, const struct iovec *iov, size_t len, int f
 
 		return v.on && !v.taken && !v.is_inline ? -ENOTCONN : -EINVAL;
 	}
+	chan_urg_wait(s->a);
 	r = chan_urg_take(s->app, s->id, flags & MSG_PEEK, &byte);
 	if (r == -EAGAIN)
 		return oob_missing(s);
@@ -66,9 +67,11 @@ ssize_t sock_recv_oob(struct sock *s, const struct iovec *iov, size_t len, int f
  * it has not been yet. */
 ssize_t sock_urgent_before(struct sock *s, int flags, uint32_t skip, size_t copied, bool wait, int *rx)
 {
-	struct chan_urg_view v = chan_urg_look(s->a, s->b);
 	bool peek = flags & MSG_PEEK;
+	struct chan_urg_view v;
 
+	chan_urg_wait(s->a);
+	v = chan_urg_look(s->a, s->b);
 	if (!v.on)
 		return 0;
 	if (copied && v.ahead == (peek ? skip : 0) + (peek ? copied : 0))
@@ -107,6 +110,7 @@ int sock_at_mark(struct sock *s)
 		return SOCK_TO_KERNEL;
 	if (!chan_has_urgent(s->a))
 		return 0;
+	chan_urg_wait(s->a);
 	v = chan_urg_look(s->a, s->b);
 	return v.on && v.ahead == 0;
 }
@@ -117,6 +121,7 @@ uint32_t sock_inq(const struct sock *s)
 
 	if (likely(!chan_has_urgent(s->a)))
 		return chan_rx_avail(s->a, s->b);
+	chan_urg_wait(s->a);
 	v = chan_urg_look(s->a, s->b);
 	return v.on && v.here && !v.is_inline ? v.ahead : v.avail;
 }

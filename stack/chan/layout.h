@@ -98,6 +98,7 @@ enum chan_sock_flags_a {
 	CHAN_A_DGRAM = 1 << 5,	  /* type is SOCK_DGRAM, for who has this line at hand */
 	CHAN_A_ERRQ = 1 << 6,	  /* it has an error queue */
 	CHAN_A_URGENT = 1 << 7,	  /* the peer has sent urgent data, once: see chan/urgent.h */
+	CHAN_A_URG_BUSY = 1 << 12, /* SIGURG has been sent, what it is about comes in a moment */
 };
 
 /* Engine's half. Positions are stream positions modulo 2^32 (see stack/tcp/tcp.h); of datagram sockets

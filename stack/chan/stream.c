@@ -228,8 +228,10 @@ static uint32_t rx_readable(const struct chan_sock_a *a, const struct chan_sock_
 	uint32_t lowat = atomic_load_explicit(&b->rcvlowat, memory_order_relaxed);
 
 	if (unlikely(chan_has_urgent(a))) {
-		struct chan_urg_view v = chan_urg_look(a, b);
+		struct chan_urg_view v;
 
+		chan_urg_wait(a);
+		v = chan_urg_look(a, b);
 		avail = v.avail;
 		if (v.on && v.ahead == 0 && !v.is_inline) /* the next byte is none to read() */
 			lowat = (lowat ? lowat : 1) + 1;

@@ -8,11 +8,27 @@
 #include "stack/chan/stream.h"
 #include "stack/chan/wait.h"
 
-enum { SETTLE_US = 2000 };
+/* Engines need microseconds; these are for one that does not get the cpu. */
+enum { SETTLE_US = 2000, BUSY_US = 100000 };
 
 static bool is_inline(const struct chan_sock_b *b)
 {
 	return __atomic_load_n(&b->opts.flags, __ATOMIC_RELAXED) & CHAN_O_OOBINLINE;
+}
+
+void chan_urg_wait(const struct chan_sock_a *a)
+{
+	uint64_t end = 0;
+
+	while (unlikely(atomic_load_explicit(&a->flags, memory_order_acquire) & CHAN_A_URG_BUSY)) {
+		uint64_t now = chan_now_ns();
+
+		if (!end)
+			end = now + BUSY_US * NSEC_PER_USEC;
+		if (now >= end)
+			break;
+		sched_yield();
+	}
 }
 
 /* False: no pointer, or the reader has passed it. */

@@ -13,6 +13,11 @@
  * byte along: the engine says so by a->urg_floor, which it alone can decide because it alone knows
  * what had arrived by then.
  *
+ * SIGURG is sent before anything of this can be seen, so that a handler comes before the interrupted recv()
+ * goes past the mark. But what the handler asks for must be there: CHAN_A_URG_BUSY is set before the signal
+ * and cleared when the burst with the byte has been published; whoever looks waits for that, as in the
+ * kernel for the lock of the socket.
+ *
  * A stream that has never had urgent data has not CHAN_A_URGENT set, and none of this runs. */
 // SPDX-License-Identifier: MIT
 #pragma once
@@ -23,6 +28,9 @@ static inline bool chan_has_urgent(const struct chan_sock_a *a)
 {
 	return atomic_load_explicit(&a->flags, memory_order_relaxed) & CHAN_A_URGENT;
 }
+
+/* Until the engine is done with an urgent pointer that it is about to publish. */
+void chan_urg_wait(const struct chan_sock_a *a);
 
 /* One look at a stream; all but avail is only meaningful with `on`. */
 struct chan_urg_view {

@@ -387,6 +387,8 @@ void sock_publish(struct sock_env *env)
 	list_for_each(it, event) {
 		struct sock *s = container_of(it, struct sock, event_link);
 
+		if (unlikely(s->flags_a & CHAN_A_URG_BUSY))
+			sock_set_flag(s, 0, CHAN_A_URG_BUSY);
 		if (s->una_moved && answer_tx_wait(s)) {
 			bump_evseq(s);
 			s->wake = s->push = more = true;

@@ -26,14 +26,17 @@ void sock_urgent(struct tcp_env *tcp, struct tcp_conn *c, uint32_t pos)
 		if (floor == s->urg.pos && floor != tcp_rx_tail(c) && !is_inline)
 			floor++;
 	}
-	if (unlikely(sock_has_line(s)))
+	sock_set_flag(s, CHAN_A_URGENT, 0);
+	if (unlikely(sock_has_line(s))) {
+		sock_set_flag(s, CHAN_A_URG_BUSY, 0);
+		sock_touch(s, false);
 		sock_signal_urgent(s);
+	}
 	s->urg_floor = floor;
 	atomic_store_explicit(&s->a->urg_floor, floor, memory_order_relaxed);
 	s->urg.pos = pos;
 	s->urg.seq += s->urg.seq == UINT32_MAX ? 2 : 1;
 	atomic_store_explicit(&s->a->urg, chan_urg_word(s->urg), memory_order_release);
-	sock_set_flag(s, CHAN_A_URGENT, 0);
 }
 
 void sock_take_urgent(struct sock *s)
