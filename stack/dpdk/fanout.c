@@ -18,6 +18,6 @@ int __wrap_setsockopt(int fd, int level, int name, const void *val, socklen_t le
 	if (level != SOL_PACKET || name != PACKET_FANOUT || len != sizeof(arg))
 		return __real_setsockopt(fd, level, name, val, len);
 	memcpy(&arg, val, sizeof(arg));
-	arg &= ~(PACKET_FANOUT_FLAG_DEFRAG << 16);
+	arg &= (int)~((unsigned)PACKET_FANOUT_FLAG_DEFRAG << 16);
 	return __real_setsockopt(fd, level, name, &arg, sizeof(arg));
 }
