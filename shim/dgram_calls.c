@@ -114,20 +114,29 @@ ssize_t dgram_recvmsg(struct sock *s, int fd, struct msghdr *user, int flags)
 	return err < 0 ? err : r;
 }
 
-/* One of several: the kernel's, too, because sides may alternate. */
-static ssize_t recv_next(struct sock *s, int fd, struct mmsghdr *m, int flags)
+/* Message i of several, whose address the program may have made up. */
+static struct msghdr *header_at(struct mmsghdr *msgs, unsigned int i)
 {
-	ssize_t r = dgram_recvmsg(s, fd, &m->msg_hdr, flags & ~MSG_WAITFORONE);
-	unsigned int len;
+	return (struct msghdr *)((uintptr_t)msgs + i * sizeof(*msgs));
+}
+
+static int give_length(struct msghdr *h, ssize_t r)
+{
+	unsigned int len = (unsigned int)r;
+
+	return user_put((void *)((uintptr_t)h + offsetof(struct mmsghdr, msg_len)), &len, sizeof(len));
+}
+
+/* One of several: the kernel's, too, because sides may alternate. */
+static ssize_t recv_next(struct sock *s, int fd, struct msghdr *h, int flags)
+{
+	ssize_t r = dgram_recvmsg(s, fd, h, flags & ~MSG_WAITFORONE);
 
 	if (r == SOCK_TO_KERNEL) {
-		r = pass_recvmsg(fd, &m->msg_hdr, flags & ~MSG_WAITFORONE);
+		r = pass_recvmsg(fd, h, flags & ~MSG_WAITFORONE);
 		r = r < 0 ? -errno : r;
 	}
-	len = (unsigned int)r;
-	if (r >= 0 && user_put(&m->msg_len, &len, sizeof(len)) < 0)
-		return -EFAULT;
-	return r;
+	return r >= 0 && give_length(h, r) < 0 ? -EFAULT : r;
 }
 
 /* The time that was left after the last message; recvmmsg() fails when it can't be told. */
@@ -147,7 +156,7 @@ static int recv_many(struct sock *s, int fd, struct mmsghdr *msgs, unsigned int 
 	ssize_t r = 0;
 
 	while (i < n) {
-		r = recv_next(s, fd, &msgs[i], flags);
+		r = recv_next(s, fd, header_at(msgs, i), flags);
 		if (r < 0)
 			break;
 		i++;
@@ -246,15 +255,14 @@ int dgram_sendmmsg(struct sock *s, int fd, struct mmsghdr *msgs, unsigned int n,
 	unsigned int i;
 
 	for (i = 0; i < n && i < IOV_LIMIT; i++) {
-		ssize_t r = dgram_sendmsg(s, fd, &msgs[i].msg_hdr, flags);
-		unsigned int len;
+		struct msghdr *h = header_at(msgs, i);
+		ssize_t r = dgram_sendmsg(s, fd, h, flags);
 
 		if (r == SOCK_TO_KERNEL) {
-			r = pass_sendmsg(fd, &msgs[i].msg_hdr, flags);
+			r = pass_sendmsg(fd, h, flags);
 			r = r < 0 ? -errno : r;
 		}
-		len = (unsigned int)r;
-		if (r >= 0 && user_put(&msgs[i].msg_len, &len, sizeof(len)) < 0)
+		if (r >= 0 && give_length(h, r) < 0)
 			r = -EFAULT;
 		if (r < 0)
 			return i ? (int)i : (int)r;
