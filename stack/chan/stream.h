@@ -43,8 +43,8 @@ uint32_t chan_rx_chunk(struct chan_app *app, uint32_t id, const void **p);
 
 /* ---- send ---- */
 enum { CHAN_NOTSENT_STEP = 32 << 10 };
-/* TCP_NOTSENT_LOWAT: what may be queued until so much is unsent; 0: not before some has been sent. As Linux looks
- * only when it needs a buffer, one step more is taken. */
+/* TCP_NOTSENT_LOWAT: what may be queued until so much is unsent; 0: not before some has been sent. As
+ * Linux looks only when it needs a buffer, one step more is taken. */
 static inline uint32_t chan_tx_unsent_room(const struct chan_sock_a *a, const struct chan_sock_b *b)
 {
 	uint32_t most = *(volatile const uint32_t *)&b->opts.notsent_lowat, unsent;
