@@ -106,6 +106,12 @@ static int connect_wait(struct sock *s)
 	}
 }
 
+/* A SO_SNDTIMEO that has passed is as good as O_NONBLOCK. */
+static bool connect_waits(const struct sock *s)
+{
+	return !sock_is_nonblocking(s) && atomic_load(&s->b->sndtimeo_ms) != WAIT_NEVER_MS;
+}
+
 /* The second and later calls on a socket of the stack. 0: try anew, it is undecided again. */
 static int connect_again(struct sock *s)
 {
@@ -127,7 +133,7 @@ static int connect_again(struct sock *s)
 		atomic_fetch_or(&s->flags, SOCK_CONNECT_TOLD | SOCK_WAS_CONNECTED);
 		return told ? -EISCONN : CONNECT_DONE;
 	}
-	return sock_is_nonblocking(s) ? -EALREADY : -EINPROGRESS;
+	return connect_waits(s) ? -EINPROGRESS : -EALREADY;
 }
 
 static int connect_reason(const struct chan_app *app, const struct endpoint *to)
@@ -317,7 +323,7 @@ int sock_connect(struct sock *s, const struct sockaddr *addr, socklen_t len)
 		return r;
 	r = unspec ? disconnect_locked(s) : bad ? connect_bad_address(s, bad) : connect_locked(s, &to);
 	sock_unlock(s);
-	if (r == -EINPROGRESS && !sock_is_nonblocking(s))
+	if (r == -EINPROGRESS && connect_waits(s))
 		r = connect_wait(s);
 	return r;
 }

@@ -448,6 +448,18 @@ static void linger2_of_none(void)
 	close(b);
 }
 
+static void connect_with_no_time(void)
+{
+	struct sockaddr_in to = t_addr(9);
+	struct timeval t = { .tv_sec = -1 };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
+	t_res("connect", connect(fd, (struct sockaddr *)&to, sizeof(to)));
+	t_until(fd, POLLHUP);
+	t_res("connect", connect(fd, (struct sockaddr *)&to, sizeof(to)));
+	close(fd);
+}
+
 T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shutdown),
        T_CASE(connect_after_reset), T_CASE(bind_twice_to_nobodys_address),
        T_CASE(data_after_shutdown_of_both), T_CASE(counts_of_a_listener_shut_down),
@@ -458,4 +470,5 @@ T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shut
        T_CASE(disconnect_keeps_a_pending_error),
        T_CASE(port_of_an_ended_connection),
        T_CASE(names_after_closing), T_CASE(bind_datagrams_twice),
-       T_CASE(linger_ends_in_time), T_CASE(linger2_of_none))
+       T_CASE(linger_ends_in_time), T_CASE(linger2_of_none),
+       T_CASE(connect_with_no_time))

@@ -224,6 +224,9 @@ static void do_sendfile(struct dice *d)
 	off_t at = s.o ? s.o->tx % 30000 : 0, start = at;
 	bool own = chance(d, 70);
 
+	/* In several pieces on the stack: a reset by the first may come before the last. */
+	if (s.size > 100 && t_poll(s.fd, POLLRDHUP) & (POLLRDHUP | POLLERR | POLLHUP))
+		s.size = 100;
 	/* The file has the pattern's first 64 KB: elsewhere the stream is no longer checked. */
 	if (s.o && s.o->tx >= 30000) {
 		s.o->loose = true;
