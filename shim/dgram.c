@@ -10,6 +10,7 @@
 #include "shim/explain.h"
 #include "shim/fault.h"
 #include "shim/libc.h"
+#include "shim/sock_async.h"
 #include "shim/sock_conn.h"
 #include "stack/base/sys.h"
 #include "stack/chan/user.h"
@@ -234,10 +235,18 @@ static void mirror(struct sock *s, uint32_t mask, uint32_t fl)
 		;
 }
 
+/* The kernel's half has it already, the line to the stack may not. */
+static void change_async(struct sock *s, int fd, bool on)
+{
+	if (unlikely(on != !!(atomic_load(&s->b->file_flags) & O_ASYNC)))
+		sock_async_switch(s, fd, on);
+}
+
 int dgram_set_fl(struct sock *s, int fd, int fl)
 {
 	if (libc.fcntl(fd, F_SETFL, fl) < 0)
 		return -errno;
+	change_async(s, fd, fl & O_ASYNC);
 	mirror(s, O_NONBLOCK | O_ASYNC, (uint32_t)fl);
 	return 0;
 }
@@ -261,8 +270,11 @@ static int set_flag(struct sock *s, int fd, unsigned long req, void *arg)
 
 	if (libc.ioctl(fd, req, arg) < 0)
 		return -errno;
-	if (user_get(&on, arg, sizeof(on)) == 0)
-		mirror(s, bit, on ? bit : 0);
+	if (user_get(&on, arg, sizeof(on)) < 0)
+		return 0;
+	if (bit == O_ASYNC)
+		change_async(s, fd, on);
+	mirror(s, bit, on ? bit : 0);
 	return 0;
 }
 
@@ -286,6 +298,9 @@ int dgram_ioctl(struct sock *s, int fd, unsigned long req, void *arg)
 	case FIONBIO:
 	case FIOASYNC:
 		return set_flag(s, fd, req, arg);
+	case FIOSETOWN:
+	case SIOCSPGRP:
+		return sock_async_ioctl(s, fd, req, arg);
 	case SIOCINQ: /* FIONREAD */
 		n = dgram_hears_stack(s) ? chan_dgram_next_len(s->app, s->id) : -EAGAIN;
 		return n < 0 ? SOCK_TO_KERNEL : give_int(arg, (int)n);

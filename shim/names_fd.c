@@ -145,7 +145,7 @@ static int fcntl_ours(int fd, struct object *o, int cmd, void *arg)
 	else if (s && cmd == F_SETFL)
 		r = sock_is_dgram(s) ? dgram_set_fl(s, fd, (int)(intptr_t)arg) :
 				       sock_set_fl(s, fd, (int)(intptr_t)arg);
-	else if (s && !sock_is_dgram(s) && sock_async_is_fcntl(cmd))
+	else if (s && sock_async_is_fcntl(cmd))
 		r = sock_async_fcntl(s, fd, cmd, arg);
 	fdtab_put(o);
 	return r == SOCK_TO_KERNEL ? libc.fcntl(fd, cmd, arg) : (int)to_errno(r);

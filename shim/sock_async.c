@@ -75,6 +75,12 @@ static void switch_on_as(int from, int fd)
 }
 
 /* ---- whose file is at the numbers ---- */
+/* The kernel's half, which stays there. */
+static bool has_half(const struct sock *s)
+{
+	return sock_has(s, SOCK_TWIN) || sock_is_dgram(s);
+}
+
 void sock_async_inherit(struct sock *s, int k)
 {
 	int fd = sock_fd(s);
@@ -125,7 +131,7 @@ static int give_line(struct sock *s)
 
 	if (r < 0)
 		return r;
-	if (sock_has(s, SOCK_TWIN)) {
+	if (has_half(s)) {
 		copy_owner(sock_fd(s), k);
 		k = fdtab_hide(k, &s->line_fd);
 		r = k < 0 ? k : 0;
@@ -197,9 +203,9 @@ static int prepare(struct sock *s)
 		r = -ENOTCONN;
 		if (sock_is_attached(s) && !sock_is_dead(s))
 			r = give_line(s);
-		if (r < 0 && !sock_has(s, SOCK_TWIN))
+		if (r < 0 && !has_half(s))
 			r = place(s, plain_file());
-		if (r >= 0 || sock_has(s, SOCK_TWIN))
+		if (r >= 0 || has_half(s))
 			atomic_fetch_or(&s->flags, SOCK_OWN_FILE);
 	}
 	sock_unlock(s);

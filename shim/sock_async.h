@@ -5,8 +5,8 @@
  * used: then the socket gets a file of its own (SOCK_OWN_FILE), which is
  *   - a kernel socket without a name, as long as the engine does not know the socket,
  *   - then a signal line (stack/chan/line.h),
- *   - the kernel's half of a bound or listening socket (SOCK_TWIN); its line is kept aside, hidden, and set
- *     the same way, so that both halves send signals.
+ *   - the kernel's half of a bound or listening socket (SOCK_TWIN), and of a datagram socket always; its line
+ *     is kept aside, hidden, and set the same way, so that both halves send signals.
  * Whenever another file takes the numbers (sock_put_under()), it inherits the state; O_ASYNC is switched on
  * by the number that the program used, because that becomes si_fd.
  *

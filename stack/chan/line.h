@@ -6,11 +6,11 @@
  * number, where all of F_SETOWN, F_SETSIG and O_ASYNC are the kernel's own; the engine keeps the other end
  * and does to it what makes the kernel send the signal that TCP would have sent:
  *
- *   data, FIN, connection to accept   one byte                           SIGIO, POLL_IN
- *   urgent pointer			 one byte with MSG_OOB		    SIGURG; SIGIO, POLL_PRI and POLL_IN
- *   room to send, connected	         reads the program's end's send
- *                                       buffer empty, which it filled      SIGIO, POLL_OUT
- *   both directions ended, error	 shutdown()			    SIGIO, POLL_HUP
+ *   data, FIN, connection to accept: one byte      SIGIO, POLL_IN
+ *   urgent pointer: one byte with MSG_OOB	       SIGURG; SIGIO, POLL_PRI and POLL_IN
+ *   room to send, connected: reads what filled the
+ *     send buffer of the program's end              SIGIO, POLL_OUT
+ *   both directions ended, error: shutdown()	       SIGIO, POLL_HUP
  *
  * What it wrote it takes back at once, by a copy of the program's end that it has, too. So nothing has to
  * be armed, drained or counted, no thread of the program takes part, and the file is a socket to fstat().

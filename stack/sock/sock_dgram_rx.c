@@ -201,6 +201,7 @@ static void on_error(struct udp_env *udp, struct udp_sock *us, const struct udp_
 	} else if (!us->remote.port || !(e->hard || too_big)) {
 		return;
 	}
+	sock_signal(s, SOCK_SIGNAL_IN); /* Linux: POLL_ERR; a line has that for its end only */
 	sock_set_error(s, e->err);
 }
 

@@ -54,6 +54,7 @@ static void refused(struct sock *s, const struct sock_udp_tx *tx, int err)
 
 		sock_errq_put(s, &rec, NULL);
 	}
+	sock_signal(s, SOCK_SIGNAL_IN);
 	sock_set_error(s, err);
 }
 

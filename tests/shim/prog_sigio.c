@@ -551,7 +551,39 @@ static void copies(void)
 	close(b);
 }
 
+/* Datagram sockets: before and after they are bound. */
+static void datagrams(void)
+{
+	block();
+	for (int early = 0; early < 2; early++) {
+		struct sockaddr_in addr = t_addr(0);
+		socklen_t len = sizeof(addr);
+		int a = socket(AF_INET, SOCK_DGRAM, 0), b = socket(AF_INET, SOCK_DGRAM, 0);
+		char c;
+		if (early)
+			own(b, RT);
+		bind(b, (struct sockaddr *)&addr, sizeof(addr));
+		getsockname(b, (struct sockaddr *)&addr, &len);
+		if (!early)
+			own(b, RT);
+		ask("datagram", b);
+		connect(a, (struct sockaddr *)&addr, sizeof(addr));
+		expect("quiet", b, false);
+		send(a, "x", 1, 0);
+		expect("datagram", b, true);
+		t_res("recv", recv(b, &c, 1, 0));
+		fcntl(b, F_SETSIG, 0);
+		send(a, "x", 1, 0);
+		expect("plain", b, true);
+		fcntl(b, F_SETFL, 0);
+		send(a, "x", 1, 0);
+		expect("off", b, false);
+		close(a);
+		close(b);
+	}
+}
+
 T_MAIN(T_CASE(settings), T_CASE(plain), T_CASE(realtime), T_CASE(other_signal), T_CASE(hangup),
        T_CASE(room), T_CASE(connecting), T_CASE(listeners), T_CASE(handler),
        T_CASE(descriptor_of_a_handler), T_CASE(thread), T_CASE(forked), T_CASE(asleep),
-       T_CASE(copies))
+       T_CASE(copies), T_CASE(datagrams))
