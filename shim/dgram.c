@@ -183,6 +183,12 @@ void dgram_settle(struct sock *s)
 	sock_unlock(s);
 }
 
+void dgram_after_fork(struct sock *s)
+{
+	atomic_store(&s->dgram->cork_lock, 0);
+	atomic_store(&s->dgram->long_lock, 0);
+}
+
 void dgram_release(struct sock *s)
 {
 	struct dgram *d = s->dgram;
@@ -215,7 +221,7 @@ uint32_t dgram_readiness(const struct sock *s)
 	m = chan_dgram_readiness(s->a, s->b);
 	if (sock_has(s, SOCK_TWIN) && (m & (EPOLLIN | EPOLLERR)) != (EPOLLIN | EPOLLERR))
 		m |= dgram_kernel_events(s, -1, in) & (uint32_t)(in | POLLERR);
-	if (atomic_load_explicit(&s->dgram->local_err, memory_order_relaxed) ||
+	if (atomic_load_explicit(&s->dgram->n_long, memory_order_relaxed) ||
 	    atomic_load_explicit(&s->own_error, memory_order_relaxed))
 		m |= EPOLLERR;
 	return m;

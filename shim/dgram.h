@@ -61,6 +61,8 @@ ssize_t dgram_splice_out(struct sock *s, int fd, int pipe, size_t n, unsigned in
 uint32_t dgram_readiness(const struct sock *s);
 /* Before a fork: the stack's half exists from now on, so that parent and child share it. */
 void dgram_settle(struct sock *s);
+/* In the child of a fork: locks that other threads of the parent held are free. */
+void dgram_after_fork(struct sock *s);
 /* It had a port in an engine that has ended, and wants one in the next: see sock_revive(). */
 bool dgram_is_orphan(const struct sock *s);
 void dgram_revive(struct sock *s, struct chan_app *app);

@@ -30,6 +30,7 @@ enum dgram_opt_flags {
 	DGRAM_S_LOOP_OFF = 1 << 16, /* IP_MULTICAST_LOOP is off */
 	DGRAM_S_NO_CHECK = 1 << 17, DGRAM_S_DONTROUTE = 1 << 18, DGRAM_S_CORK = 1 << 19,
 	DGRAM_S_TTL_SET = 1 << 20, /* dg_send has IP_MULTICAST_TTL */
+	DGRAM_S_ZEROCOPY = 1 << 21,
 };
 
 enum dgram_side { DGRAM_NOBODY, DGRAM_STACK, DGRAM_KERNEL };
@@ -56,7 +57,7 @@ struct dgram_group {
 	uint32_t group, ifindex;
 	uint32_t sources; /* of INCLUDE mode; 0: EXCLUDE */
 };
-enum { DGRAM_GROUPS_MAX = 64 };
+enum { DGRAM_GROUPS_MAX = 64, DGRAM_LONG_MAX = 8 };
 /* Beside struct sock, this process' own. */
 struct dgram {
 	struct object obj;	/* only for the pool */
@@ -69,8 +70,12 @@ struct dgram {
 	struct dgram_group group[DGRAM_GROUPS_MAX]; /* under the socket's lock */
 	uint32_t n_groups;
 	_Atomic uint64_t stamp_ns; /* arrival of the last datagram received, for SIOCGSTAMP */
-	_Atomic uint32_t local_err; /* MTU that a datagram was too long for: not read from the queue yet */
-	struct endpoint local_err_to;
+	/* Datagrams that were too long, for the error queue; those beyond are not told of. */
+	_Atomic uint32_t long_lock, n_long;
+	struct dgram_long {
+		uint32_t mtu;
+		struct endpoint to;
+	} too_long[DGRAM_LONG_MAX];
 };
 
 static inline bool dgram_flag(const struct sock *s, uint32_t opt)

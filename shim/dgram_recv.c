@@ -9,8 +9,10 @@
 #include "shim/dgram_int.h"
 #include "shim/libc.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_errq.h"
 #include "shim/wait.h"
 #include "stack/base/sys.h"
+#include "stack/chan/lock.h"
 #include "stack/chan/stream.h"
 
 /* How often a call looks that can't be woken, because an unread error keeps the descriptor ready. */
@@ -147,17 +149,49 @@ static void raise_next(struct sock *s)
 		sock_set_error(s, (int)h.err);
 }
 
+/* Of MSG_ZEROCOPY: from nobody, about no datagram in particular. */
+static ssize_t recv_completion(struct sock *s, struct msghdr *msg, int flags)
+{
+	struct cmsg_out c = { .buf = msg->msg_control, .room = msg->msg_controllen };
+	int r = errq_take(s, &c);
+
+	if (r < 0)
+		return r;
+	ended(msg, flags);
+	msg->msg_flags |= c.flags;
+	msg->msg_controllen = c.used;
+	return 0;
+}
+
+/* The oldest datagram that was too long for its way. */
+static bool take_too_long(struct dgram *d, struct chan_dgram *h)
+{
+	bool some;
+
+	if (!atomic_load_explicit(&d->n_long, memory_order_relaxed) || chan_lock(&d->long_lock) < 0)
+		return false;
+	some = d->n_long > 0;
+	if (some) {
+		h->info = d->too_long[0].mtu;
+		h->to = d->too_long[0].to;
+		memmove(d->too_long, d->too_long + 1, --d->n_long * sizeof(d->too_long[0]));
+	}
+	chan_unlock(&d->long_lock);
+	return some;
+}
+
 static ssize_t recv_error(struct sock *s, struct msghdr *msg, int flags)
 {
 	struct chan_dgram h = { .err = EMSGSIZE, .origin = SO_EE_ORIGIN_LOCAL };
-	ssize_t n = 0;
+	ssize_t n;
 
-	h.info = atomic_exchange(&s->dgram->local_err, 0);
-	if (h.info)
-		h.to = s->dgram->local_err_to;
+	if (take_too_long(s->dgram, &h))
+		n = 0;
 	else if (dgram_has_stack(s) && chan_errq_pending(s->a, s->b))
 		n = chan_dgram_recv(s->app, s->id, &h, msg->msg_iov, (int)msg->msg_iovlen,
 				    CHAN_DG_ERRQ, -1);
+	else if (dgram_has_stack(s) && chan_zc_pending(s->b))
+		return recv_completion(s, msg, flags);
 	else
 		return SOCK_TO_KERNEL;
 	if (n < 0)

@@ -7,6 +7,7 @@
 #include "shim/addr.h"
 #include "shim/dgram_int.h"
 #include "shim/libc.h"
+#include "shim/sock_errq.h"
 #include "shim/wait.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/stream.h"
@@ -147,15 +148,21 @@ static uint32_t mtu_of(const struct sock *s, const struct dgram_out *o)
 /* Linux notes a datagram that was too long for its way in the error queue, too. */
 static int too_long(struct sock *s, const struct dgram_out *o, uint32_t mtu)
 {
+	struct dgram *d = s->dgram;
+
 	/* The loopback interface is a byte larger than any packet: seen by those who ask the interface. */
 	if (mtu >= IP_BYTES_MAX)
 		mtu = IP_BYTES_MAX + (s->b->opts.mtu_disc > IP_PMTUDISC_PROBE);
-	if (s->b->opts.flags & CHAN_O_RECVERR) {
-		s->dgram->local_err_to = o->named ? o->h.to : s->a->remote;
-		atomic_store(&s->dgram->local_err, mtu);
-		if (s->epoll_items)
-			epoll_sock_changed(s);
-	}
+	if (!(s->b->opts.flags & CHAN_O_RECVERR) || chan_lock(&d->long_lock) < 0)
+		return -EMSGSIZE;
+	if (d->n_long < DGRAM_LONG_MAX)
+		d->too_long[d->n_long++] = (struct dgram_long){
+			.mtu = mtu,
+			.to = o->named ? o->h.to : s->a->remote,
+		};
+	chan_unlock(&d->long_lock);
+	if (s->epoll_items)
+		epoll_sock_changed(s);
 	return -EMSGSIZE;
 }
 
@@ -204,6 +211,8 @@ static ssize_t emit(struct sock *s, const struct dgram_out *o, const struct iove
 		if (atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_SHUT_WR)
 			return -EPIPE;
 		r = dgram_has_stack(s) ? chan_dgram_send(s->app, s->id, &o->h, iov, n) : -ENOTCONN;
+		if (r == 0 && unlikely(flags & MSG_ZEROCOPY) && dgram_flag(s, DGRAM_S_ZEROCOPY))
+			errq_zerocopy_sent(s);
 		if (r == 0)
 			return (ssize_t)len;
 		if (r == -ENOTCONN)

@@ -406,6 +406,8 @@ void sock_after_fork(void)
 		if (atomic_load(&o->refs)) {
 			atomic_fetch_or(&sock_of(o)->flags, SOCK_STRAY);
 			atomic_store(&sock_of(o)->lock, 0);
+			if (sock_of(o)->dgram)
+				dgram_after_fork(sock_of(o));
 		}
 	for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1)) {
 		o = atomic_load(&fdtab[fd]);

@@ -8,7 +8,7 @@
 
 void errq_zerocopy_sent(struct sock *s)
 {
-	if (!sock_opt_value(s, SOL_SOCKET, SO_ZEROCOPY))
+	if (!sock_is_dgram(s) && !sock_opt_value(s, SOL_SOCKET, SO_ZEROCOPY))
 		return;
 	atomic_fetch_add(&s->b->zc_next, 1);
 	/* Whoever waits for POLLERR: by futex in other threads, in our sets. */

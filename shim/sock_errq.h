@@ -6,7 +6,8 @@
 #include "shim/sock.h"
 #include "shim/sock_cmsg.h"
 
-/* A send with MSG_ZEROCOPY has queued bytes: numbered when the socket has SO_ZEROCOPY. */
+/* A send with MSG_ZEROCOPY has queued bytes: numbered when the socket has SO_ZEROCOPY (which
+ * of a datagram socket the caller knows). */
 void errq_zerocopy_sent(struct sock *s);
 /* recvmsg(MSG_ERRQUEUE): all completions as one range into c. 0 (which is the length), -EAGAIN: none,
  * -EFAULT. */

@@ -208,6 +208,29 @@ static void no_way(void)
 	close(fd);
 }
 
+static void zerocopy_completions(void)
+{
+	struct sockaddr_in at;
+	int b = udp_at(0, &at), fd = udp();
+	char c;
+	connect(fd, (void *)&at, sizeof(at));
+	t_res("without the option", send(fd, "abc", 3, MSG_ZEROCOPY));
+	show_queue(fd, 0, 64);
+	udp_int(fd, SOL_SOCKET, SO_ZEROCOPY, 1);
+	for (int i = 0; i < 3; i++)
+		t_res("send", send(fd, "abc", i, MSG_ZEROCOPY));
+	t_res("unmarked", send(fd, "abc", 3, 0));
+	for (int i = 0; i < 5 && udp_wait(b); i++)
+		recv(b, &c, 1, 0);
+	t_out("ready %s", t_mask((uint32_t)t_poll(fd, POLLIN | POLLOUT | POLLPRI)));
+	show_queue(fd, 0, 64);
+	show_queue(fd, 0, 64);
+	t_out("ready %s", t_mask((uint32_t)t_poll(fd, POLLIN | POLLOUT | POLLPRI)));
+	t_res("recv", recv(fd, &c, 1, MSG_DONTWAIT));
+	close(fd);
+	close(b);
+}
+
 static void after_recvmmsg(void)
 {
 	struct sockaddr_in dead = udp_dead(), at;
@@ -233,4 +256,5 @@ static void after_recvmmsg(void)
 
 T_MAIN(T_CASE(refused_once), T_CASE(blocked_recv_is_refused), T_CASE(unconnected_is_not_told),
        T_CASE(queue_of_unconnected), T_CASE(error_before_queue), T_CASE(queue_of_many),
-       T_CASE(queue_with_pktinfo), T_CASE(too_long), T_CASE(no_way), T_CASE(after_recvmmsg))
+       T_CASE(queue_with_pktinfo), T_CASE(too_long), T_CASE(no_way),
+       T_CASE(zerocopy_completions), T_CASE(after_recvmmsg))

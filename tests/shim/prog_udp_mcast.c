@@ -401,7 +401,44 @@ static void broadcasts(void)
 	close(d);
 }
 
+/* To a neighbour that is not there: what matters is the way to it. */
+static void longer_than_the_wire(void)
+{
+	static const size_t rows[] = { 1472, 1473, 65507 };
+	static char big[65536];
+	struct sockaddr_in to = group_at("10.77.0.9", 9);
+	for (int disc = IP_PMTUDISC_DONT; disc <= IP_PMTUDISC_OMIT; disc++) {
+		int fd = udp(), v = 0, gso = 1473;
+		socklen_t len = sizeof(v);
+		udp_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, disc);
+		udp_int(fd, IPPROTO_IP, IP_RECVERR, 1);
+		t_out("discover %d", disc);
+		for (size_t i = 0; i < T_COUNT(rows); i++)
+			t_res("unconnected", udp_sendto(fd, big, rows[i], &to));
+		t_res("connect", connect(fd, (void *)&to, sizeof(to)));
+		getsockopt(fd, IPPROTO_IP, IP_MTU, &v, &len);
+		t_out("mtu %d", v);
+		for (size_t i = 0; i < T_COUNT(rows); i++)
+			t_res("connected", send(fd, big, rows[i], 0));
+		for (int i = 0; i < 2; i++) {
+			_Alignas(struct cmsghdr) char control[256];
+			struct msghdr m = { .msg_control = control, .msg_controllen = sizeof(control) };
+			struct sock_extended_err ee;
+			if (recvmsg(fd, &m, MSG_ERRQUEUE) < 0)
+				continue;
+			memcpy(&ee, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(ee));
+			t_out("%s origin %u info %u", t_errname((int)ee.ee_errno), ee.ee_origin, ee.ee_info);
+		}
+		setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &gso, sizeof(gso));
+		t_res("segments too long", send(fd, big, 3000, 0));
+		gso = 1472;
+		setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &gso, sizeof(gso));
+		t_res("segments", send(fd, big, 3000, 0));
+		close(fd);
+	}
+}
+
 T_MAIN(T_CASE(join_and_leave), T_CASE(forms), T_CASE(two_members_and_a_stranger),
        T_CASE(bound_to_the_group), T_CASE(loop_off), T_CASE(ttls_and_names),
        T_CASE(connected_to_a_group), T_CASE(interfaces), T_CASE(sources), T_CASE(filters),
-       T_CASE(many_groups), T_CASE(broadcasts))
+       T_CASE(many_groups), T_CASE(broadcasts), T_CASE(longer_than_the_wire))
