@@ -114,19 +114,6 @@ ssize_t dgram_recvmsg(struct sock *s, int fd, struct msghdr *user, int flags)
 	return err < 0 ? err : r;
 }
 
-/* Message i of several, whose address the program may have made up. */
-static struct msghdr *header_at(struct mmsghdr *msgs, unsigned int i)
-{
-	return (struct msghdr *)((uintptr_t)msgs + i * sizeof(*msgs));
-}
-
-static int give_length(struct msghdr *h, ssize_t r)
-{
-	unsigned int len = (unsigned int)r;
-
-	return user_put((void *)((uintptr_t)h + offsetof(struct mmsghdr, msg_len)), &len, sizeof(len));
-}
-
 /* One of several: the kernel's, too, because sides may alternate. */
 static ssize_t recv_next(struct sock *s, int fd, struct msghdr *h, int flags)
 {
@@ -136,7 +123,7 @@ static ssize_t recv_next(struct sock *s, int fd, struct msghdr *h, int flags)
 		r = pass_recvmsg(fd, h, flags & ~MSG_WAITFORONE);
 		r = r < 0 ? -errno : r;
 	}
-	return r >= 0 && give_length(h, r) < 0 ? -EFAULT : r;
+	return r >= 0 && mmsg_give_length(h, r) < 0 ? -EFAULT : r;
 }
 
 /* The time that was left after the last message; recvmmsg() fails when it can't be told. */
@@ -156,7 +143,7 @@ static int recv_many(struct sock *s, int fd, struct mmsghdr *msgs, unsigned int 
 	ssize_t r = 0;
 
 	while (i < n) {
-		r = recv_next(s, fd, header_at(msgs, i), flags);
+		r = recv_next(s, fd, mmsg_header(msgs, i), flags);
 		if (r < 0)
 			break;
 		i++;
@@ -255,14 +242,14 @@ int dgram_sendmmsg(struct sock *s, int fd, struct mmsghdr *msgs, unsigned int n,
 	unsigned int i;
 
 	for (i = 0; i < n && i < IOV_LIMIT; i++) {
-		struct msghdr *h = header_at(msgs, i);
+		struct msghdr *h = mmsg_header(msgs, i);
 		ssize_t r = dgram_sendmsg(s, fd, h, flags);
 
 		if (r == SOCK_TO_KERNEL) {
 			r = pass_sendmsg(fd, h, flags);
 			r = r < 0 ? -errno : r;
 		}
-		if (r >= 0 && give_length(h, r) < 0)
+		if (r >= 0 && mmsg_give_length(h, r) < 0)
 			r = -EFAULT;
 		if (r < 0)
 			return i ? (int)i : (int)r;

@@ -159,27 +159,6 @@ static int bind_where(const struct sock *s, const struct chan_app *app, const st
 	return way.broadcast ? BIND_STACK : (int)CHAN_REASON_bind_foreign_addr;
 }
 
-/* The engine would not, but the kernel may go on alone; -1: that is the program's error. */
-static int refusal(int err)
-{
-	switch (err) {
-	case -ENOTCONN:
-		return CHAN_REASON_engine_gone;
-	case -EACCES:
-		return CHAN_REASON_unlisted_port;
-	case -EDQUOT:
-		return CHAN_REASON_quota;
-	case -ENOBUFS:
-	case -ENOMEM:
-	case -ENFILE:
-		return CHAN_REASON_pool_exhausted;
-	case -EOPNOTSUPP:
-		return CHAN_REASON_call_unsupported;
-	default:
-		return -1;
-	}
-}
-
 static int bind_kernel(struct sock *s, int fd, const struct endpoint *ep, enum chan_reason why)
 {
 	int r = kernel_bind(s, fd, ep);
@@ -198,8 +177,8 @@ static int bind_named(struct sock *s, struct chan_app *app, int fd, const struct
 		r = kernel_bind(s, fd, ep);
 		if (r < 0)
 			dgram_drop(s);
-	} else if (refusal(r) >= 0) {
-		return bind_kernel(s, fd, ep, (enum chan_reason)refusal(r));
+	} else if (sock_refusal(r) >= 0) {
+		return bind_kernel(s, fd, ep, (enum chan_reason)sock_refusal(r));
 	}
 	return r;
 }
@@ -222,8 +201,8 @@ static int bind_chosen(struct sock *s, struct chan_app *app, int fd, struct endp
 			kernel_disconnect(s, fd);
 	}
 	/* The kernel's half has its port and works alone. */
-	if (refusal(r) >= 0) {
-		dgram_to_kernel(s, (enum chan_reason)refusal(r));
+	if (sock_refusal(r) >= 0) {
+		dgram_to_kernel(s, (enum chan_reason)sock_refusal(r));
 		return 0;
 	}
 	return r;

@@ -8,6 +8,7 @@
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/sock.h"
+#include "shim/sock_iov.h"
 #include "stack/chan/user.h"
 
 /* The numbers in control message c: how many, the first at *fds. */
@@ -117,7 +118,7 @@ int pass_sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n, int flags)
 {
 	/* The messages before the one that can't go are sent, as with any other error. */
 	for (unsigned int i = 0; has_ours() && i < n && i < 1024; i++) {
-		int r = may_pass_all(&msgs[i].msg_hdr);
+		int r = may_pass_all(mmsg_header(msgs, i));
 
 		if (r < 0 && i == 0)
 			return (int)to_errno(r);

@@ -1,7 +1,8 @@
-/* Loading and walking the program's iovecs: see sock_iov.h. */
+/* Loading and walking the program's iovecs and arrays of messages: see sock_iov.h. */
 // SPDX-License-Identifier: MIT
 #include "shim/sock_iov.h"
 #include <errno.h>
+#include <stddef.h>
 #include "stack/chan/user.h"
 
 int iov_one(struct iovec *own, const void *buf, size_t n, enum iov_check how)
@@ -31,6 +32,13 @@ ssize_t iov_load(struct iovec *own, const struct iovec *user, int n)
 		total += own[i].iov_len;
 	}
 	return (ssize_t)total;
+}
+
+int mmsg_give_length(struct msghdr *h, ssize_t len)
+{
+	unsigned int n = (unsigned int)len;
+
+	return user_put((void *)((uintptr_t)h + offsetof(struct mmsghdr, msg_len)), &n, sizeof(n));
 }
 
 void iov_advance(struct iov_walk *w, size_t done)

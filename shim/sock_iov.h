@@ -1,9 +1,11 @@
-/* The program's iovecs: copied once, checked as the kernel checks them, and walked in as many steps as a
- * blocking call takes. */
+/* The program's iovecs and arrays of messages: copied once, checked as the kernel checks them, and walked in
+ * as many steps as a blocking call takes. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include "stack/base/util.h"
@@ -17,6 +19,14 @@ ssize_t iov_load(struct iovec *own, const struct iovec *user, int n);
 /* One buffer. whole: read() and write() look at all of n before they cut it, recv() and send() after. */
 enum iov_check { IOV_CUT_FIRST, IOV_WHOLE };
 int iov_one(struct iovec *own, const void *buf, size_t n, enum iov_check how);
+
+/* Message i of sendmmsg() and recvmmsg(), whose address the program may have made up. */
+static inline struct msghdr *mmsg_header(struct mmsghdr *msgs, unsigned int i)
+{
+	return (struct msghdr *)((uintptr_t)msgs + i * sizeof(*msgs));
+}
+/* Tells the length of the message with header h. 0 or -EFAULT. */
+int mmsg_give_length(struct msghdr *h, ssize_t len);
 
 struct iov_walk {
 	const struct iovec *iov;

@@ -106,10 +106,10 @@ static int recv_many(struct sock *s, struct mmsghdr *msgs, unsigned int n, int f
 	unsigned int i = 0;
 
 	while (!err && i < n) {
-		ssize_t r = sock_recvmsg(s, &msgs[i].msg_hdr, flags & ~MSG_WAITFORONE);
-		unsigned int len = (unsigned int)r;
+		struct msghdr *h = mmsg_header(msgs, i);
+		ssize_t r = sock_recvmsg(s, h, flags & ~MSG_WAITFORONE);
 
-		err = r < 0 ? (int)r : user_put(&msgs[i].msg_len, &len, sizeof(len));
+		err = r < 0 ? (int)r : mmsg_give_length(h, r);
 		if (err)
 			break;
 		i++;
@@ -234,10 +234,10 @@ int sock_sendmmsg(struct sock *s, struct mmsghdr *msgs, unsigned int n, int flag
 	unsigned int i;
 
 	for (i = 0; i < n && i < IOV_LIMIT; i++) {
-		ssize_t r = sock_sendmsg(s, &msgs[i].msg_hdr, flags);
-		unsigned int len = (unsigned int)r;
+		struct msghdr *h = mmsg_header(msgs, i);
+		ssize_t r = sock_sendmsg(s, h, flags);
 
-		if (r >= 0 && user_put(&msgs[i].msg_len, &len, sizeof(len)) < 0)
+		if (r >= 0 && mmsg_give_length(h, r) < 0)
 			r = -EFAULT;
 		if (r < 0)
 			return i ? (int)i : (int)r;
