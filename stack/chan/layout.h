@@ -92,7 +92,8 @@ enum chan_sock_state {
 enum chan_sock_flags_a {
 	CHAN_A_RX_FIN = 1 << 0,	  /* peer's FIN: EOF after rx_tail */
 	CHAN_A_TX_DONE = 1 << 1,  /* we may not send any more: reset, closed, or our FIN is queued */
-	CHAN_A_WANT_HEAD = 1 << 2, /* engine wants a dirty mark when rx_head moves (window closed) */
+	CHAN_A_WANT_HEAD = 1 << 2, /* engine wants a dirty mark when rx_head moves: a window update
+				    * or an ACK is due then */
 	CHAN_A_LINGERED = 1 << 3, /* all data and our FIN are acknowledged */
 	CHAN_A_TX_WAKE = 1 << 4,  /* CHAN_B_TX_WAIT as last answered */
 	CHAN_A_DGRAM = 1 << 5,	  /* type is SOCK_DGRAM, for who has this line at hand */

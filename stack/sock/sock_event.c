@@ -51,12 +51,14 @@ void sock_set_error(struct sock *s, int err)
 }
 
 /* ---- what the core reports ---- */
-/* May the window run out while unread bytes wait? Then the application must tell when it reads. */
+/* May the window run out while unread bytes wait, or is a delayed ACK due when they are read? Then the
+ * application must tell when it reads. */
 static bool needs_head(const struct sock *s)
 {
 	const struct tcp_conn *c = &s->conn;
 
-	return s->rx_tail != s->rx_head && seq_diff(c->rcv_adv, c->rcv_nxt) < c->opts.rcvbuf / 2;
+	return s->rx_tail != s->rx_head && (tcp_read_may_ack(c) ||
+					    seq_diff(c->rcv_adv, c->rcv_nxt) < c->opts.rcvbuf / 2);
 }
 
 static void want_head(struct sock *s)

@@ -13,6 +13,14 @@ void tcp_app_wrote(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, uint6
 	tcp_want_output(env, c);
 }
 
+/* The application has read: does that end the delay of an ACK (RFC 1122 4.2.3.2, RFC 9293 3.8.6.3)? */
+static bool read_is_acked(const struct tcp_conn *c)
+{
+	bool full = seq_diff(c->rcv_nxt, c->rcv_acked) > c->rcv_mss;
+
+	return c->ack_delayed && (full || (c->rx_head == tcp_rx_tail(c) && tcp_read_acks(c)));
+}
+
 void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64_t now_ns)
 {
 	if (head - c->rx_head > tcp_rx_tail(c) - c->rx_head)
@@ -23,7 +31,8 @@ void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64
 	/* An update is worth a segment when it at least doubles what the peer may send. */
 	uint32_t now_wnd = seq_diff(c->rcv_adv, c->rcv_nxt);
 	seq_t edge = tcp_window_edge(c);
-	if (seq_gt(edge, c->rcv_adv) && seq_diff(edge, c->rcv_nxt) >= 2 * (uint64_t)now_wnd) {
+	if (read_is_acked(c) ||
+	    (seq_gt(edge, c->rcv_adv) && seq_diff(edge, c->rcv_nxt) >= 2 * (uint64_t)now_wnd)) {
 		c->ack_now = true;
 		tcp_want_output(env, c);
 	}

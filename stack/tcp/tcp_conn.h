@@ -66,6 +66,8 @@ struct tcp_conn {
 	bool ts_ok : 1;		 /* both sides sent the option */
 	bool ack_now : 1;	 /* an ACK leaves at the next flush */
 	bool ack_delayed : 1;	 /* an ACK is owed */
+	bool rx_small : 1;	 /* a segment below rcv_mss came since the last ACK ... */
+	bool rx_small_more : 1;	 /* ... and one more */
 	bool pingpong : 1;	 /* the application answers what it receives: ACKs ride on data */
 	bool persist : 1;	 /* TCPD_RTX is the persist timer */
 	bool syn_acked : 1, syn_rcvd : 1;
@@ -144,6 +146,19 @@ static inline uint32_t tcp_rx_tail(const struct tcp_conn *c)
 static inline uint32_t tcp_rx_max(const struct tcp_conn *c)
 {
 	return ranges_empty(&c->reass) ? tcp_rx_tail(c) : c->reass.r[c->reass.n - 1].end;
+}
+/* As Linux: the ACK that is delayed does not wait for its timer when the application reads, if more than a
+ * full segment is behind it. It waits neither when everything has been read and the peer, who sends small
+ * segments, may be held back by Nagle: tcp_read_acks(). Who answers what it reads is given the time for
+ * that, once. */
+static inline bool tcp_read_acks(const struct tcp_conn *c)
+{
+	return c->rx_small_more || (c->rx_small && !c->pingpong);
+}
+static inline bool tcp_read_may_ack(const struct tcp_conn *c)
+{
+	return c->ack_delayed &&
+	       (tcp_read_acks(c) || seq_diff(c->rcv_nxt, c->rcv_acked) > c->rcv_mss);
 }
 /* Position acknowledged by the peer. */
 static inline uint32_t tcp_tx_una(const struct tcp_conn *c)

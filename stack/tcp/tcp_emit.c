@@ -59,6 +59,7 @@ void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq,
 		tcp_urgent_mark(c, &seg);
 	c->rcv_acked = c->rcv_nxt;
 	c->ack_now = c->ack_delayed = false;
+	c->rx_small = c->rx_small_more = false;
 	tcp_timer_ack_sent(c);
 	c->tx_segs++;
 	TRACE(TCP_TX, c->id, now_ns, seq.v, seg.ack.v, len << 8 | flags);

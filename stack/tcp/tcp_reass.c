@@ -27,6 +27,10 @@ void tcp_data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t seg_len, ui
 		c->quick = TCP_QUICK_SEGS;
 	c->last_rx_data_ns = now_ns;
 	c->ack_delayed = true;
+	if (seg_len < c->rcv_mss) {
+		c->rx_small_more |= c->rx_small;
+		c->rx_small = true;
+	}
 	if (seq_diff(c->rcv_nxt, c->rcv_acked) >= 2u * c->rcv_mss) {
 		c->ack_now = true;
 	} else if (c->quick && !c->pingpong) {

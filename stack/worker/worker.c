@@ -179,7 +179,9 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 	}
 	work += local_drain(w);
 	sock_publish(&w->sock);
-	return tx_flush(w) || work > 0 || loop_pending(w) || local_pending(w);
+	/* publishing may have found that a program has just read: that can be worth a segment */
+	return tx_flush(w) || work > 0 || loop_pending(w) || local_pending(w) ||
+	       !list_empty(&w->sock.tcp.pending);
 }
 
 void worker_run(struct worker *w)

@@ -115,6 +115,61 @@ START_TEST(lone_segment_is_acknowledged_after_40_ms) /* RFC 9293 3.8.6.3 */
 }
 END_TEST
 
+/* RFC 9293 3.8.6.3 wants an ACK early rather than late, and only what reads slowly needs the delay: as
+ * Linux, whoever has read everything and does not answer what it reads tells so at once. Without that a
+ * sender that Nagle holds back waits for the delayed ACK with every small segment. */
+START_TEST(read_of_all_that_came_sends_the_delayed_ack)
+{
+	struct rig *r = rig_established(.delack = true);
+	for (uint32_t i = 0; i < 3; i++) {
+		IN(r, .seq = 1 + 100 * i, .ack = 1, .flags = A, .len = 100);
+		QUIET(r);
+		rig_read_n(r, 60); /* something is left */
+		QUIET(r);
+		rig_read(r);
+		OUT(r, .seq = 1, .ack = 101 + 100 * i, .flags = A);
+		rig_after_ms(r, 40);
+		QUIET(r);
+	}
+	COUNT(r, tcp_delack, 0);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(read_that_will_be_answered_keeps_the_delay)
+{
+	struct rig *r = rig_established(.delack = true);
+	IN(r, .seq = 1, .ack = 1, .flags = A, .len = 100);
+	rig_send(r, 10);
+	OUT(r, .seq = 1, .ack = 101, .flags = A | P, .len = 10);
+	rig_read(r);
+	IN(r, .seq = 101, .ack = 11, .flags = A, .len = 100);
+	rig_read(r);
+	QUIET(r);
+	IN(r, .seq = 201, .ack = 11, .flags = A, .len = 100); /* but a second small one does not wait */
+	rig_read(r);
+	OUT(r, .seq = 11, .ack = 301, .flags = A);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(read_behind_more_than_one_full_segment_sends_the_delayed_ack)
+{
+	struct rig *r = rig_established(.mss = 1000, .delack = true);
+	r->c->rcv_mss = 1000;
+	IN(r, .seq = 1, .ack = 1, .flags = A, .len = 1000);
+	rig_read(r);
+	QUIET(r);
+	IN(r, .seq = 1001, .ack = 1, .flags = A, .len = 999);
+	QUIET(r);
+	rig_read_n(r, 1);
+	OUT(r, .seq = 1, .ack = 2000, .flags = A);
+	rig_read(r);
+	QUIET(r);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(every_second_full_segment_is_acknowledged) /* RFC 9293 3.8.6.3, RFC 5681 4.2 */
 {
 	struct rig *r = rig_established(.mss = 1000, .delack = true);
@@ -147,6 +202,8 @@ START_TEST(ack_rides_on_the_answer)
 	for (uint32_t i = 0; i < 5; i++) {
 		IN(r, .seq = 1 + 10 * i, .ack = 1 + 20 * i, .flags = A, .len = 10);
 		rig_read(r);
+		if (i == 0) /* not known yet that it answers */
+			OUT(r, .seq = 1, .ack = 11, .flags = A);
 		rig_send(r, 20);
 		OUT(r, .seq = 1 + 20 * i, .ack = 11 + 10 * i, .flags = A | P, .len = 20);
 		ck_assert(r->c->pingpong);
@@ -365,6 +422,9 @@ RIG_MAIN("tcp_data", { data_is_cut_into_segments_and_pushed_at_the_end },
 	 { window_that_is_not_used_does_not_grow }, { idle_connection_starts_slowly_again },
 	 { offload_takes_whole_segments_at_once }, { first_segments_are_acknowledged_at_once },
 	 { lone_segment_is_acknowledged_after_40_ms }, { every_second_full_segment_is_acknowledged },
+	 { read_of_all_that_came_sends_the_delayed_ack },
+	 { read_that_will_be_answered_keeps_the_delay },
+	 { read_behind_more_than_one_full_segment_sends_the_delayed_ack },
 	 { burst_is_acknowledged_once }, { ack_rides_on_the_answer },
 	 { quickack_option_sends_what_is_owed }, { out_of_order_data_waits_for_the_hole },
 	 { each_out_of_order_segment_draws_its_own_duplicate_ack },
