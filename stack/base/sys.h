@@ -134,6 +134,14 @@ static inline int sys_tgkill(int pid, int tid, int sig)
 }
 /* sig 0: -ESRCH when no such thread lives. */
 static inline int sys_tkill(int tid, int sig) { return (int)sys_call3(SYS_tkill, tid, sig, 0); }
+/* Only of a process (the first thread's id); readable once all its threads have ended, reaped or not. */
+static inline int sys_pidfd_open(int pid) { return (int)sys_call3(SYS_pidfd_open, pid, 0, 0); }
+struct pollfd;
+/* timeout NULL: for ever. */
+static inline int sys_ppoll(struct pollfd *p, unsigned n, const struct timespec *timeout)
+{
+	return (int)sys_call6(SYS_ppoll, (long)p, n, (long)timeout, 0, 0, 0);
+}
 struct rlimit;
 static inline int sys_getrlimit(int what, struct rlimit *r)
 {

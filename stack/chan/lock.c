@@ -1,6 +1,7 @@
 /* The contended part of the locks in shared memory. */
 // SPDX-License-Identifier: MIT
 #include "stack/chan/lock.h"
+#include <poll.h>
 #include "stack/base/sys.h"
 #include "stack/chan/wait.h"
 
@@ -13,6 +14,23 @@ uint32_t chan_tid_slow(void)
 }
 
 enum { LOCK_SPINS = 200, LOCK_TID = ~CHAN_LOCK_WAITERS };
+
+/* A thread id is free again when its thread has ended, but a process' own when its parent has reaped it:
+ * which may be the one who waits here. */
+static bool owner_is_dead(int tid)
+{
+	const struct timespec now = { 0 };
+	struct pollfd p = { .events = POLLIN };
+
+	if (sys_tkill(tid, 0) == -ESRCH)
+		return true;
+	p.fd = sys_pidfd_open(tid);
+	if (p.fd < 0)
+		return false;
+	int n = sys_ppoll(&p, 1, &now);
+	sys_close(p.fd);
+	return n == 1;
+}
 
 int chan_lock_slow(_Atomic uint32_t *word, uint32_t tid)
 {
@@ -48,7 +66,7 @@ int chan_lock_slow(_Atomic uint32_t *word, uint32_t tid)
 		struct timespec ts = { (time_t)(due / NSEC_PER_SEC), (long)(due % NSEC_PER_SEC) };
 		if (sys_futex_wait(word, old, &ts) != -ETIMEDOUT)
 			continue;
-		if (sys_tkill((int)(old & LOCK_TID), 0) == -ESRCH &&
+		if (owner_is_dead((int)(old & LOCK_TID)) &&
 		    atomic_compare_exchange_strong_explicit(word, &old, tid | flag,
 							    memory_order_acquire,
 							    memory_order_relaxed))
