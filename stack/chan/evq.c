@@ -12,12 +12,33 @@ static void mark_seen(const struct chan_sock_a *a, struct chan_sock_b *b, unsign
 			      memory_order_relaxed);
 }
 
+/* A place of a queue that is gone: its process ended without a word, and the engine has closed it. Its
+ * number may be given out again at the same time, and its new owner count on this place: it is in use
+ * before that one looks, so if it is not in use after we have taken the place, nobody does. */
+static bool take_over(struct chan_app *app, struct chan_sock_b *b, unsigned i, uint16_t me)
+{
+	uint16_t old = atomic_load_explicit(&b->sub[i], memory_order_relaxed);
+	_Atomic uint32_t *in_use;
+
+	if (old == 0 || old > CHAN_MAX_EVQS)
+		return false;
+	in_use = &app->evq_b[old - 1].in_use;
+	if (atomic_load_explicit(in_use, memory_order_acquire) ||
+	    !atomic_compare_exchange_strong_explicit(&b->sub[i], &old, me, memory_order_seq_cst,
+						     memory_order_relaxed))
+		return false;
+	if (atomic_load_explicit(in_use, memory_order_seq_cst))
+		atomic_fetch_or_explicit(&b->flags, CHAN_B_SUB_ALL, memory_order_seq_cst);
+	return true;
+}
+
 void chan_subscribe(struct chan_app *app, uint32_t id, uint32_t evq)
 {
 	const struct chan_sock_a *a = chan_sock_a(app, id);
 	struct chan_sock_b *b = chan_sock_b(app, id);
 	uint16_t me = (uint16_t)(evq + 1);
 
+	atomic_thread_fence(memory_order_seq_cst); /* our in_use before the look at the places */
 	for (unsigned i = 0; i < CHAN_SUBS; i++) {
 		if (atomic_load_explicit(&b->sub[i], memory_order_relaxed) != me)
 			continue;
@@ -32,7 +53,8 @@ void chan_subscribe(struct chan_app *app, uint32_t id, uint32_t evq)
 
 		if (!atomic_compare_exchange_strong_explicit(&b->sub[i], &none, me,
 							     memory_order_seq_cst,
-							     memory_order_relaxed))
+							     memory_order_relaxed) &&
+		    !take_over(app, b, i, me))
 			continue;
 		mark_seen(a, b, i);
 		atomic_thread_fence(memory_order_seq_cst);

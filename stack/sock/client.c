@@ -400,6 +400,8 @@ void client_evq_close(struct client *c, uint32_t number)
 	/* A worker may be about to write: the number must not mean another file before it has. */
 	line_fd = atomic_exchange_explicit(&c->line_fd[number], 0, memory_order_acq_rel);
 	fd = atomic_exchange_explicit(&c->evq_fd[number], 0, memory_order_acq_rel);
+	/* A process that was killed has not said so itself: chan_subscribe() asks. */
+	atomic_store_explicit(&c->evq_b[number].in_use, 0, memory_order_release);
 	if (fd)
 		passage_start(c, fd - 1, line_fd - 1, NULL);
 }

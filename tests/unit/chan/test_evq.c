@@ -18,6 +18,8 @@ static void setup(void)
 	memset(sock_a, 0, sizeof(sock_a));
 	memset(sock_b, 0, sizeof(sock_b));
 	memset(evq_b, 0, sizeof(evq_b));
+	for (unsigned q = 0; q < EVQS; q++)
+		evq_b[q].in_use = 1;
 	memset(out, 0, sizeof(out));
 	memset(notified, 0, sizeof(notified));
 	memset(pushed, 0, sizeof(pushed));
@@ -93,6 +95,26 @@ START_TEST(one_socket_in_several_queues)
 	event(9);
 	ck_assert_uint_eq(drain(1, ids, 8, &lost), 0);
 	ck_assert_uint_eq(drain(2, ids, 8, &lost), 1);
+}
+END_TEST
+
+/* A process was killed; the engine has closed its queue, but nobody has taken it off the socket. */
+START_TEST(the_place_of_a_dead_queue_is_taken_over)
+{
+	uint32_t ids[8];
+	bool lost;
+
+	setup();
+	for (uint32_t q = 0; q < 4; q++)
+		chan_subscribe(&app, 9, q);
+	event(9);
+	evq_b[2].in_use = 0;
+	chan_subscribe(&app, 9, 5);
+	ck_assert_uint_eq(sock_b[9].flags & CHAN_B_SUB_ALL, 0);
+	event(9);
+	ck_assert_uint_eq(drain(5, ids, 8, &lost), 1);
+	ck_assert_uint_eq(ids[0], 9);
+	ck_assert_uint_eq(drain(3, ids, 8, &lost), 1);
 }
 END_TEST
 
@@ -190,6 +212,7 @@ int main(void)
 
 	tcase_add_test(tc, one_entry_until_it_is_taken);
 	tcase_add_test(tc, one_socket_in_several_queues);
+	tcase_add_test(tc, the_place_of_a_dead_queue_is_taken_over);
 	tcase_add_test(tc, a_new_owner_of_a_slot_is_not_silenced);
 	tcase_add_test(tc, overflow_is_told_and_silences_nobody);
 	tcase_add_test(tc, nonsense_positions_overflow_and_do_no_harm);
