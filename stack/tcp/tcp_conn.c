@@ -55,6 +55,7 @@ void tcp_conn_negotiated(struct tcp_conn *c, const struct tcp_syn_opts *so)
 	c->path_mss = so->our_mss;
 	c->ts_ok = so->ts_ok;
 	c->ts_recent = so->ts_recent;
+	c->sack_ok = so->sack_ok;
 	c->snd_wscale = so->wscale_ok ? so->snd_wscale : 0;
 	c->rcv_wscale = so->wscale_ok ? so->rcv_wscale : 0;
 	/* RFC 6691: the MSS options do not count TCP options, the segments have to */
@@ -80,6 +81,9 @@ static void detach(struct tcp_env *env, struct tcp_conn *c)
 	tcp_timer_stop(env, c);
 	tcp_table_del(&c->node);
 	list_del(&c->pend_link);
+	tcp_runs_clear(&env->table->run_pool, &c->reass);
+	c->n_sack = 0;
+	c->dsack = false;
 	c->ack_now = c->ack_delayed = false;
 }
 

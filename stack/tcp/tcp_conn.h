@@ -6,9 +6,9 @@
  * ops->conn_new(); it may read everything and clears `events`. */
 // SPDX-License-Identifier: MIT
 #pragma once
-#include "stack/base/ranges.h"
 #include "stack/tcp/tcp.h"
 #include "stack/tcp/tcp_rtt.h"
+#include "stack/tcp/tcp_run.h"
 #include "stack/tcp/tcp_state.h"
 
 struct tcp_cc_ops;
@@ -62,6 +62,7 @@ struct tcp_conn {
 	uint8_t quick;		 /* segments still acknowledged at once */
 	uint8_t retries;	 /* SYNs repeated, or zero-window probes without an answer */
 	uint8_t keep_probes;	 /* keepalive probes without an answer */
+	uint8_t n_sack;		 /* of sack_recent: blocks that our ACKs tell */
 
 	bool ts_ok : 1;		 /* both sides sent the option */
 	bool ack_now : 1;	 /* an ACK leaves at the next flush */
@@ -80,7 +81,8 @@ struct tcp_conn {
 	bool cwnd_limited : 1;	 /* cwnd stopped the last output: it may grow */
 	bool rtt_timing : 1;	 /* rtt_seq and rtt_start_ns measure one segment */
 	bool push : 1;		 /* override of Nagle, cork and sender SWS avoidance, once */
-	bool sack_ok : 1;	 /* not negotiated yet */
+	bool sack_ok : 1;	 /* both SYNs had SACK-permitted (RFC 2018) */
+	bool dsack : 1;		 /* dsack_start, dsack_end are to be told (RFC 2883) */
 	bool syn_wscale : 1;	 /* the peer's SYN had a window scale (simultaneous open) */
 	bool counted : 1;	 /* in env->n_conns */
 	bool urg_tx : 1;	 /* snd_up is not acknowledged yet: RFC 9293's urgent mode */
@@ -128,7 +130,9 @@ struct tcp_conn {
 	uint64_t tx_bytes, rx_bytes;	  /* acknowledged by the peer, received in order */
 	uint32_t tx_segs, rx_segs, rtx_segs, rtx_total_bytes;
 
-	struct ranges reass;	 /* stream positions received beyond rcv_nxt */
+	struct tcp_runs reass;	 /* received beyond rcv_nxt, all HELD */
+	struct tcp_sack_block sack_recent[TCP_SACK_MAX]; /* of these, the last that changed first */
+	seq_t dsack_start, dsack_end; /* received a second time, valid with dsack */
 };
 
 static inline const struct tcp_flow *tcp_node_flow(const struct tcp_node *n)
@@ -145,7 +149,7 @@ static inline uint32_t tcp_rx_tail(const struct tcp_conn *c)
 /* Highest position received, including out of order. */
 static inline uint32_t tcp_rx_max(const struct tcp_conn *c)
 {
-	return ranges_empty(&c->reass) ? tcp_rx_tail(c) : c->reass.r[c->reass.n - 1].end;
+	return tcp_runs_empty(&c->reass) ? tcp_rx_tail(c) : seq_diff(c->reass.last->end, c->irs) - 1;
 }
 /* As Linux: the ACK that is delayed does not wait for its timer when the application reads, if more than a
  * full segment is behind it. It waits neither when everything has been read and the peer, who sends small

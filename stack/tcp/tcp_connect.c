@@ -101,6 +101,7 @@ static void learn_from_syn(struct tcp_conn *c, const struct tcp_seg *seg, uint64
 		.ts_ok = seg->has_ts,
 		.ts_recent = seg->tsval,
 		.wscale_ok = seg->has_wscale,
+		.sack_ok = seg->sack_ok,
 		.snd_wscale = (uint8_t)min_u32(seg->wscale, TCP_WSCALE_MAX),
 		.rcv_wscale = tcp_choose_wscale(c->opts.rcvbuf),
 	};

@@ -77,7 +77,7 @@ uint8_t tcp_choose_wscale(uint32_t rcvbuf);
 /* What the two SYNs negotiated, whoever kept them. */
 struct tcp_syn_opts {
 	uint16_t peer_mss, our_mss;
-	bool ts_ok, wscale_ok;
+	bool ts_ok, wscale_ok, sack_ok;
 	uint8_t snd_wscale, rcv_wscale;
 	uint32_t ts_recent;
 };
@@ -126,6 +126,24 @@ void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_se
 /* len bytes at rcv_nxt have been stored: what is acknowledged, and when. */
 void tcp_data_in_order(struct tcp_env *env, struct tcp_conn *c, uint32_t len, uint64_t now_ns);
 void tcp_data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t seg_len, uint64_t now_ns);
+
+/* ---- tcp_sack.c: what we tell the peer (RFC 2018, RFC 2883) ---- */
+/* r is what has just been received, joined with what was there before. */
+void tcp_sack_note(struct tcp_conn *c, const struct tcp_run *r);
+/* [start, end) has come a second time. */
+void tcp_sack_note_dup(struct tcp_conn *c, seq_t start, seq_t end);
+/* rcv_nxt has moved: what lies before it is no longer told. */
+void tcp_sack_received(struct tcp_conn *c);
+/* Writes the blocks into a segment of len bytes that is about to leave. */
+void tcp_sack_fill(struct tcp_conn *c, struct tcp_seg *seg);
+/* Bytes of every segment that the blocks take, so that data leaves room for them. */
+uint32_t tcp_sack_space(const struct tcp_conn *c);
+static inline bool tcp_sack_telling(const struct tcp_conn *c) { return c->n_sack || c->dsack; }
+/* Payload of a full segment that leaves now. */
+static inline uint32_t tcp_send_mss(const struct tcp_conn *c)
+{
+	return unlikely(tcp_sack_telling(c)) ? c->mss - tcp_sack_space(c) : c->mss;
+}
 
 /* ---- tcp_output.c ---- */
 void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);

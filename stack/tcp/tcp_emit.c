@@ -47,7 +47,7 @@ void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq,
 		.flags = flags,
 		.wnd = take_window(c),
 		.has_ts = c->ts_ok,
-		.mss = c->mss, /* not an option here: where a port cuts what is longer */
+		.mss = (uint16_t)tcp_send_mss(c), /* no option here: where a port cuts what is longer */
 		.len = len,
 	};
 
@@ -55,6 +55,8 @@ void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq,
 		seg.tsval = tcp_ts_now(c->ts_offset, now_ns);
 		seg.tsecr = c->ts_recent;
 	}
+	if (unlikely(tcp_sack_telling(c)))
+		tcp_sack_fill(c, &seg);
 	if (unlikely(c->urg_tx))
 		tcp_urgent_mark(c, &seg);
 	c->rcv_acked = c->rcv_nxt;
@@ -67,8 +69,10 @@ void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq,
 }
 
 /* Options of a SYN: ours, and in a SYN-ACK only what the peer has offered. */
-static void syn_options(struct tcp_seg *seg, uint16_t mss, bool wscale_ok, uint8_t wscale)
+static void syn_options(struct tcp_seg *seg, uint16_t mss, bool wscale_ok, uint8_t wscale,
+			bool sack_ok)
 {
+	seg->sack_ok = sack_ok;
 	seg->has_mss = true;
 	seg->mss = mss;
 	seg->has_wscale = wscale_ok;
@@ -90,7 +94,7 @@ void tcp_emit_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	seg.tsval = seg.has_ts ? tcp_ts_now(c->ts_offset, now_ns) : 0;
 	seg.tsecr = c->ts_ok ? c->ts_recent : 0;
 	syn_options(&seg, (uint16_t)c->path_mss, active || c->syn_wscale,
-		    tcp_choose_wscale(c->opts.rcvbuf));
+		    tcp_choose_wscale(c->opts.rcvbuf), active || c->sack_ok);
 	if (c->syn_rcvd) {
 		c->rcv_adv = seq_max(c->rcv_adv, seq_add(c->rcv_nxt, wnd));
 		c->rcv_acked = c->rcv_nxt;
@@ -113,7 +117,7 @@ void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
 		.tsecr = q->ts_recent,
 	};
 
-	syn_options(&seg, q->our_mss, q->wscale_ok, q->rcv_wscale);
+	syn_options(&seg, q->our_mss, q->wscale_ok, q->rcv_wscale, q->sack_ok);
 	q->sent_ns = now_ns;
 	send_seg(env, &q->flow, &seg, NULL, 0);
 }

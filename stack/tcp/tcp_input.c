@@ -40,7 +40,7 @@ static bool fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	plain &= seg->wnd == c->snd_wnd_raw;	   /* no window news */
 	plain &= c->recovery == TCPR_OPEN;
 	plain &= !c->persist && !c->urg_rx;
-	plain &= ranges_empty(&c->reass) && !c->fin_seen; /* nothing parked */
+	plain &= tcp_runs_empty(&c->reass) && !c->fin_seen; /* nothing parked */
 	plain &= !c->ts_ok || (seg->has_ts && (int32_t)(seg->tsval - c->ts_recent) >= 0);
 	plain &= seq_le(seg->ack, c->snd_nxt);
 	plain &= seg->len <= seq_diff(c->rcv_adv, c->rcv_nxt);

@@ -57,7 +57,7 @@ static void send_at_ptr(struct tcp_env *env, struct tcp_conn *c, uint32_t len, b
 		c->rtt_seq = seq;
 		c->rtt_start_ns = now_ns;
 	}
-	if (len && len < c->mss)
+	if (len && len < tcp_send_mss(c))
 		c->snd_sml = end;
 	c->snd_ptr = end;
 	c->snd_nxt = seq_max(c->snd_nxt, end);
@@ -79,8 +79,9 @@ static void idle_restart(struct tcp_conn *c, uint64_t now_ns)
 
 static void output_data(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
+	uint32_t mss = tcp_send_mss(c);
 	/* A port that cuts would give every piece the same urgent pointer. */
-	uint32_t burst = env->tso_bytes > c->mss && !c->urg_tx ? env->tso_bytes : c->mss;
+	uint32_t burst = env->tso_bytes > mss && !c->urg_tx ? env->tso_bytes : mss;
 	bool by_cwnd = false, sent = false, held = false;
 
 	if (seq_eq(c->snd_una, c->snd_nxt))
@@ -91,15 +92,15 @@ static void output_data(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns
 		uint32_t len = min_u32(min_u32(avail, room), burst);
 		bool again = seq_lt(c->snd_ptr, c->snd_nxt);
 
-		if (len > c->mss)
-			len -= len % c->mss;
+		if (len > mss)
+			len -= len % mss;
 		/* a FIN takes a number, but no room in the congestion window */
 		bool fin = c->fin_queued && len == avail && (room > len || by_cwnd || again);
 		if (len == 0 && !fin) {
 			held = avail > 0;
 			break;
 		}
-		if (len < c->mss && !fin && !may_send_small(c, len, avail, by_cwnd)) {
+		if (len < mss && !fin && !may_send_small(c, len, avail, by_cwnd)) {
 			held = len < avail;
 			break;
 		}
@@ -123,7 +124,7 @@ void tcp_retransmit_head(struct tcp_env *env, struct tcp_conn *c, uint64_t now_n
 {
 	uint32_t out = seq_diff(c->snd_nxt, c->snd_una);
 	uint32_t data = out - (c->fin_sent && !c->fin_acked);
-	uint32_t len = min_u32(data, c->mss);
+	uint32_t len = min_u32(data, tcp_send_mss(c));
 	bool fin = c->fin_sent && !c->fin_acked && len == data;
 	seq_t end = seq_add(c->snd_una, len + fin);
 

@@ -43,17 +43,48 @@ void tcp_data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t seg_len, ui
 /* What was parked behind a hole that is filled now. */
 static void take_parked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	struct ranges *r = &c->reass;
+	struct tcp_run *r;
 
-	while (!ranges_empty(r)) {
-		uint32_t tail = tcp_rx_tail(c);
-
-		if ((int32_t)(r->r[0].start - tail) > 0)
-			break;
-		if ((int32_t)(r->r[0].end - tail) > 0)
-			tcp_data_in_order(env, c, r->r[0].end - tail, now_ns);
-		ranges_trim(r, tcp_rx_tail(c));
+	while ((r = c->reass.first) && seq_le(r->start, c->rcv_nxt)) {
+		if (seq_gt(r->end, c->rcv_nxt))
+			tcp_data_in_order(env, c, seq_diff(r->end, c->rcv_nxt), now_ns);
+		tcp_runs_trim(&env->table->run_pool, &c->reass, c->rcv_nxt);
 	}
+	tcp_sack_received(c);
+}
+
+/* [seq, end) next in order. */
+static void store_next(struct tcp_env *env, struct tcp_conn *c, seq_t end, uint64_t now_ns)
+{
+	struct tcp_run *hole_end = c->reass.first;
+	uint32_t len = seq_diff(end, c->rcv_nxt);
+
+	if (unlikely(hole_end) && seq_lt(hole_end->start, end)) /* RFC 2883 4.2 */
+		tcp_sack_note_dup(c, hole_end->start, seq_min(hole_end->end, end));
+	tcp_data_in_order(env, c, len, now_ns);
+	if (unlikely(hole_end))
+		take_parked(env, c, now_ns);
+	tcp_data_grew(env, c, len, now_ns);
+	c->ack_now |= hole_end != NULL; /* RFC 5681 4.2: at once when a gap is filled */
+}
+
+/* [seq, end) ahead of it. False: not kept. */
+static bool store_ahead(struct tcp_env *env, struct tcp_conn *c, seq_t seq, seq_t end)
+{
+	struct tcp_run *r = tcp_runs_find(&c->reass, seq);
+
+	if (r && seq_lt(r->start, end)) { /* RFC 2883 4.1, 4.2 */
+		seq_t dup_end = seq_min(r->end, end);
+
+		tcp_sack_note_dup(c, seq_max(r->start, seq), dup_end);
+		if (seq_le(r->start, seq) && seq_eq(dup_end, end))
+			STAT_INC(tcp_dup_segs);
+	}
+	if (!tcp_runs_put(&env->table->run_pool, &c->reass, seq, end, TCP_RUN_HELD, 0))
+		return false;
+	STAT_INC(tcp_ooo_segs);
+	tcp_sack_note(c, tcp_runs_find(&c->reass, seq));
+	return true;
 }
 
 /* len bytes at seq >= rcv_nxt, inside the window. False: not kept. */
@@ -61,37 +92,34 @@ static bool store(struct tcp_env *env, struct tcp_conn *c, seq_t seq, const void
 		  uint64_t now_ns)
 {
 	uint32_t pos = seq_diff(seq, c->irs) - 1;
+	seq_t end = seq_add(seq, len);
 	bool in_order = seq_eq(seq, c->rcv_nxt);
 
 	if (env->ops->rx_write(env, c, pos, p, len) < 0 ||
-	    (!in_order && !ranges_add(&c->reass, pos, pos + len))) {
+	    (!in_order && !store_ahead(env, c, seq, end))) {
 		STAT_INC(tcp_drop_nomem);
 		TRACE(TCP_DROP, c->id, now_ns, TCP_DROP_NOMEM, seq.v, len);
 		return false;
 	}
-	if (!in_order) {
-		STAT_INC(tcp_ooo_segs);
+	if (in_order)
+		store_next(env, c, end, now_ns);
+	else
 		tcp_emit_ack(env, c, now_ns); /* each one a duplicate ACK, RFC 5681 4.2 */
-		return true;
-	}
-	bool hole = !ranges_empty(&c->reass);
-	tcp_data_in_order(env, c, len, now_ns);
-	take_parked(env, c, now_ns);
-	tcp_data_grew(env, c, len, now_ns);
-	c->ack_now |= hole; /* RFC 5681 4.2: at once when a gap is filled */
 	return true;
 }
 
 static void note_fin(struct tcp_env *env, struct tcp_conn *c, seq_t at, uint32_t seg_len,
 		     uint64_t now_ns)
 {
-	uint32_t pos = seq_diff(at, c->irs) - 1, max = tcp_rx_max(c);
+	struct tcp_run *last = c->reass.last;
 
 	if (!c->fin_seen)
 		c->fin_seq = at;
 	c->fin_seen = true;
-	if ((int32_t)(max - pos) > 0) /* text beyond it was a lie; the end of a set never splits */
-		ranges_remove(&c->reass, pos, max);
+	if (last && seq_gt(last->end, at)) { /* text beyond it was a lie; the end never splits */
+		tcp_runs_erase(&env->table->run_pool, &c->reass, at, last->end);
+		c->n_sack = 0;
+	}
 	if (seq_gt(at, c->rcv_nxt) && seg_len == 0) /* text has been answered by store() */
 		tcp_emit_ack(env, c, now_ns);
 }
@@ -101,7 +129,8 @@ static void take_fin(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	c->rcv_nxt = seq_add(c->rcv_nxt, 1);
 	c->fin_rcvd = true;
-	c->reass.n = 0; /* text beyond the FIN never existed */
+	tcp_runs_clear(&env->table->run_pool, &c->reass); /* text beyond the FIN never existed */
+	c->n_sack = 0;
 	c->ack_now = true;
 	tcp_want_output(env, c);
 	tcp_event(env, c, TCPE_FIN | TCPE_READABLE);
@@ -146,11 +175,13 @@ void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_se
 	}
 	if (seq_lt(end, c->rcv_nxt) || (seq_eq(end, c->rcv_nxt) && seg->len && !fin)) {
 		STAT_INC(tcp_dup_segs);
+		tcp_sack_note_dup(c, seq, end);
 		c->ack_now = true;
 		tcp_want_output(env, c);
 		return;
 	}
 	if (seq_lt(seq, c->rcv_nxt)) { /* the front is old */
+		tcp_sack_note_dup(c, seq, seq_min(end, c->rcv_nxt));
 		p += seq_diff(c->rcv_nxt, seq);
 		seq = c->rcv_nxt;
 	}

@@ -119,6 +119,7 @@ void tcp_table_put_timewait(struct tcp_env *env, struct tcp_timewait *tw)
 
 static void table_free(struct tcp_table *t)
 {
+	tcp_run_pool_fini(&t->run_pool);
 	free(t->timewait);
 	free(t->synq);
 	free(t->bucket);
@@ -137,7 +138,7 @@ int tcp_env_init(struct tcp_env *env, uint64_t now_ns)
 	t->bucket = calloc(buckets, sizeof(struct tcp_node *));
 	t->synq = calloc(max_u32(env->max_synq, 1), sizeof(struct tcp_synq));
 	t->timewait = calloc(max_u32(env->max_timewait, 1), sizeof(struct tcp_timewait));
-	if (!t->bucket || !t->synq || !t->timewait) {
+	if (tcp_run_pool_init(&t->run_pool) < 0 || !t->bucket || !t->synq || !t->timewait) {
 		table_free(t);
 		return -ENOMEM;
 	}

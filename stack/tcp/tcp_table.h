@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_run.h"
 
 /* SYN-RECEIVED of a passive open: what the two SYNs said and nothing else. */
 struct tcp_synq {
@@ -17,7 +18,7 @@ struct tcp_synq {
 	uint16_t peer_mss, our_mss;
 	uint8_t snd_wscale, rcv_wscale;
 	uint8_t retries;
-	bool ts_ok, wscale_ok;
+	bool ts_ok, wscale_ok, sack_ok;
 	bool acked;		     /* by a segment without data, which is waited for (defer) */
 };
 
@@ -47,6 +48,7 @@ struct tcp_table {
 	struct tcp_synq *synq;
 	struct tcp_timewait *timewait;
 	struct list timewait_age;
+	struct tcp_run_pool run_pool;
 	uint32_t n_listeners;
 	struct list listen[TCP_LISTEN_BUCKETS]; /* by port */
 };

@@ -1,12 +1,45 @@
 /* The invariants of struct tcp_conn. */
 // SPDX-License-Identifier: MIT
 #include "tests/pkt/invariant.h"
+#include <string.h>
 
 #define MUST(cond) \
 	do { \
 		if (!(cond)) \
 			return #cond; \
 	} while (0)
+
+/* Sorted, disjoint, and the sums are those of the list. */
+static const char *runs_wrong(const struct tcp_runs *l)
+{
+	uint32_t n = 0, bytes[TCP_RUN_STATES] = { 0 };
+
+	for (const struct tcp_run *r = l->first; r; r = r->next, n++) {
+		MUST(r->state < TCP_RUN_STATES && seq_lt(r->start, r->end));
+		MUST(r->next ? seq_le(r->end, r->next->start) : r == l->last);
+		bytes[r->state] += seq_diff(r->end, r->start);
+	}
+	MUST(n == l->n && memcmp(bytes, l->bytes, sizeof(bytes)) == 0);
+	return NULL;
+}
+
+static const char *reass_wrong(const struct tcp_conn *c)
+{
+	const struct tcp_runs *l = &c->reass;
+
+	if (!tcp_runs_empty(l)) {
+		MUST(seq_gt(l->first->start, c->rcv_nxt));
+		MUST(seq_le(l->last->end, c->rcv_adv));
+		MUST(l->bytes[TCP_RUN_HELD] <= seq_diff(l->last->end, c->rcv_nxt));
+	}
+	for (uint32_t i = 0; i < c->n_sack; i++) { /* each block is a whole run */
+		const struct tcp_run *r = tcp_runs_find(l, c->sack_recent[i].start);
+
+		MUST(r && seq_eq(r->start, c->sack_recent[i].start));
+		MUST(seq_eq(r->end, c->sack_recent[i].end));
+	}
+	return runs_wrong(l);
+}
 
 static const char *space_wrong(const struct tcp_conn *c)
 {
@@ -20,6 +53,9 @@ static const char *space_wrong(const struct tcp_conn *c)
 	MUST(seq_le(c->rcv_nxt, seq_add(c->rcv_adv, 1)));
 	MUST(seq_le(c->rcv_acked, c->rcv_nxt));
 	MUST((int32_t)(tcp_rx_max(c) - tcp_rx_tail(c)) >= 0);
+	const char *wrong = reass_wrong(c);
+	if (wrong)
+		return wrong;
 	MUST(tcp_rx_tail(c) - c->rx_head <= max_u32(c->opts.rcvbuf, UINT16_MAX));
 	MUST(c->cwnd >= c->mss || !c->syn_acked);
 	return NULL;

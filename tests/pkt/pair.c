@@ -107,7 +107,7 @@ static void op_output(struct tcp_env *env, const struct tcp_flow *flow, const st
 		      struct tcp_conn *c, uint32_t tx_pos)
 {
 	struct host *h = (struct host *)env;
-	uint32_t mss = c && c->mss ? c->mss : 536;
+	uint32_t mss = seg->mss ? seg->mss : 536;
 
 	if (seg->len && (!c || tx_pos + seg->len > h->wrote))
 		fail(h->pair, "sent bytes that the application has not written", tx_pos);

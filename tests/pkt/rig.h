@@ -35,6 +35,7 @@ struct rig_opts {
 	uint16_t path_mss;   /* what the route carries [1460] */
 	int ws;		     /* peer's window scale + 1, 0 = option not sent */
 	bool ts;	     /* peer sends timestamps */
+	bool sack;	     /* peer sends SACK-permitted */
 	int wnd;	     /* peer's window field [65535], ZERO */
 	uint32_t rtt_ms;     /* handshake takes so long */
 	uint32_t rcvbuf;     /* [65535] */
@@ -80,6 +81,8 @@ struct tseg {
 	uint32_t tsval, tsecr;	 /* IN: 0 = automatic; OUT: compared if set */
 	uint16_t urg;		 /* pointer; OUT: compared where URG is among the flags */
 	uint16_t rport;		 /* another remote port than the rig's */
+	bool sack_ok;		 /* OUT: compared where the rig's peer does SACK */
+	uint32_t sack[TCP_SACK_MAX][2]; /* blocks, up to the first empty one; OUT: all compared */
 };
 
 struct rig *rig_start(const struct rig_opts *opt);

@@ -19,6 +19,14 @@ static uint16_t field_of(int v, uint16_t dflt)
 	return v == ZERO ? 0 : v ? (uint16_t)v : dflt;
 }
 
+static void put_blocks(struct tcp_seg *seg, const struct tseg *t, uint32_t isn)
+{
+	seg->n_sack = 0;
+	for (int i = 0; i < TCP_SACK_MAX && t->sack[i][1]; i++)
+		seg->sack[seg->n_sack++] = (struct tcp_sack_block){
+			seq_of(isn + t->sack[i][0]), seq_of(isn + t->sack[i][1]) };
+}
+
 void rig_in(struct rig *r, const struct tseg *t, bool flush)
 {
 	struct tcp_flow f = flow_of(r, t);
@@ -36,8 +44,11 @@ void rig_in(struct rig *r, const struct tseg *t, bool flush)
 		.has_wscale = t->ws != 0,
 		.wscale = (uint8_t)(t->ws ? t->ws - 1 : 0),
 		.has_ts = ts,
+		.sack_ok = syn && (t->sack_ok || r->opt.sack),
 		.len = t->len,
 	};
+
+	put_blocks(&seg, t, r->iss);
 	uint8_t *p = malloc(t->len + 1);
 
 	if (t->flags & TCPF_ACK)
@@ -78,6 +89,10 @@ static struct tcp_seg wanted(const struct rig *r, const struct tseg *t, const st
 	}
 	if (t->ts || t->no_ts)
 		w.has_ts = t->ts;
+	if (r->opt.sack && !(t->flags & TCPF_RST)) {
+		put_blocks(&w, t, r->irs);
+		w.sack_ok = t->sack_ok || (t->flags & TCPF_SYN);
+	}
 	if (t->tsval)
 		w.tsval = t->tsval;
 	if (t->tsecr)
@@ -92,6 +107,9 @@ static const char *show(const struct rig *r, const struct tcp_seg *seg, char *bu
 
 	s.seq = seq_sub(s.seq, r->iss);
 	s.ack = seq_sub(s.ack, r->irs);
+	for (int i = 0; i < s.n_sack; i++)
+		s.sack[i] = (struct tcp_sack_block){ seq_sub(s.sack[i].start, r->irs),
+						     seq_sub(s.sack[i].end, r->irs) };
 	tcp_seg_show(&s, buf, SHOW);
 	return buf;
 }
@@ -101,7 +119,9 @@ static bool same(const struct tcp_seg *a, const struct tcp_seg *b)
 	return a->seq.v == b->seq.v && a->ack.v == b->ack.v && a->flags == b->flags &&
 	       a->len == b->len && a->wnd == b->wnd && a->urg == b->urg && a->has_mss == b->has_mss &&
 	       a->mss == b->mss && a->has_wscale == b->has_wscale && a->wscale == b->wscale &&
-	       a->has_ts == b->has_ts && a->tsval == b->tsval && a->tsecr == b->tsecr;
+	       a->has_ts == b->has_ts && a->tsval == b->tsval && a->tsecr == b->tsecr &&
+	       a->sack_ok == b->sack_ok && a->n_sack == b->n_sack &&
+	       memcmp(a->sack, b->sack, a->n_sack * sizeof(a->sack[0])) == 0;
 }
 
 void rig_expect(struct rig *r, const struct tseg *t, const char *file, int line)
