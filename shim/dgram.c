@@ -19,18 +19,25 @@ static const struct object_ops dgram_ops = { .type = OBJECT_SOCK };
 static struct object_pool pool = { .ops = &dgram_ops, .size = sizeof(struct dgram) };
 
 /* ---- made ---- */
+bool dgram_add(struct sock *s)
+{
+	struct object *o = object_new(&pool);
+
+	if (o)
+		s->dgram = container_of(o, struct dgram, obj);
+	return o != NULL;
+}
+
 static struct sock *new_sock(int domain, int protocol)
 {
 	struct sock *s = sock_new((uint16_t)domain, (uint16_t)protocol, SOCK_STACK);
-	struct object *o = s && sock_draft_add(s) ? object_new(&pool) : NULL;
 
-	if (!o) {
+	if (!s || !sock_draft_add(s) || !dgram_add(s)) {
 		if (s)
 			sock_put(s);
 		return NULL;
 	}
 	s->type = SOCK_DGRAM;
-	s->dgram = container_of(o, struct dgram, obj);
 	atomic_store(&s->draft->a.state, CHAN_ST_OPEN);
 	s->draft->a.type = SOCK_DGRAM;
 	s->a = &s->draft->a;

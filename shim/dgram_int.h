@@ -116,6 +116,8 @@ static inline bool dgram_has_groups(const struct sock *s)
 }
 
 /* ---- dgram.c ---- */
+/* Gives s what a datagram socket has beside struct sock; false: no memory. */
+bool dgram_add(struct sock *s);
 /* Some number of it, -1: none. */
 int dgram_fd(const struct sock *s);
 /* The stack's half exists afterwards, with a port or without. Caller holds the lock. 0 or -errno. */

@@ -215,6 +215,30 @@ static struct attachment *free_slot(void)
 	return NULL;
 }
 
+/* t->app is attached. The references: one for the caller, one for being the current one. */
+static void attached_now(struct attachment *t)
+{
+	hide(&t->app);
+	atomic_store(&t->refs, 2);
+	explain_attached(&t->app);
+	deephook_install();
+}
+
+struct chan_app *engine_adopt(int token)
+{
+	struct attachment *t = free_slot(), *none = NULL;
+
+	if (!t || chan_app_image(&t->app, token) < 0) {
+		if (t)
+			atomic_store(&t->in_use, 0);
+		return NULL;
+	}
+	attached_now(t);
+	if (!atomic_compare_exchange_strong(&current, &none, t))
+		engine_put(&t->app);
+	return &t->app;
+}
+
 /* Under the lock; the result has a reference for the caller and one for being the current one. */
 static struct attachment *attach(int *err)
 {
@@ -241,10 +265,7 @@ static struct attachment *attach(int *err)
 		atomic_store(&t->in_use, 0);
 		return NULL;
 	}
-	hide(&t->app);
-	atomic_store(&t->refs, 2);
-	explain_attached(&t->app);
-	deephook_install();
+	attached_now(t);
 	return t;
 }
 

@@ -18,10 +18,13 @@ struct engine_config {
 /* Read once, on first use or at start-up. */
 const struct engine_config *engine_config(void);
 
-/* The engine for a new socket, attached (and started) now if need be, with a reference for the caller;
- * NULL: none, *why says so. A failure is remembered for a moment, so that not every socket() tries
- * again. */
+/* The engine for a new socket, attached (and started) now if need be, with a reference for the
+ * caller; NULL: none, *why says so. A failure is remembered for a moment, so that not every
+ * socket() tries again. */
 struct chan_app *engine_get(enum chan_reason *why);
+/* Attaches by the token that the program before this one has left (its number is used up): as if
+ * this process had attached itself. With a reference for the caller; NULL: the engine has ended. */
+struct chan_app *engine_adopt(int token);
 /* One more reference to an engine that the caller knows to be referenced. */
 void engine_ref(struct chan_app *app);
 /* The last one of a dead engine frees its maps. */
@@ -36,5 +39,6 @@ bool engine_is_lost(void);
 /* Child of a fork: locks that other threads of the parent held are free. */
 void engine_after_fork(void);
 
-/* The route of an address in the engine's table: enum CHAN_ROUTE_*, 0: none. Implemented by route.c. */
+/* The route of an address in the engine's table: enum CHAN_ROUTE_*, 0: none. Implemented by
+ * route.c. */
 uint32_t engine_route(const struct chan_app *app, const struct ipaddr *addr);

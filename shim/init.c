@@ -4,6 +4,7 @@
 #include "shim/init.h"
 #include <pthread.h>
 #include "shim/engine.h"
+#include "shim/exec.h"
 #include "shim/explain.h"
 #include "shim/libc.h"
 #include "shim/process.h"
@@ -28,4 +29,6 @@ __attribute__((constructor(101))) static void init_start(void)
 	libc_resolve();
 	engine_config();
 	pthread_atfork(NULL, NULL, init_child);
+	exec_env_start();
+	handover_arrive();
 }

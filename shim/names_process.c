@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "shim/exec.h"
 #include "shim/fault.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
@@ -164,35 +165,45 @@ EXPORT FILE *popen(const char *command, const char *type)
 	return f;
 }
 
-/* ---- exec: descriptors of the engine are CLOEXEC, so this process' references end with its image ---- */
+/* ---- exec: descriptors of the engine are CLOEXEC, so this process' references end with its image; what the
+ * new one is to have goes by handover.c ---- */
+#define WITH_EXEC(env, call) \
+	struct exec x; \
+	int r; \
+\
+	exec_begins(&x, env); \
+	r = (call); \
+	exec_ends(&x); \
+	return r
+
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	WITH_IGNORED(libc.execve(path, argv, envp));
+	WITH_EXEC(envp, libc.execve(path, argv, x.envp));
 }
 
 EXPORT int execv(const char *path, char *const argv[])
 {
-	WITH_IGNORED(libc.execv(path, argv));
+	WITH_EXEC(environ, libc.execve(path, argv, x.envp));
 }
 
 EXPORT int execvp(const char *file, char *const argv[])
 {
-	WITH_IGNORED(libc.execvp(file, argv));
+	WITH_EXEC(environ, libc.execvpe(file, argv, x.envp));
 }
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	WITH_IGNORED(libc.execvpe(file, argv, envp));
+	WITH_EXEC(envp, libc.execvpe(file, argv, x.envp));
 }
 
 EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	WITH_IGNORED(libc.execveat(dirfd, path, argv, envp, flags));
+	WITH_EXEC(envp, libc.execveat(dirfd, path, argv, x.envp, flags));
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	WITH_IGNORED(libc.fexecve(fd, argv, envp));
+	WITH_EXEC(envp, libc.fexecve(fd, argv, x.envp));
 }
 
 /* The arguments after `first`, counted up to and including the NULL. */

@@ -11,6 +11,9 @@
 #include "shim/libc.h"
 #include "shim/process.h"
 
+extern int LIBC_OURS(execve)(const char *path, char *const argv[], char *const envp[]);
+extern int LIBC_OURS(execveat)(int dirfd, const char *path, char *const argv[], char *const envp[],
+			       int flags);
 #define X(ret, name, params) extern ret LIBC_OURS(name) params;
 LIBC_SOCKET_CALLS(X)
 LIBC_IO_CALLS(X)
@@ -133,6 +136,10 @@ static bool general(long nr, const struct args *x, long *r)
 		*r = LIBC_OURS(splice)(FD, PTR(x->b), (int)x->c, PTR(x->d), (size_t)x->e,
 				   (unsigned)x->f);
 		return true;
+	case SYS_execve: *r = LIBC_OURS(execve)(PTR(x->a), PTR(x->b), PTR(x->c)); return true;
+	case SYS_execveat:
+		*r = LIBC_OURS(execveat)(FD, PTR(x->b), PTR(x->c), PTR(x->d), (int)x->e);
+		return true;
 	default:
 		return false;
 	}
@@ -150,6 +157,8 @@ static bool is_general_ours(long nr, const struct args *x)
 	case SYS_select:
 	case SYS_ppoll:
 	case SYS_pselect6:
+	case SYS_execve:
+	case SYS_execveat:
 		return true; /* the functions look themselves, and a foreign call passes through them */
 	case SYS_dup2:
 	case SYS_dup3:

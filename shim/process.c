@@ -43,6 +43,16 @@ bool process_is_self(void)
 	return pid == 0 || pid == (int)libc.syscall(SYS_getpid);
 }
 
+bool process_lock(void)
+{
+	return chan_lock(&fork_lock) == 0;
+}
+
+void process_unlock(void)
+{
+	chan_unlock(&fork_lock);
+}
+
 /* A bound socket whose fate is open can't be decided by one process alone once two have it. One that is
  * not bound yet is nothing but a number and some options: whoever uses it has its own. */
 static void settle_bound(void)

@@ -7,11 +7,17 @@
 
 /* Has this process ever attached to an engine? Else a fork is nobody's business. */
 bool process_is_attached(void);
-/* Around a fork that libc's fork() does not do itself (_Fork, clone, raw system calls). libc's fork() and
- * whatever calls it inside libc (daemon, forkpty) run these as pthread_atfork handlers. */
+/* Around a fork that libc's fork() does not do itself (_Fork, clone, raw system calls). libc's
+ * fork() and whatever calls it inside libc (daemon, forkpty) run these as pthread_atfork handlers.
+ * */
 void process_fork_prepare(void);
 void process_fork_parent(void);
 void process_fork_child(void);
-/* Is this thread's address space that of the process that made the table? False in a child that shares
- * memory (vfork, the inside of posix_spawn), whose descriptors are its own. A system call. */
+/* No fork of another thread happens in between: it would take along what is meant for an exec.
+ * False: a signal handler on top of our own fork. */
+bool process_lock(void);
+void process_unlock(void);
+/* Is this thread's address space that of the process that made the table? False in a child that
+ * shares memory (vfork, the inside of posix_spawn), whose descriptors are its own. A system call.
+ * */
 bool process_is_self(void);

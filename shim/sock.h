@@ -70,6 +70,7 @@ struct sock {
 	_Atomic int line_fd;	/* sock_async.c: its signal line, hidden, -1: none, or at the numbers */
 	int async_fd;		/* number that O_ASYNC was switched on by */
 	bool line_here;		/* the line is at the numbers */
+	uint32_t handed;	/* handover.c's, under its lock: number in the bundle + 1 */
 	struct endpoint bound;	/* what bind() got; port 0: not bound */
 	/* epoll.c's: registrations of this socket in epoll sets of this process, under epoll.c's lock */
 	struct epoll_item *epoll_items;

@@ -73,11 +73,11 @@ static void set_pointers(struct chan_app *app)
 	app->proc_b = (void *)(b + chan_b_off_proc(n));
 }
 
-/* HELLO, and the answer. 0 with the descriptors, or -errno with none. */
-static int greet(int fd, struct chan_msg *m, int *fds, unsigned *n_fds)
+/* HELLO or IMAGE, and the answer. 0 with the descriptors, or -errno with none. */
+static int greet(int fd, uint32_t type, struct chan_msg *m, int *fds, unsigned *n_fds)
 {
-	*m = (struct chan_msg){ .type = CHAN_MSG_HELLO, .version = CHAN_VERSION,
-				.netns = chan_netns() };
+	*m = (struct chan_msg){ .type = type, .version = CHAN_VERSION,
+				.netns = type == CHAN_MSG_HELLO ? chan_netns() : 0 };
 	int err = chan_msg_send(fd, m, NULL, 0);
 	if (err)
 		return err;
@@ -91,18 +91,14 @@ static int greet(int fd, struct chan_msg *m, int *fds, unsigned *n_fds)
 	return m->type == CHAN_MSG_REFUSED && m->err > 0 ? -m->err : -EPROTO;
 }
 
-int chan_app_attach(struct chan_app *app, const char *path, char *text, size_t n)
+/* fd is used up. */
+static int attach_by(struct chan_app *app, int fd, uint32_t type, char *text, size_t n)
 {
 	int fds[CHAN_MSG_FDS];
 	unsigned n_fds = CHAN_MSG_FDS;
 	struct chan_msg m;
-	int fd = chan_connect(path, APP_TIMEOUT_MS);
+	int err = greet(fd, type, &m, fds, &n_fds);
 
-	if (text && n)
-		text[0] = '\0';
-	if (fd < 0)
-		return fd;
-	int err = greet(fd, &m, fds, &n_fds);
 	if (err) {
 		if (text && n && m.type == CHAN_MSG_REFUSED) {
 			size_t len = m.len < n - 1 ? m.len : n - 1;
@@ -129,6 +125,21 @@ int chan_app_attach(struct chan_app *app, const char *path, char *text, size_t n
 		atomic_store_explicit(&app->event_fd[w], chan_fd_high(fds[3 + w]),
 				      memory_order_relaxed);
 	return 0;
+}
+
+int chan_app_attach(struct chan_app *app, const char *path, char *text, size_t n)
+{
+	int fd = chan_connect(path, APP_TIMEOUT_MS);
+
+	if (text && n)
+		text[0] = '\0';
+	return fd < 0 ? fd : attach_by(app, fd, CHAN_MSG_HELLO, text, n);
+}
+
+int chan_app_image(struct chan_app *app, int fd)
+{
+	sys_fcntl(fd, F_SETFD, FD_CLOEXEC);
+	return attach_by(app, fd, CHAN_MSG_IMAGE, NULL, 0);
 }
 
 void chan_app_detach(struct chan_app *app)
@@ -231,6 +242,12 @@ void chan_evq_close(struct chan_app *app, uint32_t evq)
 		chan_msg_send(app->fd, &m, NULL, 0);
 }
 
+void chan_hold_as(struct chan_app *app, uint32_t proc, uint32_t id)
+{
+	atomic_fetch_or_explicit(&app->held[proc].word[id / 64], 1ull << (id % 64),
+				 memory_order_seq_cst);
+}
+
 void chan_hold(struct chan_app *app, uint32_t id)
 {
 	uint32_t words = atomic_load_explicit(&app->held_words, memory_order_relaxed);
@@ -239,8 +256,7 @@ void chan_hold(struct chan_app *app, uint32_t id)
 	       !atomic_compare_exchange_weak_explicit(&app->held_words, &words, id / 64 + 1,
 						      memory_order_relaxed, memory_order_relaxed))
 		;
-	atomic_fetch_or_explicit(&app->held[app->proc].word[id / 64], 1ull << (id % 64),
-				 memory_order_seq_cst);
+	chan_hold_as(app, app->proc, id);
 }
 
 void chan_unhold(struct chan_app *app, uint32_t id)
@@ -251,7 +267,7 @@ void chan_unhold(struct chan_app *app, uint32_t id)
 	chan_mark(app, id);
 }
 
-int chan_app_token(struct chan_app *app, int *fd, uint32_t *proc)
+int chan_app_token_bare(struct chan_app *app, int *fd, uint32_t *proc)
 {
 	struct chan_msg m = { .type = CHAN_MSG_TOKEN };
 	int err = chan_request(app, &m, fd);
@@ -262,8 +278,18 @@ int chan_app_token(struct chan_app *app, int *fd, uint32_t *proc)
 		sys_close(*fd);
 		return -EPROTO;
 	}
+	*proc = m.number;
+	return 0;
+}
+
+int chan_app_token(struct chan_app *app, int *fd, uint32_t *proc)
+{
+	int err = chan_app_token_bare(app, fd, proc);
+
+	if (err)
+		return err;
 	const struct chan_held *from = &app->held[app->proc];
-	struct chan_held *to = &app->held[m.number];
+	struct chan_held *to = &app->held[*proc];
 	uint32_t words = atomic_load_explicit(&app->held_words, memory_order_relaxed);
 	for (uint32_t i = 0; i < words; i++) {
 		uint64_t v = atomic_load_explicit(&from->word[i], memory_order_relaxed);
@@ -272,7 +298,6 @@ int chan_app_token(struct chan_app *app, int *fd, uint32_t *proc)
 			atomic_store_explicit(&to->word[i], v, memory_order_relaxed);
 	}
 	atomic_thread_fence(memory_order_seq_cst);
-	*proc = m.number;
 	return 0;
 }
 

@@ -1,6 +1,7 @@
-/* The application's side of the channel: attach, the maps of E, A, B and P, calls, held sockets, fork.
- * No malloc, no libc system call, safe in signal handlers except attach, detach, token and child.
- * One struct chan_app per process and engine, zeroed memory to begin with, never freed while in use. */
+/* The application's side of the channel: attach, the maps of E, A, B and P, calls, held sockets,
+ * fork. No malloc, no libc system call, safe in signal handlers except attach, detach, token and
+ * child. One struct chan_app per process and engine, zeroed memory to begin with, never freed while
+ * in use. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdbool.h>
@@ -37,11 +38,14 @@ struct chan_app {
 	struct region re, ra, rb;
 };
 
-/* Connects to the engine at path and maps everything. 0, or -errno: -ENOENT and -ECONNREFUSED mean that no
- * engine is there, -EPROTO that it speaks another version, else what the engine refused with; text (of
- * size n, may be NULL) then says it in words. Descriptors end up CLOEXEC and just below
- * RLIMIT_NOFILE. */
+/* Connects to the engine at path and maps everything. 0, or -errno: -ENOENT and -ECONNREFUSED mean
+ * that no engine is there, -EPROTO that it speaks another version, else what the engine refused
+ * with; text (of size n, may be NULL) then says it in words. Descriptors end up CLOEXEC and just
+ * below RLIMIT_NOFILE. */
 int chan_app_attach(struct chan_app *app, const char *path, char *text, size_t n);
+/* The same for a process whose program has just been replaced: fd is the token's socket that the
+ * one before has left it (and is used up). */
+int chan_app_image(struct chan_app *app, int fd);
 /* Unmaps and closes everything; nobody else may use app. */
 void chan_app_detach(struct chan_app *app);
 /* A copy of fd as high as the limit allows (CLOEXEC), fd closed; fd itself when that fails. */
@@ -72,7 +76,8 @@ static inline void *chan_extent(struct chan_app *app, uint32_t n)
 	return likely(p != NULL) ? p : chan_extent_slow(app, n);
 }
 
-/* Tells the home worker to look at socket id: after each change of tx_tail, flags, close_seq, opts. */
+/* Tells the home worker to look at socket id: after each change of tx_tail, flags, close_seq, opts.
+ * */
 static inline void chan_mark(struct chan_app *app, uint32_t id)
 {
 	uint32_t w = app->sock_a[id].worker;
@@ -91,8 +96,8 @@ static inline bool chan_holds(const struct chan_app *app, uint32_t id)
 }
 /* From now on this process has it (after BIND or CONNECT made it; accept does it by itself). */
 void chan_hold(struct chan_app *app, uint32_t id);
-/* This process has closed its last descriptor of id: clears the bit, bumps close_seq, marks. The engine
- * closes the socket when no live process of the client holds it. */
+/* This process has closed its last descriptor of id: clears the bit, bumps close_seq, marks. The
+ * engine closes the socket when no live process of the client holds it. */
 void chan_unhold(struct chan_app *app, uint32_t id);
 
 /* ---- calls ---- */
@@ -138,6 +143,10 @@ void chan_evq_close(struct chan_app *app, uint32_t evq);
  * to it. When the fork fails, close fd. Sockets must not be closed by other threads between this and
  * the fork (hold the shim's fork lock), else the child must chan_unhold() what it does not have. */
 int chan_app_token(struct chan_app *app, int *fd, uint32_t *proc);
+/* The same, with nothing held. */
+int chan_app_token_bare(struct chan_app *app, int *fd, uint32_t *proc);
+/* Process `proc`, which does not live yet, has socket id, too. */
+void chan_hold_as(struct chan_app *app, uint32_t proc, uint32_t id);
 /* In the child, first thing: takes over the token (fd moves to app->fd's number). Resets this
  * thread's tid cache. Parent, afterwards: close fd. */
 void chan_app_child(struct chan_app *app, int fd, uint32_t proc);

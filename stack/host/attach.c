@@ -107,10 +107,18 @@ static int watch_events(struct control *ctl, struct client *c)
 	return 0;
 }
 
+static bool welcome(struct conn *conn)
+{
+	struct chan_msg m = { .type = CHAN_MSG_WELCOME, .number = conn->proc };
+	int fds[CHAN_MSG_FDS];
+	unsigned n = client_welcome_fds(conn->client->c, fds);
+
+	return answer(conn, &m, fds, n);
+}
+
 static bool attach(struct conn *conn)
 {
-	struct chan_msg m = { .type = CHAN_MSG_WELCOME };
-	int fds[CHAN_MSG_FDS], err, proc = -ENOBUFS;
+	int err, proc = -ENOBUFS;
 	struct attached *a = new_client(conn, &err);
 
 	if (a)
@@ -130,11 +138,9 @@ static bool attach(struct conn *conn)
 	conn->kind = CONN_PROC;
 	conn->client = a;
 	conn->proc = (uint32_t)proc;
-	m.number = (uint32_t)proc;
-	unsigned n = client_welcome_fds(a->c, fds);
 	LOG(host, INFO, "client=%u pid=%u uid=%u attached", a->c->conf.number, conn->pid,
 	    conn->uid);
-	return answer(conn, &m, fds, n);
+	return welcome(conn);
 }
 
 static bool on_hello(struct conn *conn, const struct chan_msg *m)
@@ -245,12 +251,24 @@ static bool on_child(struct conn *conn, uint32_t pid)
 	return true;
 }
 
+/* A new program in a process that was attached: it has none of the maps. */
+static bool on_image(struct conn *conn, const struct chan_msg *m, uint32_t pid)
+{
+	if (m->version != CHAN_VERSION) {
+		attach_refuse(conn, EPROTO, "the engine and libfastnet.so are of different versions");
+		return false;
+	}
+	return on_child(conn, pid) && conn->client && !conn->client->gone && welcome(conn);
+}
+
 bool attach_message(struct conn *conn, const struct chan_msg *m, uint32_t sender_pid)
 {
 	if (m->type == CHAN_MSG_HELLO)
 		return on_hello(conn, m);
 	if (m->type == CHAN_MSG_CHILD)
 		return on_child(conn, sender_pid);
+	if (m->type == CHAN_MSG_IMAGE)
+		return on_image(conn, m, sender_pid);
 	if (!conn->client || conn->client->gone)
 		return false;
 	switch (m->type) {
