@@ -109,7 +109,7 @@ static void drain(struct epoll_set *set)
 {
 	enum { BATCH = 64 };
 	uint32_t ids[BATCH], n;
-	bool lost = false;
+	bool lost = false, any_lost = false;
 
 	if (unlikely(set->without_queue))
 		notice_all(set, false);
@@ -120,8 +120,9 @@ static void drain(struct epoll_set *set)
 		for (uint32_t i = 0; i < n; i++)
 			for (struct epoll_item *it = set->by_id[ids[i]]; it; it = it->next_id)
 				notice(it);
+		any_lost |= lost; /* said once; a full ring takes many rounds */
 	} while (n == BATCH);
-	if (lost)
+	if (any_lost)
 		notice_all(set, false);
 }
 
