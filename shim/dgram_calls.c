@@ -184,6 +184,8 @@ ssize_t dgram_sendto(struct sock *s, int fd, const void *buf, size_t n, int flag
 	struct msghdr h = { .msg_iov = &own, .msg_iovlen = 1 };
 
 	if (addr) {
+		if (len == 0)
+			dgram_need_port(s, fd);
 		if (len == 0 || len > sizeof(to) || user_get(&to, addr, len) < 0)
 			return SOCK_TO_KERNEL;
 		h.msg_name = &to;

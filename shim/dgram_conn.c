@@ -336,6 +336,17 @@ int dgram_autobind(struct sock *s, int fd)
 	return r;
 }
 
+int dgram_need_port(struct sock *s, int fd)
+{
+	int r;
+
+	if (likely(dgram_stack_port(s)) || sock_has(s, DGRAM_KERNEL_PORT | DGRAM_KERNEL_CONN))
+		return 0;
+	r = dgram_autobind(s, fd);
+	/* Without an engine the kernel's half does it itself. */
+	return r == SOCK_TO_KERNEL ? r : r < 0 && r != -ENETUNREACH ? -EAGAIN : 0;
+}
+
 /* A port of the stack's alone is the kernel's from now on, too; in vain when another has it there: then
  * the number differs. */
 static void share_port(struct sock *s, int fd)
@@ -404,6 +415,7 @@ static int connect_stack(struct sock *s, struct chan_app *app, int fd, const str
 	/* From now on only the peer is heard; what the kernel's half has got already stays readable. */
 	if (!sock_has(s, DGRAM_SHARED) && !dgram_kernel_events(s, fd, POLLIN))
 		dgram_set(s, 0, SOCK_TWIN);
+	dgram_cork_turn(s, to);
 	dgram_count(s);
 	return 0;
 }
@@ -473,13 +485,18 @@ int dgram_connect(struct sock *s, int fd, const struct sockaddr *user, socklen_t
 	if (sock_mode(s) == SOCK_KERNEL || len > sizeof(own) || user_get(&own, user, len) < 0)
 		return SOCK_TO_KERNEL;
 	unspec = len >= sizeof(own.ss_family) && own.ss_family == AF_UNSPEC;
-	if (!unspec && dgram_parse(s, &to, addr, len) < 0)
+	if (!unspec && dgram_parse(s, &to, addr, len) < 0) {
+		if (len >= sizeof(own.ss_family))
+			dgram_need_port(s, fd);
 		return SOCK_TO_KERNEL;
+	}
 	r = sock_lock(s);
 	if (r < 0)
 		return r;
 	r = unspec ? disconnect_locked(s, fd) : connect_locked(s, fd, &to, addr, len);
 	sock_unlock(s);
+	if (r < 0 && r != SOCK_TO_KERNEL && !unspec)
+		dgram_need_port(s, fd);
 	if (r >= 0 && s->epoll_items)
 		epoll_sock_changed(s);
 	return r;
@@ -529,5 +546,7 @@ int dgram_getpeer(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len)
 	if (sock_mode(s) == SOCK_KERNEL || !dgram_is_stack_conn(s))
 		return SOCK_TO_KERNEL;
 	remote = s->a->remote;
+	if (!remote.port)
+		return -ENOTCONN;
 	return addr_give(addr, len, s->family, &remote);
 }

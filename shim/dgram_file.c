@@ -28,49 +28,86 @@ static ssize_t send_bytes(struct sock *s, int fd, void *p, size_t n, int flags)
 	return dgram_send(s, fd, &h, n, flags);
 }
 
+/* The kernel splices to nobody who appends. */
+static bool appends(int fd)
+{
+	return libc.fcntl(fd, F_GETFL) & O_APPEND;
+}
+
+/* The kernel's half alone can say it all. */
+static bool is_the_kernels(const struct sock *s)
+{
+	return sock_mode(s) == SOCK_KERNEL || sock_has(s, DGRAM_KERNEL_CONN | DGRAM_NO_STACK);
+}
+
 ssize_t dgram_sendfile(struct sock *s, int fd, int in, int64_t *offset, size_t count)
 {
 	int64_t at = 0;
 	void *p;
 	ssize_t r;
 
-	if (!dgram_is_stack_conn(s) || fdtab_has(in) ||
+	if (is_the_kernels(s) || appends(fd) || fdtab_has(in) ||
 	    (offset && (user_get(&at, offset, sizeof(at)) < 0 || at < 0)))
+		return SOCK_TO_KERNEL;
+	if (!offset)
+		at = lseek(in, 0, SEEK_CUR);
+	if (at < 0) /* no file */
 		return SOCK_TO_KERNEL;
 	p = buffer();
 	if (!p)
 		return -ENOMEM;
 	/* Not libc's: no cancellation point with a map to give back. */
 	count = min_u64(count, PIPE_BYTES);
-	r = offset ? sys_call4(SYS_pread64, in, (long)p, (long)count, at) : sys_read(in, p, count);
+	r = sys_call4(SYS_pread64, in, (long)p, (long)count, at);
 	if (r > 0)
 		r = send_bytes(s, fd, p, (size_t)r, 0);
 	munmap(p, PIPE_BYTES);
-	if (r > 0 && offset) {
-		at += r;
-		if (user_put(offset, &at, sizeof(at)) < 0)
-			return -EFAULT;
-	}
-	return r;
+	if (r <= 0)
+		return r;
+	at += r;
+	if (!offset)
+		lseek(in, at, SEEK_SET);
+	return offset && user_put(offset, &at, sizeof(at)) < 0 ? -EFAULT : r;
+}
+
+/* False: something is wrong with the arguments, or there is nothing to do; the kernel's half says what.
+ * wrong: how the pipe must not have been opened. */
+static bool splice_ok(int pipe, int wrong, size_t n, unsigned int flags)
+{
+	const unsigned int known = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT;
+
+	return n && !(flags & ~known) && (libc.fcntl(pipe, F_GETFL) & O_ACCMODE) != wrong &&
+	       libc.fcntl(pipe, F_GETPIPE_SZ) > 0;
+}
+
+static bool pipe_waits(int pipe, unsigned int flags)
+{
+	return !(flags & SPLICE_F_NONBLOCK || libc.fcntl(pipe, F_GETFL) & O_NONBLOCK);
 }
 
 ssize_t dgram_splice_in(struct sock *s, int fd, int pipe, size_t n, unsigned int flags)
 {
-	int held = 0, wait = flags & SPLICE_F_NONBLOCK ? O_NONBLOCK : 0;
+	int held = 0, msg = flags & SPLICE_F_MORE ? MSG_MORE : 0;
 	ssize_t r;
 	void *p;
 
-	if (!dgram_is_stack_conn(s) || libc.fcntl(pipe, F_GETPIPE_SZ) < 0)
+	if (is_the_kernels(s) || !splice_ok(pipe, O_WRONLY, n, flags) || appends(fd))
 		return SOCK_TO_KERNEL;
-	if (wait && libc.ioctl(pipe, FIONREAD, &held) == 0 && held == 0 &&
+	libc.ioctl(pipe, FIONREAD, &held);
+	if (!held && !pipe_waits(pipe, flags) &&
 	    dgram_kernel_events(s, pipe, POLLIN | POLLHUP) == 0)
 		return -EAGAIN;
+	n = min_u64(n, PIPE_BYTES);
+	/* Bytes leave the pipe only when they can go. */
+	r = held > 0 ? dgram_may_send(s, fd, min_u64(n, (size_t)held), msg) : 0;
+	if (r < 0)
+		return r;
 	p = buffer();
 	if (!p)
 		return -ENOMEM;
-	r = sys_read(pipe, p, min_u64(n, PIPE_BYTES));
+	r = sys_read(pipe, p, n);
 	if (r > 0)
-		r = send_bytes(s, fd, p, (size_t)r, flags & SPLICE_F_MORE ? MSG_MORE : 0);
+		r = send_bytes(s, fd, p, (size_t)r, msg);
 	munmap(p, PIPE_BYTES);
 	return r;
 }
@@ -79,12 +116,13 @@ ssize_t dgram_splice_out(struct sock *s, int fd, int pipe, size_t n, unsigned in
 {
 	struct iovec iov = { .iov_len = min_u64(n, PIPE_BYTES) };
 	struct msghdr h = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int size = libc.fcntl(pipe, F_GETPIPE_SZ), held = 0;
+	int held = 0;
 	ssize_t r;
 
-	if (!dgram_hears_stack(s) || size < 0)
+	if (!dgram_hears_stack(s) || !splice_ok(pipe, O_RDONLY, n, flags))
 		return SOCK_TO_KERNEL;
-	if (flags & SPLICE_F_NONBLOCK && libc.ioctl(pipe, FIONREAD, &held) == 0 && held >= size)
+	if (!pipe_waits(pipe, flags) && libc.ioctl(pipe, FIONREAD, &held) == 0 &&
+	    held >= libc.fcntl(pipe, F_GETPIPE_SZ))
 		return -EAGAIN;
 	iov.iov_base = buffer();
 	if (!iov.iov_base)

@@ -47,7 +47,9 @@ struct dgram_out {
 	struct chan_dgram h;
 	struct dgram_way way;
 	struct chan_app *app;
-	bool named; /* the program named the destination */
+	bool named;	 /* the program named the destination */
+	bool later;	 /* a first piece of it has been accepted: errors are for others */
+	bool only_check; /* it does not go yet */
 };
 
 enum { DGRAM_CORK_SIZE = 65536, DGRAM_HEADERS = 28 /* IPv4 and UDP */ };
@@ -151,6 +153,8 @@ int dgram_stack_connect(struct sock *s, struct chan_app *app, uint16_t port,
 /* The local port of the kernel's half, 0: none. */
 uint16_t dgram_kernel_port(int fd);
 
+/* As inet_autobind(), which comes before all that a call may find wrong: 0, -EAGAIN or SOCK_TO_KERNEL. */
+int dgram_need_port(struct sock *s, int fd);
 /* The kernel's half gets the port that the stack's has, or both get one. 0 or -errno. */
 int dgram_kernel_ready(struct sock *s, int fd);
 
@@ -168,6 +172,11 @@ int dgram_way_check(const struct sock *s, const struct dgram_way *way);
 /* ---- dgram_send.c, dgram_recv.c: msg and all it points to is ours, except the bytes and, receiving, the
  * control data; len: of the iovec ---- */
 ssize_t dgram_send(struct sock *s, int fd, const struct msghdr *msg, size_t len, int flags);
+/* What dgram_send() of so many bytes to the peer would say before it looks at them, having waited for room:
+ * len or -errno. */
+ssize_t dgram_may_send(struct sock *s, int fd, size_t len, int flags);
+/* A pending datagram goes to the new peer, as Linux's goes where the flow of the last connect() does. */
+void dgram_cork_turn(struct sock *s, const struct endpoint *to);
 /* msg_name has room for a sockaddr_storage, or is NULL. */
 ssize_t dgram_recv(struct sock *s, int fd, struct msghdr *msg, size_t len, int flags);
 /* UDP_CORK has been taken away: what is pending goes. 0 or -errno. */

@@ -23,7 +23,7 @@ void dgram_revive(struct sock *s, struct chan_app *app)
 		local.addr = s->bound.addr;
 	if (dgram_stack_bind(s, app, &local) < 0)
 		return;
-	if (remote.port)
+	if (!ipaddr_is_any(&remote.addr))
 		dgram_stack_connect(s, app, local.port, &remote);
 	dgram_rejoin(s);
 }

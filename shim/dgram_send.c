@@ -3,6 +3,7 @@
  * by itself (bad pointers, malformed addresses) is left to it. */
 // SPDX-License-Identifier: MIT
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include "shim/addr.h"
 #include "shim/dgram_int.h"
@@ -16,12 +17,18 @@
 enum { GSO_SEGMENTS = 128 /* UDP_MAX_SEGMENTS */, N_MSG_PROBE = 0x10 };
 #define IP_BYTES_MAX 65535u
 
+static bool is_corked(const struct sock *s, int flags)
+{
+	return flags & MSG_MORE || dgram_flag(s, DGRAM_S_CORK);
+}
+
 /* ---- where to ---- */
 /* The destination that the message names; 1: none, 0, or SOCK_TO_KERNEL. */
 static int destination(const struct sock *s, const struct msghdr *msg, struct endpoint *to)
 {
 	const struct sockaddr *addr = msg->msg_name;
 	struct sockaddr_in in;
+	int r;
 
 	if (!addr || !msg->msg_namelen)
 		return 1;
@@ -32,7 +39,8 @@ static int destination(const struct sock *s, const struct msghdr *msg, struct en
 	if (addr->sa_family == AF_UNSPEC && msg->msg_namelen >= sizeof(in)) {
 		memcpy(&in, addr, sizeof(in)); /* an old program's forgotten family */
 		in.sin_family = AF_INET;
-		return addr_parse(to, AF_INET, (struct sockaddr *)&in, sizeof(in), ADDR_CONNECT);
+		r = addr_parse(to, AF_INET, (struct sockaddr *)&in, sizeof(in), ADDR_CONNECT);
+		return r < 0 || to->port ? r : -EINVAL;
 	}
 	if (dgram_parse(s, to, addr, msg->msg_namelen) < 0)
 		return SOCK_TO_KERNEL;
@@ -129,7 +137,7 @@ static int aim(struct sock *s, int fd, const struct msghdr *msg, int flags, stru
 	if (r < 0)
 		return r;
 	fill(s, &ask, flags, o);
-	if (o->named)
+	if (o->named || is_corked(s, flags)) /* what is pending keeps its peer */
 		o->h.to = to;
 	return 0;
 }
@@ -193,6 +201,25 @@ static int send_wait(struct sock *s, uint32_t seen, uint64_t *deadline, int flag
 	return wait_sock(s, seen, *deadline);
 }
 
+/* As sock_alloc_send_pskb(), which a later piece of a datagram does not come to. */
+static int refusal(struct sock *s)
+{
+	int err = sock_take_error(s);
+
+	if (err)
+		return -err;
+	return atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_SHUT_WR ? -EPIPE : 0;
+}
+
+/* Would the next one go? -EAGAIN: news are asked for. */
+static int room_for_next(struct sock *s)
+{
+	if (chan_dgram_has_room(s->a, s->b))
+		return 0;
+	sock_want_out(s);
+	return chan_dgram_has_room(s->a, s->b) ? 0 : -EAGAIN;
+}
+
 static ssize_t emit(struct sock *s, const struct dgram_out *o, const struct iovec *iov, int n, size_t len,
 		    int flags)
 {
@@ -204,13 +231,17 @@ static ssize_t emit(struct sock *s, const struct dgram_out *o, const struct iove
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
 
-		/* As sock_alloc_send_pskb(): error, end, room. */
-		r = sock_take_error(s);
+		r = likely(!o->later) ? refusal(s) : 0;
 		if (r)
-			return -r;
-		if (atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_SHUT_WR)
-			return -EPIPE;
-		r = dgram_has_stack(s) ? chan_dgram_send(s->app, s->id, &o->h, iov, n) : -ENOTCONN;
+			return r;
+		if (!dgram_has_stack(s))
+			r = -ENOTCONN;
+		else if (unlikely(o->only_check))
+			r = room_for_next(s);
+		else
+			r = chan_dgram_send(s->app, s->id, &o->h, iov, n);
+		if (r == 0 && unlikely(o->only_check))
+			return (ssize_t)len;
 		if (r == 0 && unlikely(flags & MSG_ZEROCOPY) && dgram_flag(s, DGRAM_S_ZEROCOPY))
 			errq_zerocopy_sent(s);
 		if (r == 0)
@@ -226,14 +257,13 @@ static ssize_t emit(struct sock *s, const struct dgram_out *o, const struct iove
 }
 
 /* ---- MSG_MORE, UDP_CORK ---- */
-static bool is_corked(const struct sock *s, int flags)
-{
-	return flags & MSG_MORE || dgram_flag(s, DGRAM_S_CORK);
-}
-
 /* Appends to the pending datagram; caller holds the cork's lock. A failure drops all of it, as Linux does. */
-static int cork_add(struct dgram *d, const struct iovec *iov, size_t n, size_t len)
+static int cork_add(struct sock *s, const struct iovec *iov, size_t n, size_t len)
 {
+	struct dgram *d = s->dgram;
+	size_t total = d->cork_len + len;
+	int r;
+
 	if (!d->cork) {
 		void *p = mmap(NULL, DGRAM_CORK_SIZE, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -242,8 +272,14 @@ static int cork_add(struct dgram *d, const struct iovec *iov, size_t n, size_t l
 			return -ENOBUFS;
 		d->cork = p;
 	}
-	if (d->cork_len + len > CHAN_DGRAM_MAX)
-		return -EMSGSIZE;
+	/* Segments are looked at when all of them are there. */
+	r = d->cork_out.h.gso ? (total > CHAN_DGRAM_MAX ? -EMSGSIZE : 0) :
+				check_length(s, &d->cork_out, total);
+	if (r == 0 && !d->cork_out.later)
+		r = refusal(s);
+	if (r < 0)
+		return r;
+	d->cork_out.later = true;
 	for (size_t i = 0; i < n; i++) {
 		if (user_get(d->cork + d->cork_len, iov[i].iov_base, iov[i].iov_len) < 0)
 			return -EFAULT;
@@ -278,7 +314,7 @@ static ssize_t cork_send(struct sock *s, const struct msghdr *msg, size_t len, i
 		d->cork_len = 0;
 		atomic_store(&d->cork_side, DGRAM_STACK);
 	}
-	r = cork_add(d, msg->msg_iov, msg->msg_iovlen, len);
+	r = cork_add(s, msg->msg_iov, msg->msg_iovlen, len);
 	if (r < 0)
 		atomic_store(&d->cork_side, DGRAM_NOBODY);
 	else if (!is_corked(s, flags))
@@ -319,15 +355,28 @@ static ssize_t send_on(struct sock *s, int fd, const struct msghdr *msg, int fla
 
 	if (r < 0)
 		return r == SOCK_TO_KERNEL ? to_kernel(s, flags) : r;
-	if (unlikely(is_corked(s, flags)))
+	if (unlikely(is_corked(s, flags)) && !o->only_check)
 		return cork_send(s, msg, len, flags, o);
 	r = check_length(s, o, len);
 	return r < 0 ? r : emit(s, o, msg->msg_iov, (int)msg->msg_iovlen, len, flags);
 }
 
-ssize_t dgram_send(struct sock *s, int fd, const struct msghdr *msg, size_t len, int flags)
+/* Who has a datagram pending. What was left to the kernel it may have refused. */
+static uint32_t pending_at(struct sock *s, int fd)
 {
-	uint32_t pending = atomic_load_explicit(&s->dgram->cork_side, memory_order_relaxed);
+	uint32_t side = atomic_load_explicit(&s->dgram->cork_side, memory_order_relaxed);
+	int held = 0;
+
+	if (likely(side != DGRAM_KERNEL) || libc.ioctl(fd, TIOCOUTQ, &held) < 0 || held > 0)
+		return side;
+	atomic_store(&s->dgram->cork_side, DGRAM_NOBODY);
+	return DGRAM_NOBODY;
+}
+
+static ssize_t send_or_check(struct sock *s, int fd, const struct msghdr *msg, size_t len, int flags,
+			     bool only_check)
+{
+	uint32_t pending = pending_at(s, fd);
 	enum chan_reason no;
 	struct dgram_out o;
 	ssize_t r;
@@ -338,13 +387,17 @@ ssize_t dgram_send(struct sock *s, int fd, const struct msghdr *msg, size_t len,
 		return to_kernel(s, flags);
 	if (unlikely(dgram_is_orphan(s)))
 		dgram_revive_now(s);
+	r = dgram_need_port(s, fd);
+	if (unlikely(r < 0))
+		return r == SOCK_TO_KERNEL ? to_kernel(s, flags) : r;
 	if (len > IP_BYTES_MAX)
 		return -EMSGSIZE;
 	if (flags & MSG_OOB)
 		return -EOPNOTSUPP;
 	if (unlikely(pending == DGRAM_STACK))
-		return cork_send(s, msg, len, flags, NULL);
+		return only_check ? (ssize_t)len : cork_send(s, msg, len, flags, NULL);
 	memset(&o, 0, sizeof(o));
+	o.only_check = only_check;
 	if (likely(dgram_has_stack(s))) {
 		o.app = s->app;
 		return send_on(s, fd, msg, flags, len, &o);
@@ -355,4 +408,27 @@ ssize_t dgram_send(struct sock *s, int fd, const struct msghdr *msg, size_t len,
 	r = send_on(s, fd, msg, flags, len, &o);
 	engine_put(o.app);
 	return r;
+}
+
+ssize_t dgram_send(struct sock *s, int fd, const struct msghdr *msg, size_t len, int flags)
+{
+	return send_or_check(s, fd, msg, len, flags, false);
+}
+
+ssize_t dgram_may_send(struct sock *s, int fd, size_t len, int flags)
+{
+	struct msghdr msg = { 0 };
+
+	return send_or_check(s, fd, &msg, len, flags, true);
+}
+
+void dgram_cork_turn(struct sock *s, const struct endpoint *to)
+{
+	struct dgram *d = s->dgram;
+
+	if (likely(atomic_load_explicit(&d->cork_side, memory_order_relaxed) != DGRAM_STACK) ||
+	    chan_lock(&d->cork_lock) < 0)
+		return;
+	d->cork_out.h.to = *to;
+	chan_unlock(&d->cork_lock);
 }

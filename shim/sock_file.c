@@ -137,8 +137,10 @@ ssize_t sock_splice_out(struct sock *s, int pipe, size_t n, unsigned int flags)
 		if (room > held)
 			iov.iov_len = (size_t)(room - held);
 	}
-	if (sock_urgent_blocks(s))
-		return 0;
+	if (sock_urgent_blocks(s)) { /* an urgent byte: nobody waits for it to go away */
+		r = sock_recv_why(s);
+		return r == -EAGAIN && !sock_is_nonblocking(s) ? 0 : r;
+	}
 	/* SPLICE_F_NONBLOCK is about the pipe: the socket waits as its own O_NONBLOCK says. */
 	got = n ? sock_recv(s, &iov, 1, iov.iov_len, MSG_PEEK) : 0;
 	if (got <= 0)

@@ -17,6 +17,9 @@ ssize_t sock_writev(struct sock *s, const struct iovec *iov, int n, int rwf);
 ssize_t sock_sendto(struct sock *s, const void *buf, size_t n, int flags,
 		    const struct sockaddr *addr, socklen_t len);
 
+/* Nothing to read: why not? 0 end of file, -EAGAIN wait, or the error. */
+int sock_recv_why(struct sock *s);
+
 /* The MSG_* for RWF_* flags, or -errno: not known. */
 int sock_rwf(struct sock *s, int rwf);
 

@@ -32,8 +32,7 @@ static bool recv_ended(const struct sock *s)
 	       atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_SHUT_RD;
 }
 
-/* Nothing to read: why not? 0 end of file, -EAGAIN wait, or the error. */
-static int recv_why(struct sock *s)
+int sock_recv_why(struct sock *s)
 {
 	uint32_t fa = atomic_load_explicit(&s->a->flags, memory_order_acquire);
 	uint32_t state = atomic_load_explicit(&s->a->state, memory_order_acquire);
@@ -83,6 +82,14 @@ static bool recv_has_more(const struct sock *s, int flags, uint32_t skip, size_t
 	if (unlikely(chan_has_urgent(s->a)))
 		past += sock_urgent_holes(s, flags & MSG_PEEK ? skip : 0);
 	return chan_rx_avail(s->a, s->b) > past;
+}
+
+/* The same for who wants none of them: those that no read would give, too. */
+static bool recv_has_any(const struct sock *s, uint32_t skip)
+{
+	if (unlikely(chan_has_urgent(s->a)))
+		return chan_urg_look(s->a, s->b).avail > skip;
+	return chan_rx_avail(s->a, s->b) > skip;
 }
 
 /* Linux wakes a reader when SO_RCVLOWAT bytes are there, however many it has taken before. */
@@ -138,7 +145,7 @@ static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 				iov_advance(w, (size_t)r);
 			if (copied >= target)
 				return (ssize_t)copied;
-		} else if (r == 0 && len == 0 && recv_has_more(s, flags, skip, 0)) {
+		} else if (r == 0 && len == 0 && recv_has_any(s, flags & MSG_PEEK ? skip : 0)) {
 			return 0; /* recv() of nothing waits until something is there */
 		} else if (r == -EFAULT || (r == -ENOBUFS && !sock_is_broken(s))) {
 			return copied ? (ssize_t)copied : r;
@@ -151,7 +158,7 @@ static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 			if (ended || chan_has_error(s->a, s->b) || !wait || sock_is_broken(s))
 				return (ssize_t)copied;
 		} else {
-			r = recv_why(s);
+			r = sock_recv_why(s);
 			if (r != -EAGAIN || !wait)
 				return r;
 		}

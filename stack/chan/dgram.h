@@ -28,6 +28,12 @@ static inline uint32_t chan_dgram_sndbuf(const struct chan_sock_a *a)
 {
 	return 2 * *(volatile const uint32_t *)&a->sndbuf;
 }
+static inline bool chan_dgram_has_room(const struct chan_sock_a *a, const struct chan_sock_b *b)
+{
+	return atomic_load_explicit(&b->tx_tail, memory_order_relaxed) -
+		       atomic_load_explicit(&a->tx_una, memory_order_acquire) <
+	       chan_dgram_sndbuf(a);
+}
 /* Linux's sock_writeable(): less than half of sk_sndbuf is under way. */
 static inline bool chan_dgram_writable(const struct chan_sock_a *a, const struct chan_sock_b *b)
 {

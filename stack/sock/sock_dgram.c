@@ -102,7 +102,7 @@ static int reserve(const struct call *k, const struct endpoint *local, uint32_t 
 /* Shows where s is now and whom it is connected to. No event: Linux tells nobody of these calls. */
 static void show(struct sock *s)
 {
-	bool connected = s->dg.udp.remote.port != 0;
+	bool connected = udp_is_connected(&s->dg.udp);
 
 	s->local = s->dg.udp.local;
 	s->a->local = s->local;
@@ -191,8 +191,8 @@ static int dissolve(struct sock *s)
 	return 0;
 }
 
-/* May s be connected to remote, and from which address would it send? Port 0 is no peer, but getaddrinfo()
- * connects there to learn the address. */
+/* May s be connected to remote, and from which address would it send? Port 0 is as good as any:
+ * getaddrinfo() connects there to learn the address. */
 static int check_remote(struct sock *s, const struct endpoint *remote, struct ipaddr *src)
 {
 	const struct sock_env *env = s->cw->env;

@@ -183,7 +183,7 @@ static void on_error(struct udp_env *udp, struct udp_sock *us, const struct udp_
 	const struct sock_env *env = s->cw->env;
 	bool too_big = e->err == EMSGSIZE;
 
-	if (too_big && us->remote.port && e->info && e->info < s->a->path_mtu)
+	if (too_big && udp_is_connected(us) && e->info && e->info < s->a->path_mtu)
 		s->a->path_mtu = e->info;
 	if (too_big && s->dg.mtu_disc == 1 /* IP_PMTUDISC_DONT */)
 		return;
@@ -198,7 +198,7 @@ static void on_error(struct udp_env *udp, struct udp_sock *us, const struct udp_
 		};
 
 		sock_errq_put(s, &rec, e->p);
-	} else if (!us->remote.port || !(e->hard || too_big)) {
+	} else if (!udp_is_connected(us) || !(e->hard || too_big)) {
 		return;
 	}
 	sock_signal(s, SOCK_SIGNAL_IN); /* Linux: POLL_ERR; a line has that for its end only */

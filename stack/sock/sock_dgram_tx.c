@@ -78,7 +78,7 @@ static bool send_one(struct sock *s, const struct chan_dgram *h, uint32_t pos, b
 		tx.local.addr = h->from.addr;
 	if (h->len)
 		n = sock_tx_pieces(s, pos + (uint32_t)sizeof(*h), h->len, piece);
-	if (tx.remote.port && tx.local.port && (n || !h->len))
+	if ((h->to.port || udp_is_connected(&s->dg.udp)) && tx.local.port && (n || !h->len))
 		err = env->host->udp_output(env->host_arg, &tx, piece, n);
 	if (unlikely(err == -EAGAIN))
 		return false;

@@ -29,7 +29,7 @@ struct udp_group {
 /* A datagram socket; memory is the host's (inside its own object), zeroed before udp_sock_init(). */
 struct udp_sock {
 	struct endpoint local;	/* port 0: none yet, in no table */
-	struct endpoint remote; /* port 0: not connected */
+	struct endpoint remote; /* address any: not connected; port 0: any port of it */
 	bool v6, v6only, reuseport, mcast_own, broadcast;
 	struct list link;	/* table */
 	struct list groups;	/* struct udp_group */
@@ -37,6 +37,12 @@ struct udp_sock {
 	uint64_t born;		/* order of binding: the later one wins a tie, as on Linux */
 	void *host;
 };
+
+/* As Linux: connected to an address; what is sent to port 0 comes back refused. */
+static inline bool udp_is_connected(const struct udp_sock *s)
+{
+	return !ipaddr_is_any(&s->remote.addr);
+}
 
 /* A received datagram, addresses in the form of the channel. */
 struct udp_rx {
@@ -84,7 +90,7 @@ void udp_bind(struct udp_env *env, struct udp_sock *s);
 void udp_unbind(struct udp_env *env, struct udp_sock *s);
 /* Out of the table, groups kept: it has lost its port. */
 void udp_detach(struct udp_env *env, struct udp_sock *s);
-/* Sets or (port 0) clears the peer; the local address may change with it (already in s->local). */
+/* Sets or (address any) clears the peer; the local address may change with it (already in s->local). */
 void udp_connect(struct udp_env *env, struct udp_sock *s, const struct endpoint *local,
 		 const struct endpoint *remote);
 /* The values are enum chan_mcast's. */

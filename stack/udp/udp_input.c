@@ -23,11 +23,6 @@ static bool fits_remote(const struct udp_sock *s, const struct endpoint *remote)
 	return ipaddr_is_any(&s->remote.addr) || ipaddr_eq(&s->remote.addr, &remote->addr);
 }
 
-static bool is_connected(const struct udp_sock *s)
-{
-	return s->remote.port || !ipaddr_is_any(&s->remote.addr);
-}
-
 /* Linux's compute_score() in words: the own family before the other one, and each part of the peer that is
  * given and right counts. -1: not for s. */
 static int score_of(const struct udp_sock *s, const struct endpoint *local,
@@ -46,7 +41,7 @@ static int score_of(const struct udp_sock *s, const struct endpoint *local,
 /* Sockets that share a port and an address by SO_REUSEPORT; connected ones have left the group. */
 static bool in_group_of(const struct udp_sock *s, const struct udp_sock *first)
 {
-	return s->reuseport && !is_connected(s) && s->v6 == first->v6 &&
+	return s->reuseport && !udp_is_connected(s) && s->v6 == first->v6 &&
 	       s->v6only == first->v6only && s->local.port == first->local.port &&
 	       ipaddr_eq(&s->local.addr, &first->local.addr);
 }
@@ -95,7 +90,7 @@ static struct udp_sock *best_of(struct udp_env *env, const struct endpoint *loca
 			best = s;
 		}
 	}
-	if (best && best->reuseport && !is_connected(best))
+	if (best && best->reuseport && !udp_is_connected(best))
 		best = spread(env, best, local, remote);
 	return best;
 }

@@ -352,7 +352,7 @@ int host_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_p
 	struct plan p;
 	uint32_t total = 0;
 
-	if (n_pieces > PIECES || !tx->remote.port)
+	if (n_pieces > PIECES)
 		return -EINVAL;
 	for (unsigned i = 0; i < n_pieces; i++)
 		total += piece[i].len;

@@ -142,6 +142,9 @@ static const struct {
 	{ "reading shut down", "ox,S,?,R1,r9" },
 	{ "announced only, reading shut down", "S,ox,?,R1,R1" },
 	{ "reset after the byte", "ox,x,?,R1,r9,R1" },
+	{ "reset after text and byte", "sab,ox,x,?,r1,?,r9,?,r9,?" },
+	{ "reads of nothing", "r0,ox,r0,p0,d0,?,R1,r0,sa,r0,r9,r0" },
+	{ "reads of nothing, inline", "i1,r0,ox,r0,p0,d0,r9,r0" },
 	{ "reset, nothing urgent", "x,R1,r9,R1" },
 	{ "peek offset up to the mark", "k0,sab,oX,scd,p1,p9,p9,p9,r9,p9,R1" },
 	{ "empty oob send", "o,?,R1,oa,?" },
@@ -449,6 +452,13 @@ static void splices(void)
 	t_res("in the pipe", read(p[0], buf, 16));
 	show_recv("recv passes", b, 1, 0);
 	t_res("splice behind it", splice(b, NULL, p[1], NULL, 16, 0));
+	send(a, "Y", 1, MSG_OOB);
+	settle(a);
+	fcntl(b, F_SETFL, O_NONBLOCK);
+	t_res("not blocking", splice(b, NULL, p[1], NULL, 16, 0));
+	shutdown(a, SHUT_WR);
+	t_until(b, POLLRDHUP);
+	t_res("and ended", splice(b, NULL, p[1], NULL, 16, 0));
 	close(p[0]);
 	close(p[1]);
 	close(a);
