@@ -298,3 +298,8 @@ struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 	}
 	return p;
 }
+
+uint32_t eal_mbufs_used(const struct rte_mempool *mbufs)
+{
+	return mbufs ? rte_mempool_in_use_count(mbufs) : 0;
+}

@@ -37,3 +37,5 @@ bool eal_is_pci(const char *devargs);
  * together) but at most about `bytes` of memory. NULL: err says why. */
 struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 			      char err[EAL_ERR_MAX]);
+/* How many of them are not free: in device rings, on the way, or in a thread's cache. */
+uint32_t eal_mbufs_used(const struct rte_mempool *mbufs);

@@ -167,6 +167,26 @@ static int run_ss(struct conn *conn, char **args, FILE *out)
 }
 
 /* ---- stat ---- */
+static void stat_host(struct conn *conn, FILE *out)
+{
+	const struct host *h = conn->ctl->h;
+	unsigned long long socks = 0, bytes = 0;
+
+	list_for_each(it, &conn->ctl->clients) {
+		const struct client *c = container_of(it, struct attached, link)->c;
+
+		socks += atomic_load_explicit(&c->n_socks, memory_order_relaxed);
+		bytes += atomic_load_explicit(&c->n_bytes, memory_order_relaxed);
+	}
+	fprintf(out, "host_sockets\t%llu\tsockets of programs, orphans included\n", socks);
+	fprintf(out, "host_ring_bytes\t%llu\tbytes of their rings\n", bytes);
+	fprintf(out, "host_packets\t%u\tpacket buffers in use, those of devices included\n",
+		eal_mbufs_used(h->mbufs));
+	fprintf(out, "host_clients\t%u\tprograms attached or draining\n", conn->ctl->n_clients);
+	fprintf(out, "host_uptime_s\t%lld\tseconds since the engine started\n",
+		(long long)(time(NULL) - conn->ctl->started));
+}
+
 static int run_stat(struct conn *conn, char **args, FILE *out)
 {
 	struct host *h = conn->ctl->h;
@@ -203,9 +223,7 @@ static int run_stat(struct conn *conn, char **args, FILE *out)
 			fprintf(out, "port_%s_%s\t%llu\t%s\n", name, rows[j].name,
 				(unsigned long long)rows[j].v, rows[j].help);
 	}
-	fprintf(out, "host_clients\t%u\tprograms attached or draining\n", conn->ctl->n_clients);
-	fprintf(out, "host_uptime_s\t%lld\tseconds since the engine started\n",
-		(long long)(time(NULL) - conn->ctl->started));
+	stat_host(conn, out);
 	return 0;
 }
 

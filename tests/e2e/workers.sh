@@ -1,0 +1,143 @@
+#!/bin/bash
+# nginx as it is installed: daemon, master, four workers that share one listener (or have one each):
+# every worker gets its part, and not one request fails while it is told ten times to reload.
+# SPDX-License-Identifier: MIT
+set -euo pipefail
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+fn_need nginx curl wrk
+
+# nginx_start NAME LISTEN-OPTIONS EVENTS-OPTIONS: returns when it serves; master in $master.
+nginx_start()
+{
+	local name=$1
+	log=$FN_TMP/$name.access
+	cat >"$FN_TMP/$name.conf" <<-CONF
+		worker_processes 4;
+		worker_rlimit_nofile 8192;
+		worker_shutdown_timeout 20s;
+		pid $FN_TMP/$name.pid;
+		error_log $FN_TMP/$name.log warn;
+		events { worker_connections 4096; $3 }
+		http {
+			log_format w '\$pid \$status \$connection_requests';
+			access_log $log w;
+			client_body_temp_path $FN_TMP/tmp1;
+			proxy_temp_path $FN_TMP/tmp2;
+			fastcgi_temp_path $FN_TMP/tmp3;
+			uwsgi_temp_path $FN_TMP/tmp4;
+			scgi_temp_path $FN_TMP/tmp5;
+			keepalive_requests 1000000;
+			server { listen 80 backlog=4096 $2; root $FN_TMP/www; }
+		}
+	CONF
+	# The foreground process ends when the daemon serves.
+	check "$1: starts as a daemon" fn_on_stack nginx -p "$FN_TMP" -c "$FN_TMP/$name.conf"
+	check "$1: wrote its pid" fn_wait_for 5 test -s "$FN_TMP/$name.pid"
+	master=$(cat "$FN_TMP/$name.pid")
+	fn_pid[$name]=$master
+	check "$1: answers" fn_client curl -sSf -o /dev/null "http://$FN_SRV_ADDR/1024"
+}
+
+workers() { cat "/proc/$master/task/$master/children" 2>/dev/null; }
+
+four_workers() { [[ $(workers | wc -w) == 4 ]]; }
+replaced() { four_workers && [[ " $(workers) " != *" $1 "* ]]; }
+no_listener() { ! fn_tool ss | grep -q LISTEN; }
+
+nginx_stop()
+{
+	kill -QUIT "$master"
+	check "$1: ends when told to" fn_wait_for 10 eval "! kill -0 $master"
+	unset "fn_pid[$1]"
+}
+
+# wrk_clean WHAT wrk options...: no failed request.
+wrk_clean()
+{
+	local what=$1 out=$FN_TMP/wrk
+	shift
+	fn_client wrk "$@" "http://$FN_SRV_ADDR/1024" >"$out" 2>&1 ||
+		{ cat "$out" >&2; fn_die "$what: wrk failed"; }
+	if grep -qE 'Socket errors|Non-2xx' "$out"; then
+		cat "$out" >&2
+		fn_die "$what: failed requests"
+	fi
+	ok "$what: 0 failed requests, $(awk '/requests in/ { print $1 }' "$out") in all"
+}
+
+# Connections that each worker has taken, least first.
+shares() { awk '$3 == 1 { n[$1]++ } END { for (p in n) print n[p] }' "$log" | sort -n; }
+
+fair()
+{
+	local n
+	: >"$log"
+	wrk_clean "$1: a connection per request" -t 1 -c 64 -d "$seconds" -H 'Connection: close'
+	n=$(shares)
+	# With the mutex who has it takes them, on Linux too.
+	[[ $1 != mutex ]] || return 0
+	same "$1: workers that took connections" "$(wc -l <<<"$n")" 4
+	ok "$1: connections by worker: $(tr '\n' ' ' <<<"$n")"
+	awk 'NR == 1 { a = $1 } { s += $1 } END { exit !(a * 50 >= s) }' <<<"$n" ||
+		fn_die "$1: a worker has less than 2 % of the connections"
+}
+
+# Under load that makes a connection per request (a kept one may be closed by an old worker just as a
+# request comes in, on every system), and with a download that spans all of them.
+reloads()
+{
+	local i load download
+	fn_client wrk -t 1 -c 64 -d $((seconds * 3)) -H 'Connection: close' \
+		"http://$FN_SRV_ADDR/1024" >"$FN_TMP/wrk" 2>&1 &
+	load=$!
+	fn_client curl -sSf --limit-rate $((6000000 / (seconds * 3))) -o "$FN_TMP/got" \
+		"http://$FN_SRV_ADDR/6000000" &
+	download=$!
+	for ((i = 0; i < 10; i++)); do
+		sleep "$(awk -v s="$seconds" 'BEGIN { print s * 3 / 12 }')"
+		fn_on_stack nginx -p "$FN_TMP" -c "$FN_TMP/$1.conf" -s reload 2>>"$FN_TMP/$1.log"
+	done
+	wait "$load" || fn_die "$1: wrk failed"
+	if grep -qE 'Socket errors|Non-2xx' "$FN_TMP/wrk"; then
+		cat "$FN_TMP/wrk" >&2
+		fn_die "$1: failed requests during reloads"
+	fi
+	ok "$1: ten reloads, 0 failed requests of $(awk '/requests in/ { print $1 }' "$FN_TMP/wrk")"
+	wait "$download" || fn_die "$1: a download that began before the reloads failed"
+	same "$1: a download through an old worker" "$(sha "$FN_TMP/got")" \
+		"$(sha "$FN_TMP/www/6000000")"
+	check "$1: old workers have ended" fn_wait_for 25 four_workers
+	check "$1: answers after them" fn_client curl -sSf -o /dev/null "http://$FN_SRV_ADDR/1024"
+}
+
+# A worker killed: nobody but its own connections notices, and its place is taken.
+killed_worker()
+{
+	local victim out
+	read -r victim _ <<<"$(workers)"
+	kill -KILL "$victim"
+	check "$1: another worker in its place" fn_wait_for 5 replaced "$victim"
+	wrk_clean "$1: after a worker was killed" -t 1 -c 64 -d 1 -H 'Connection: close'
+}
+
+e2e_start "${1:-auto}"
+FN_TIMEOUT=$(full_or 300 60)
+seconds=$(full_or 10 1)
+mkdir "$FN_TMP/www"
+head -c 1024 /dev/urandom >"$FN_TMP/www/1024"
+head -c 6000000 /dev/urandom >"$FN_TMP/www/6000000"
+while read -r name listen events; do
+	nginx_start "$name" "${listen/-/}" "${events/-/}"
+	fair "$name"
+	reloads "$name"
+	killed_worker "$name"
+	nginx_stop "$name"
+	proved "$name"
+done <<-KINDS
+	shared - -
+	own reuseport -
+	mutex - accept_mutex on;
+KINDS
+[[ $FN_STACK == kernel ]] ||
+	check "the engine holds no socket" fn_wait_for 5 no_listener
