@@ -160,22 +160,28 @@ int fdtab_next(int from)
 	return -1;
 }
 
+/* An object that has an entry and one reference has no other entry, and nothing is wrong with it: it is
+ * only looked at, so that its page stays shared with the parent. */
 void fdtab_after_fork(void)
 {
+	const uint32_t counting = 1u << 31;
 	int top = atomic_load(&fdtab_top);
+	bool any = false;
 
-	/* First a reference each, so that nothing is released while we count; then only entries. */
 	for (int fd = 0; fd < top; fd++) {
 		struct object *o = atomic_load(&fdtab[fd]);
+		uint32_t n = o ? atomic_load(&o->refs) : 1;
 
-		if (o)
-			atomic_store(&o->refs, 0);
+		if (n == 1)
+			continue;
+		atomic_store(&o->refs, n & counting ? n + 1 : counting | 1);
+		any = true;
 	}
-	for (int fd = 0; fd < top; fd++) {
+	for (int fd = 0; any && fd < top; fd++) {
 		struct object *o = atomic_load(&fdtab[fd]);
 
-		if (o)
-			atomic_fetch_add(&o->refs, 1);
+		if (o && atomic_load(&o->refs) & counting)
+			atomic_fetch_and(&o->refs, ~counting);
 	}
 }
 

@@ -55,17 +55,35 @@ void process_unlock(void)
 
 /* A bound socket whose fate is open can't be decided by one process alone once two have it. One that is
  * not bound yet is nothing but a number and some options: whoever uses it has its own. */
+static void settle(struct sock *s)
+{
+	if (sock_mode(s) == SOCK_UNDECIDED && sock_has(s, SOCK_BOUND))
+		sock_to_kernel(s, CHAN_REASON_fork_shared);
+	if (sock_is_dgram(s))
+		dgram_settle(s);
+}
+
+/* A look without a reference, which memory of this kind allows (object.h): of ten thousand connections
+ * none is written to. */
+static bool is_settled(int fd)
+{
+	const struct object *o = atomic_load_explicit(&fdtab[fd], memory_order_acquire);
+	const struct sock *s;
+
+	if (!o || o->ops->type != OBJECT_SOCK)
+		return true;
+	s = container_of(o, const struct sock, obj);
+	return sock_mode(s) != SOCK_UNDECIDED && !sock_is_dgram(s);
+}
+
 static void settle_bound(void)
 {
 	for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1)) {
-		struct sock *s = sock_get(fd);
+		struct sock *s = is_settled(fd) ? NULL : sock_get(fd);
 
 		if (!s)
 			continue;
-		if (sock_mode(s) == SOCK_UNDECIDED && sock_has(s, SOCK_BOUND))
-			sock_to_kernel(s, CHAN_REASON_fork_shared);
-		if (sock_is_dgram(s))
-			dgram_settle(s);
+		settle(s);
 		sock_put(s);
 	}
 }
@@ -130,17 +148,16 @@ static void reconcile(struct chan_app *app)
 	static uint64_t have[CHAN_MAX_SOCKS / 64];
 	uint32_t words = atomic_load(&app->held_words);
 
+	/* Nobody else is here, so that no references are needed: pages stay shared with the parent. */
 	for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1)) {
-		struct sock *s = sock_get(fd);
+		struct object *o = atomic_load(&fdtab[fd]);
+		struct sock *s = o->ops->type == OBJECT_SOCK ? sock_of(o) : NULL;
 
-		if (!s)
+		if (!s || s->app != app || !sock_is_attached(s))
 			continue;
-		if (s->app == app && sock_is_attached(s)) {
-			have[s->id / 64] |= 1ull << (s->id % 64);
-			if (!chan_holds(app, s->id))
-				chan_hold(app, s->id);
-		}
-		sock_put(s);
+		have[s->id / 64] |= 1ull << (s->id % 64);
+		if (!chan_holds(app, s->id))
+			chan_hold(app, s->id);
 	}
 	for (uint32_t w = 0; w < words && w < CHAN_MAX_SOCKS / 64; w++) {
 		uint64_t extra = atomic_load(&app->held[app->proc].word[w]) & ~have[w];

@@ -396,34 +396,9 @@ void sock_settle_all(enum chan_reason why)
 	}
 }
 
-void sock_after_fork(void)
+void sock_anchor_after_fork(void)
 {
-	struct object *o;
-
-	chan_tid_reset();
 	atomic_store(&anchor_lock, 0);
-	for (uint32_t i = 0; (o = object_nth(&sock_pool, i)); i++)
-		if (atomic_load(&o->refs)) {
-			atomic_fetch_or(&sock_of(o)->flags, SOCK_STRAY);
-			atomic_store(&sock_of(o)->lock, 0);
-			if (sock_of(o)->dgram)
-				dgram_after_fork(sock_of(o));
-		}
-	for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1)) {
-		o = atomic_load(&fdtab[fd]);
-		if (o->ops->type == OBJECT_SOCK)
-			atomic_fetch_and(&sock_of(o)->flags, ~(uint32_t)SOCK_STRAY);
-	}
-	/* A handler that forks may have interrupted a call of ours, to which the child returns: its
-	 * references can't be told from those of other threads, so all stay. */
-	if (signal_depth)
-		return;
-	fdtab_after_fork();
-	for (uint32_t i = 0; (o = object_nth(&sock_pool, i)); i++)
-		if (atomic_load(&o->refs) && sock_has(sock_of(o), SOCK_STRAY)) {
-			atomic_store(&o->refs, 1);
-			object_put(o);
-		}
 }
 
 /* ---- state ---- */

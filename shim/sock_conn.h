@@ -16,6 +16,8 @@ static inline int sock_lock(struct sock *s)
 }
 static inline void sock_unlock(struct sock *s) { chan_unlock(&s->lock); }
 
+/* Child of a fork: nobody is making the anchor. */
+void sock_anchor_after_fork(void);
 /* A new number that is a copy of the anchor, or -errno. flags: SOCK_CLOEXEC. */
 int sock_placeholder(int flags);
 struct sock *sock_new(uint16_t family, uint16_t protocol, enum sock_mode mode);
