@@ -1,13 +1,19 @@
 /* Around an exec: see exec.h. */
 // SPDX-License-Identifier: MIT
 #include "shim/exec.h"
+#include "shim/explain.h"
 
-void exec_begins(struct exec *x, char *const envp[])
+void exec_begins(struct exec *x, const struct exec_target *target, char *const envp[])
 {
 	fault_exec_begins(&x->fault);
 	x->envp = envp;
 	x->env_map = NULL;
-	if (handover_begin(&x->hand))
+	x->hand.begun = false;
+	if (likely(!handover_is_wanted()))
+		return;
+	if (!exec_target_takes_shim(target))
+		explain_kernel(CHAN_REASON_exec_unshimmed);
+	else if (handover_begin(&x->hand))
 		exec_env_complete(x);
 }
 

@@ -191,6 +191,26 @@ static int finish(struct handover *h, struct writer *w)
 }
 
 /* ---- the doors ---- */
+bool handover_is_wanted(void)
+{
+	int saved = errno, flags;
+	bool yes = false;
+
+	if (likely(fdtab_end() == 0) || fdtab_bypass)
+		return false;
+	for (int fd = fdtab_next(0); fd >= 0 && !yes; fd = fdtab_next(fd + 1)) {
+		struct sock *s = sock_get(fd);
+
+		if (!s)
+			continue;
+		flags = libc.fcntl(fd, F_GETFD);
+		yes = flags >= 0 && !(flags & FD_CLOEXEC);
+		sock_put(s);
+	}
+	errno = saved;
+	return yes;
+}
+
 bool handover_begin(struct handover *h)
 {
 	struct writer w = { .fd = -1 };

@@ -65,6 +65,8 @@ struct handover {
 	uint32_t n_engines;
 	uint32_t n_socks;
 };
+/* Is any socket at a number without CLOEXEC? Keeps errno. */
+bool handover_is_wanted(void);
 /* Makes a bundle of all sockets at numbers without CLOEXEC. True: there is one, and forks wait until
  * handover_undo(). False: nothing to hand over. Keeps errno. */
 bool handover_begin(struct handover *h);

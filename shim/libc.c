@@ -88,7 +88,7 @@ static void *find(const char *name)
 
 void libc_resolve(void)
 {
-	static const char names[][24] = {
+	static const char names[][48] = {
 #define X(ret, name, params) #name,
 		LIBC_CALLS(X)
 #undef X

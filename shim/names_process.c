@@ -5,10 +5,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "shim/exec.h"
-#include "shim/fault.h"
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/process.h"
+#include "shim/spawn.h"
+
+/* Which file is to be run: struct exec_target. */
+#define PATH(p) { AT_FDCWD, p, false }
+#define SEARCH(p) { AT_FDCWD, p, true }
+#define AT(fd, p) { fd, p, false }
 
 extern int LIBC_OURS(execv)(const char *path, char *const argv[]);
 extern int LIBC_OURS(execvp)(const char *file, char *const argv[]);
@@ -125,85 +130,68 @@ EXPORT int daemon(int nochdir, int noclose)
 	return libc.daemon(nochdir, noclose);
 }
 
-/* Runs libc's call with what the program ignores known to the kernel. */
-#define WITH_IGNORED(call) \
-	struct fault_exec x; \
-	int r; \
-\
-	fault_exec_begins(&x); \
-	r = (call); \
-	fault_exec_failed(&x); \
-	return r
-
-/* ---- other programs: their children are made inside libc and touch our table only through the deep
- * hooks, which look who they are (process_is_self()) ---- */
+/* ---- other programs: see spawn.h ---- */
 EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 		       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
-	WITH_IGNORED(libc.posix_spawn(pid, path, actions, attr, argv, envp));
+	return spawn_program(pid, &(struct exec_target)PATH(path), actions, attr, argv, envp);
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 			const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
-	WITH_IGNORED(libc.posix_spawnp(pid, file, actions, attr, argv, envp));
+	return spawn_program(pid, &(struct exec_target)SEARCH(file), actions, attr, argv, envp);
 }
 
 EXPORT int system(const char *command)
 {
-	WITH_IGNORED(libc.system(command));
+	return spawn_system(command);
 }
 
 EXPORT FILE *popen(const char *command, const char *type)
 {
-	struct fault_exec x;
-	FILE *f;
-
-	fault_exec_begins(&x);
-	f = libc.popen(command, type);
-	fault_exec_failed(&x);
-	return f;
+	return spawn_popen(command, type);
 }
 
 /* ---- exec: descriptors of the engine are CLOEXEC, so this process' references end with its image; what the
  * new one is to have goes by handover.c ---- */
-#define WITH_EXEC(env, call) \
+#define WITH_EXEC(target, env, call) \
 	struct exec x; \
 	int r; \
 \
-	exec_begins(&x, env); \
+	exec_begins(&x, &(struct exec_target)target, env); \
 	r = (call); \
 	exec_ends(&x); \
 	return r
 
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
-	WITH_EXEC(envp, libc.execve(path, argv, x.envp));
+	WITH_EXEC(PATH(path), envp, libc.execve(path, argv, x.envp));
 }
 
 EXPORT int execv(const char *path, char *const argv[])
 {
-	WITH_EXEC(environ, libc.execve(path, argv, x.envp));
+	WITH_EXEC(PATH(path), environ, libc.execve(path, argv, x.envp));
 }
 
 EXPORT int execvp(const char *file, char *const argv[])
 {
-	WITH_EXEC(environ, libc.execvpe(file, argv, x.envp));
+	WITH_EXEC(SEARCH(file), environ, libc.execvpe(file, argv, x.envp));
 }
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	WITH_EXEC(envp, libc.execvpe(file, argv, x.envp));
+	WITH_EXEC(SEARCH(file), envp, libc.execvpe(file, argv, x.envp));
 }
 
 EXPORT int execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	WITH_EXEC(envp, libc.execveat(dirfd, path, argv, x.envp, flags));
+	WITH_EXEC(AT(dirfd, path), envp, libc.execveat(dirfd, path, argv, x.envp, flags));
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	WITH_EXEC(envp, libc.fexecve(fd, argv, x.envp));
+	WITH_EXEC(AT(fd, ""), envp, libc.fexecve(fd, argv, x.envp));
 }
 
 /* The arguments after `first`, counted up to and including the NULL. */

@@ -32,7 +32,8 @@
 	X(listen_twin, "kernel twin of a listener, for loopback clients") \
 	X(unlisted_port, "port below 1024 not allowed (option low-ports)") \
 	X(raw_syscall, "made behind the shim's back") \
-	X(disabled, "the shim is switched off for this program")
+	X(disabled, "the shim is switched off for this program") \
+	X(exec_unshimmed, "left to a program that can't have the shim (static, setuid, other architecture)")
 
 enum chan_reason {
 #define X(name, text) CHAN_REASON_##name,
