@@ -80,6 +80,12 @@ static uint32_t clamp_buf(uint32_t v)
 	return min_u32(max_u32(v, SOCK_BUF_MIN), SOCK_BUF_MAX);
 }
 
+/* IP_PMTUDISC_WANT and _DO: path MTU discovery, as Linux's ip_dont_fragment() reads it for streams. */
+static bool wants_pmtu(uint8_t mtu_disc)
+{
+	return mtu_disc == 0 || mtu_disc == 1 + 1 || mtu_disc == 2 + 1;
+}
+
 struct tcp_sockopts sock_opts(const struct chan_opts *o)
 {
 	return (struct tcp_sockopts){
@@ -101,6 +107,7 @@ struct tcp_sockopts sock_opts(const struct chan_opts *o)
 		.tos = o->tos,
 		.cc = o->cc,
 		.defer = o->defer,
+		.may_cut = !wants_pmtu(o->mtu_disc),
 	};
 }
 
@@ -211,8 +218,7 @@ static void output(struct tcp_env *tcp, const struct tcp_flow *flow, const struc
 			return;
 		sock_sent(sock_of(c), tx_pos + seg->len);
 	}
-	env->host->tcp_output(env->host_arg, flow, seg, piece, n, c ? c->opts.ttl : 0,
-			      c ? c->opts.tos : 0);
+	env->host->tcp_output(env->host_arg, flow, seg, piece, n, c ? &c->opts : NULL);
 }
 
 static uint16_t path_mss(struct tcp_env *tcp, const struct tcp_flow *flow)

@@ -68,9 +68,11 @@ struct sock_udp_tx {
 /* What sock/ asks of the worker around it. */
 struct sock_host {
 	/* Builds and sends (or queues on the neighbour, or loops back) one TCP segment of seg->len payload
-	 * bytes; the bytes come in up to 8 pieces that lie in the send ring (copy them now). */
+	 * bytes; the bytes come in up to 8 pieces that lie in the send ring (copy them now). opts: of the
+	 * socket, NULL: none. */
 	void (*tcp_output)(void *arg, const struct tcp_flow *flow, const struct tcp_seg *seg,
-			   const struct sock_piece *piece, unsigned n_pieces, uint8_t ttl, uint8_t tos);
+			   const struct sock_piece *piece, unsigned n_pieces,
+			   const struct tcp_sockopts *opts);
 	/* Sends one datagram (cut into several when tx->gso): route, source address, fragments, checksum,
 	 * loop to ourselves, to groups and broadcast addresses. The bytes lie in the send ring (copy them
 	 * now). 0; -EAGAIN (may_wait), -ENETUNREACH, -EMSGSIZE (DONT_FRAG, or too long), -EACCES

@@ -128,6 +128,7 @@ struct tcp_sockopts {
 	uint8_t ttl, tos;	     /* 0 = default */
 	uint8_t cc;		     /* index into the table of controllers, 0 = default */
 	uint8_t defer;		     /* listener: how often the SYN-ACK is due until data is waited for */
+	bool may_cut;		     /* routers may fragment what is sent: not RFC 1191's DF */
 };
 
 /* Active open. c is zeroed by the host except opts; the 4-tuple must be free (tcp_tuple_in_use).

@@ -165,7 +165,8 @@ void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq,
 	if (seq_lt(seq, c->snd_una) || !seq_lt(seq, c->snd_nxt))
 		return;
 	if (err == EMSGSIZE) {
-		path_mtu_fell(env, c, mtu, now_ns);
+		if (!c->opts.may_cut) /* then it is no segment of ours that was too long */
+			path_mtu_fell(env, c, mtu, now_ns);
 	} else if (hard && !c->syn_acked) {
 		tcp_done(env, c, err, now_ns);
 	} else { /* RFC 1122 4.2.3.9, RFC 5461: the application is told, the connection goes on */

@@ -288,16 +288,16 @@ struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const s
 
 void tcp_synq_timer_fired(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
 {
-	q->retries++;
-	bool waits = q->acked && q->retries < synq_defer(q); /* for data: nothing to repeat */
+	uint8_t defer = synq_defer(q);
 
-	if (!waits && q->retries > TCP_SYNACK_RETRIES) {
+	q->retries++;
+	if (q->retries > TCP_SYNACK_RETRIES && !(q->acked && q->retries <= defer)) {
 		STAT_INC(tcp_timeout);
 		tcp_table_put_synq(env, q);
 		return;
 	}
-	/* Near the end of that time it asks for an ACK once more, which then will do. */
-	if (!waits || q->retries + 1 >= synq_defer(q)) {
+	/* Who has answered is asked again only when the time for data is over: that ACK will do. */
+	if (!q->acked || q->retries >= defer) {
 		STAT_INC(tcp_retrans_segs);
 		tcp_emit_synack(env, q, now_ns);
 	}

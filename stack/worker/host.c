@@ -110,8 +110,8 @@ static void output_frame(struct worker *w, const struct route *r, const struct t
 }
 
 static void host_tcp_output(void *arg, const struct tcp_flow *flow, const struct tcp_seg *seg,
-			    const struct sock_piece *piece, unsigned n_pieces, uint8_t ttl,
-			    uint8_t tos)
+			    const struct sock_piece *piece, unsigned n_pieces,
+			    const struct tcp_sockopts *opts)
 {
 	struct worker *w = arg;
 	const struct route *r = route_lookup(w->conf.routes, &flow->remote.addr);
@@ -128,9 +128,9 @@ static void host_tcp_output(void *arg, const struct tcp_flow *flow, const struct
 		.src = ipaddr_get_v4(&flow->local.addr),
 		.dst = ipaddr_get_v4(&flow->remote.addr),
 		.proto = IP_PROTO_TCP,
-		.ttl = ttl,
-		.tos = tos,
-		.dont_frag = true, /* RFC 1191: TCP learns the path's MTU */
+		.ttl = opts ? opts->ttl : 0,
+		.tos = opts ? opts->tos : 0,
+		.dont_frag = !opts || !opts->may_cut, /* RFC 1191: TCP learns the path's MTU */
 	};
 	output_frame(w, r, flow, seg, piece, n_pieces, &out);
 }

@@ -171,6 +171,19 @@ START_TEST(path_mtu_shrinks_the_segments_in_flight) /* RFC 1191 6.5, RFC 5927 7.
 }
 END_TEST
 
+START_TEST(path_mtu_means_nothing_without_df) /* RFC 1191 3; IP_PMTUDISC_DONT */
+{
+	struct rig *r = rig_established(.mss = 1460, .o.may_cut = true);
+	rig_send(r, 2920);
+	rig_drain(r);
+	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + 1), EMSGSIZE, true, 1040, r->now_ns);
+	rig_after_us(r, 0);
+	QUIET(r);
+	ck_assert_uint_eq(r->c->mss, 1460);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(path_mtu_that_says_nothing_new_is_ignored)
 {
 	struct rig *r = rig_established(.mss = 1000);
@@ -213,5 +226,6 @@ RIG_MAIN("tcp_options", { missing_mss_option_means_536 },
 	 { echo_is_of_the_segment_that_moves_the_window }, { old_timestamp_is_dropped_and_answered },
 	 { timestamps_wrap }, { timestamp_of_a_month_ago_proves_nothing },
 	 { reset_is_not_subject_to_paws }, { segment_without_the_option_is_tolerated },
-	 { path_mtu_shrinks_the_segments_in_flight }, { path_mtu_that_says_nothing_new_is_ignored },
+	 { path_mtu_shrinks_the_segments_in_flight }, { path_mtu_means_nothing_without_df },
+	 { path_mtu_that_says_nothing_new_is_ignored },
 	 { isn_differs_by_tuple_and_grows_with_time })

@@ -49,6 +49,24 @@ START_TEST(window_never_shrinks) /* RFC 9293 3.8.6: right edge */
 }
 END_TEST
 
+/* TCP_WINDOW_CLAMP reaches the core as a smaller rcvbuf. */
+START_TEST(window_that_is_clamped_closes_by_what_arrives)
+{
+	struct rig *r = rig_established(.rcvbuf = 20000);
+	r->c->opts.rcvbuf = 4000;
+	rig_set_opts(r);
+	for (uint32_t i = 0; i < 20; i++) { /* the promise is kept, all is read at once */
+		r->c->quick = 1;
+		IN(r, .seq = 1 + 1000 * i, .ack = 1, .flags = A, .len = 1000);
+		OUT(r, .seq = 1, .ack = 1001 + 1000 * i, .flags = A,
+		    .wnd = i < 16 ? (int)(19000 - 1000 * i) : 3000);
+		rig_read_n(r, 1000);
+		QUIET(r);
+	}
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(data_beyond_the_window_is_cut) /* RFC 9293 3.10.7.4 first */
 {
 	struct rig *r = rig_established(.rcvbuf = 1000);
@@ -290,6 +308,7 @@ END_TEST
 
 RIG_MAIN("tcp_window", { window_shrinks_with_unread_data_and_opens_when_read },
 	 { reading_with_an_open_window_is_silent }, { window_never_shrinks },
+	 { window_that_is_clamped_closes_by_what_arrives },
 	 { data_beyond_the_window_is_cut }, { zero_window_takes_acks_and_answers_probes },
 	 { fin_is_taken_even_with_a_closed_window }, { peers_window_limits_us },
 	 { half_of_the_largest_window_is_not_silly }, { closed_window_is_probed_with_backoff },

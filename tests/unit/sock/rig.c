@@ -81,7 +81,7 @@ static uint32_t flow_worker(void *arg, const struct tcp_flow *f)
 }
 
 static void output(void *arg, const struct tcp_flow *flow, const struct tcp_seg *seg,
-		   const struct sock_piece *piece, unsigned n, uint8_t ttl, uint8_t tos)
+		   const struct sock_piece *piece, unsigned n, const struct tcp_sockopts *opts)
 {
 	struct rig_worker *w = arg;
 	struct rig_frame *f = malloc(sizeof(*f) + seg->len);
@@ -275,18 +275,30 @@ struct rig *rig_new(uint32_t n_workers)
 		r->e->worker[i].cpu = UINT32_MAX;
 		ck_assert_int_eq(sock_env_init(&w->env, chan_now_ns()), 0);
 	}
-	for (uint32_t i = 0; i < n_workers; i++)
-		pthread_create(&r->w[i].thread, NULL, worker_main, &r->w[i]);
+	rig_go(r);
 	return r;
 }
 
-void rig_free(struct rig *r)
+void rig_go(struct rig *r)
+{
+	for (uint32_t i = 0; i < r->n_workers; i++) {
+		atomic_store(&r->w[i].stop, false);
+		pthread_create(&r->w[i].thread, NULL, worker_main, &r->w[i]);
+	}
+}
+
+void rig_stop(struct rig *r)
 {
 	for (uint32_t i = 0; i < r->n_workers; i++) {
 		atomic_store(&r->w[i].stop, true);
 		rig_wake(&r->w[i]);
 		pthread_join(r->w[i].thread, NULL);
 	}
+}
+
+void rig_free(struct rig *r)
+{
+	rig_stop(r);
 	ck_assert_uint_eq(r->n_clients, 0);
 	for (uint32_t i = 0; i < r->n_workers; i++) {
 		struct rig_worker *w = &r->w[i];

@@ -61,6 +61,9 @@ struct rig {
 struct rig *rig_new(uint32_t n_workers);
 /* Asserts that all clients have gone and nothing leaked. */
 void rig_free(struct rig *r);
+/* Ends the data threads, so that the test can do what one of them would; and begins them again. */
+void rig_stop(struct rig *r);
+void rig_go(struct rig *r);
 /* A client with one process, mapped into *app. */
 struct client *rig_client(struct rig *r, struct chan_app *app, const struct client_conf *conf);
 /* The process (the client's last) ends; waits until the engine has let go of the client. */

@@ -69,7 +69,7 @@ static void output_pieces(uint32_t len, bool offload)
 	rig.nif.tx_csum_l4 = rig.nif.tx_csum_ip = offload;
 	stats_this_thread = &w[0].stats;
 	w[0].net.now_ns = now;
-	worker_host.tcp_output(&w[0], &flow, &seg, piece, 3, 0, 0);
+	worker_host.tcp_output(&w[0], &flow, &seg, piece, 3, NULL);
 	tx_flush(&w[0]);
 	ck_assert_uint_eq(rig.n_sent, 1);
 	ck_assert_uint_eq(rig.sent[0].len, 14 + 20 + 32 + len);
@@ -102,6 +102,32 @@ START_TEST(a_port_with_offload_gets_the_pseudo_sum_and_marks)
 }
 END_TEST
 
+START_TEST(path_mtu_discovery_sets_df_and_can_be_switched_off) /* RFC 1191 */
+{
+	const struct tcp_sockopts discover = { .ttl = 7, .tos = 8 }, cut = { .may_cut = true };
+	const struct tcp_sockopts *opts[] = { NULL, &discover, &cut };
+	struct tcp_flow flow = { { ipaddr_v4(RIG_US), .port = 81 },
+				 { ipaddr_v4(RIG_PEER), .port = 4000 } };
+	struct tcp_seg seg = { .sport = 81, .dport = 4000, .seq = { 5 }, .flags = TCPF_ACK };
+
+	wrig_meet_peer();
+	rig.n_sent = 0;
+	stats_this_thread = &w[0].stats;
+	for (int i = 0; i < 3; i++)
+		worker_host.tcp_output(&w[0], &flow, &seg, NULL, 0, opts[i]);
+	tx_flush(&w[0]);
+	ck_assert_uint_eq(rig.n_sent, 3);
+	for (int i = 0; i < 3; i++) { /* fragment offset and flags, TTL, TOS */
+		const uint8_t *ip = rig.sent[i].b + 14;
+
+		ck_assert_uint_eq(ip[6], i < 2 ? 0x40 : 0);
+		ck_assert_uint_eq(ip[7], 0);
+		ck_assert_uint_eq(ip[8], i == 1 ? 7 : 64);
+		ck_assert_uint_eq(ip[1], i == 1 ? 8 : 0);
+	}
+}
+END_TEST
+
 START_TEST(segments_to_ourselves_stay_off_the_wire)
 {
 	struct tcp_flow flow = { { ipaddr_v4(RIG_US), .port = 4000 },
@@ -109,7 +135,7 @@ START_TEST(segments_to_ourselves_stay_off_the_wire)
 	struct tcp_seg seg = { .sport = 4000, .dport = 81, .seq = { 5 }, .flags = TCPF_SYN };
 
 	stats_this_thread = &w[0].stats;
-	worker_host.tcp_output(&w[0], &flow, &seg, NULL, 0, 0, 0);
+	worker_host.tcp_output(&w[0], &flow, &seg, NULL, 0, NULL);
 	ck_assert(loop_pending(&w[0]));
 	wrig_run();
 	ck_assert(!loop_pending(&w[0]));
@@ -161,6 +187,7 @@ int main(void)
 	tcase_add_test(tc, a_port_that_is_behind_makes_senders_wait);
 	tcase_add_test(tc, pieces_of_odd_length_sum_up);
 	tcase_add_test(tc, a_port_with_offload_gets_the_pseudo_sum_and_marks);
+	tcase_add_test(tc, path_mtu_discovery_sets_df_and_can_be_switched_off);
 	tcase_add_test(tc, segments_to_ourselves_stay_off_the_wire);
 	tcase_add_test(tc, questions_of_the_sockets_are_answered_from_the_routes);
 	tcase_add_test(tc, routes_are_exported_without_broadcasts);
