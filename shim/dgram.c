@@ -105,6 +105,7 @@ void dgram_adopt(struct sock *s, struct chan_app *app, const struct chan_rep *re
 	copy_options(b, s->b);
 	atomic_fetch_or(&b->flags, atomic_load(&s->b->flags) & shut);
 	sock_attach(s, app, rep->sock, rep->gen);
+	dgram_rejoin(s);
 }
 
 void dgram_drop(struct sock *s)
@@ -117,7 +118,6 @@ void dgram_drop(struct sock *s)
 	atomic_store(&keep->flags, atomic_load(&s->b->flags) & (CHAN_B_SHUT_RD | CHAN_B_SHUT_WR));
 	atomic_store(&keep->rcvtimeo_ms, atomic_load(&s->b->rcvtimeo_ms));
 	atomic_store(&keep->sndtimeo_ms, atomic_load(&s->b->sndtimeo_ms));
-	s->dgram->n_groups = 0;
 	sock_drop(s);
 }
 
@@ -202,6 +202,7 @@ void dgram_release(struct sock *s)
 
 	if (d->cork)
 		munmap(d->cork, DGRAM_CORK_SIZE);
+	dgram_groups_free(d);
 	s->dgram = NULL;
 	object_free(&pool, &d->obj);
 }

@@ -53,14 +53,15 @@ struct dgram_out {
 };
 
 enum { DGRAM_CORK_SIZE = 65536, DGRAM_HEADERS = 28 /* IPv4 and UDP */ };
-/* A group joined through the stack. Linux counts them, and a source-specific one ends with its last
- * source. */
-struct dgram_group {
-	uint32_t group, ifindex;
-	uint32_t sources; /* of INCLUDE mode; 0: EXCLUDE */
+/* A membership: of a group, on the interface with this number, or else with this address, or else of
+ * the route to the group. */
+struct dgram_member {
+	uint32_t group, source, address; /* host order */
+	uint32_t ifindex;
 };
-enum { DGRAM_GROUPS_MAX = 64, DGRAM_LONG_MAX = 8 };
+enum { DGRAM_SOURCES_MAX = 64, DGRAM_LONG_MAX = 8 };
 /* Beside struct sock, this process' own. */
+struct dgram_group;
 struct dgram {
 	struct object obj;	/* only for the pool */
 	_Atomic int hint_fd;	/* a number that was seen to be this socket's */
@@ -69,7 +70,7 @@ struct dgram {
 	uint32_t cork_len;
 	uint8_t *cork;		/* 64 KB, mapped with the first MSG_MORE */
 	struct dgram_out cork_out;
-	struct dgram_group group[DGRAM_GROUPS_MAX]; /* under the socket's lock */
+	struct dgram_group *group; /* under the socket's lock; NULL: none so far */
 	uint32_t n_groups;
 	_Atomic uint64_t stamp_ns; /* arrival of the last datagram received, for SIOCGSTAMP */
 	/* Datagrams that were too long, for the error queue; those beyond are not told of. */
@@ -126,7 +127,8 @@ int dgram_fd(const struct sock *s);
 int dgram_attach(struct sock *s);
 /* Gives what BIND or CONNECT has made to s. */
 void dgram_adopt(struct sock *s, struct chan_app *app, const struct chan_rep *rep);
-/* The opposite: port and memberships are free when it returns; options stay. */
+/* The opposite: the port is free when it returns, and the groups are left; options stay, and dgram_adopt()
+ * joins the groups again. */
 void dgram_drop(struct sock *s);
 /* The kernel's half may be read from now on. */
 void dgram_twin(struct sock *s);
@@ -203,8 +205,17 @@ int dgram_mcast_set(struct sock *s, int name, const void *val, socklen_t len);
 /* IP_MULTICAST_IF: 0, -errno or SOCK_TO_KERNEL. */
 int dgram_mcast_if(struct sock *s, int fd, const void *val, socklen_t len);
 bool dgram_is_mcast_name(int name);
-/* Joins again what a socket had joined that has just got a place in another engine. */
+/* IP_MSFILTER, MCAST_MSFILTER. */
+int dgram_filter_get(struct sock *s, int name, void *val, socklen_t *len);
+
+/* ---- dgram_group.c: under the socket's lock ---- */
+/* Changes a membership of a socket that the engine has; source and interface are filled in. 0 or -errno. */
+int dgram_group_call(struct sock *s, enum chan_mcast what, const struct dgram_member *m);
+/* Up to DGRAM_SOURCES_MAX of its sources. CHAN_FILTER_ or -errno. */
+int dgram_group_sources(struct sock *s, const struct dgram_member *m, uint32_t *src, uint32_t *n);
+/* Joins again what a socket had joined that has just got another place in an engine. */
 void dgram_rejoin(struct sock *s);
+void dgram_groups_free(struct dgram *d);
 
 /* ---- dgram_revive.c ---- */
 /* Looks for a new engine and moves an orphan there. */

@@ -10,13 +10,6 @@
 #include "shim/sock_limit.h"
 #include "stack/chan/user.h"
 
-/* A membership: of a group, on the interface with this number, or else with this address, or else of
- * the route to the group. */
-struct member {
-	uint32_t group, source, address; /* host order */
-	uint32_t ifindex;
-};
-
 static uint32_t host(struct in_addr in)
 {
 	return be32_get((be32){ in.s_addr });
@@ -35,24 +28,24 @@ bool dgram_is_mcast_name(int name)
 }
 
 /* ---- the forms ---- */
-static bool from_mreq(struct member *m, const void *val, socklen_t len)
+static bool from_mreq(struct dgram_member *m, const void *val, socklen_t len)
 {
 	struct ip_mreqn n = { 0 };
 
 	if (len < sizeof(struct ip_mreq) ||
 	    user_get(&n, val, len >= sizeof(n) ? sizeof(n) : sizeof(struct ip_mreq)) < 0)
 		return false;
-	*m = (struct member){ host(n.imr_multiaddr), 0, host(n.imr_address), (uint32_t)n.imr_ifindex };
+	*m = (struct dgram_member){ host(n.imr_multiaddr), 0, host(n.imr_address), (uint32_t)n.imr_ifindex };
 	return true;
 }
 
-static bool from_source(struct member *m, const void *val, socklen_t len)
+static bool from_source(struct dgram_member *m, const void *val, socklen_t len)
 {
 	struct ip_mreq_source n;
 
 	if (len != sizeof(n) || user_get(&n, val, sizeof(n)) < 0)
 		return false;
-	*m = (struct member){ host(n.imr_multiaddr), host(n.imr_sourceaddr), host(n.imr_interface), 0 };
+	*m = (struct dgram_member){ host(n.imr_multiaddr), host(n.imr_sourceaddr), host(n.imr_interface), 0 };
 	return true;
 }
 
@@ -62,29 +55,29 @@ static bool v4_of(const struct sockaddr_storage *ss, uint32_t *ip)
 	return ss->ss_family == AF_INET;
 }
 
-static bool from_group(struct member *m, const void *val, socklen_t len)
+static bool from_group(struct dgram_member *m, const void *val, socklen_t len)
 {
 	struct group_req n;
 
 	if (len < sizeof(n) || user_get(&n, val, sizeof(n)) < 0)
 		return false;
-	*m = (struct member){ .ifindex = n.gr_interface };
+	*m = (struct dgram_member){ .ifindex = n.gr_interface };
 	return v4_of(&n.gr_group, &m->group);
 }
 
-static bool from_group_source(struct member *m, const void *val, socklen_t len)
+static bool from_group_source(struct dgram_member *m, const void *val, socklen_t len)
 {
 	struct group_source_req n;
 
 	if (len != sizeof(n) || user_get(&n, val, sizeof(n)) < 0)
 		return false;
-	*m = (struct member){ .ifindex = n.gsr_interface };
+	*m = (struct dgram_member){ .ifindex = n.gsr_interface };
 	return v4_of(&n.gsr_group, &m->group) && v4_of(&n.gsr_source, &m->source);
 }
 
 /* ---- to the stack ---- */
 /* Is the interface the stack's? Then its number is filled in. */
-static bool is_stacks(const struct sock *s, const struct chan_app *app, struct member *m)
+static bool is_stacks(const struct sock *s, const struct chan_app *app, struct dgram_member *m)
 {
 	struct ipaddr address = ipaddr_v4(m->address), group = ipaddr_v4(m->group);
 	struct chan_route route;
@@ -101,105 +94,48 @@ static bool is_stacks(const struct sock *s, const struct chan_app *app, struct m
 	return true;
 }
 
-static struct dgram_group *joined(struct dgram *d, const struct member *m)
-{
-	for (uint32_t i = 0; i < d->n_groups; i++)
-		if (d->group[i].group == m->group && d->group[i].ifindex == m->ifindex)
-			return &d->group[i];
-	return NULL;
-}
-
-static void record(struct dgram *d, enum chan_mcast what, const struct member *m)
-{
-	struct dgram_group *g = joined(d, m);
-
-	if (!g && (what == CHAN_MC_JOIN || what == CHAN_MC_JOIN_SOURCE)) {
-		g = &d->group[d->n_groups++];
-		*g = (struct dgram_group){ .group = m->group, .ifindex = m->ifindex };
-	}
-	if (!g)
-		return;
-	if (what == CHAN_MC_JOIN_SOURCE)
-		g->sources++;
-	if (what == CHAN_MC_LEAVE || (what == CHAN_MC_LEAVE_SOURCE && --g->sources == 0))
-		*g = d->group[--d->n_groups];
-}
-
-static int call(struct sock *s, enum chan_mcast what, const struct member *m)
-{
-	struct chan_req req = {
-		.op = CHAN_OP_MCAST,
-		.sock = s->id,
-		.gen = s->gen,
-		.type = SOCK_DGRAM,
-		.arg = { what, m->ifindex },
-		.remote = { .addr = ipaddr_v4(m->group) },
-		.local = { .addr = ipaddr_v4(m->source) },
-	};
-	uint32_t max = min_u32((uint32_t)sock_groups_max(), DGRAM_GROUPS_MAX);
-	int r;
-
-	if ((what == CHAN_MC_JOIN || what == CHAN_MC_JOIN_SOURCE) && !joined(s->dgram, m) &&
-	    s->dgram->n_groups >= max)
-		return -ENOBUFS;
-	r = chan_call(s->app, s->a->worker, &req, NULL);
-	if (r == 0)
-		record(s->dgram, what, m);
-	return r;
-}
-
-void dgram_rejoin(struct sock *s)
-{
-	struct dgram *d = s->dgram;
-	uint32_t n = d->n_groups;
-	struct dgram_group old[DGRAM_GROUPS_MAX];
-
-	memcpy(old, d->group, n * sizeof(old[0]));
-	d->n_groups = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		struct member m = { .group = old[i].group, .ifindex = old[i].ifindex };
-
-		if (!old[i].sources) /* the others' sources only the engine knew */
-			call(s, CHAN_MC_JOIN, &m);
-	}
-}
-
 /* The whole of a filter at once: the membership is made anew. Linux asks for one that exists. */
-static int call_filter(struct sock *s, const struct member *m, uint32_t mode, const struct in_addr *src,
+static int call_filter(struct sock *s, const struct dgram_member *m, uint32_t mode, const struct in_addr *src,
 		       uint32_t n)
 {
-	struct member one = *m;
-	int r = call(s, CHAN_MC_LEAVE, m);
+	struct dgram_member one = *m;
+	int r = dgram_group_call(s, CHAN_MC_LEAVE, m);
 
 	if (r < 0)
 		return r == -EADDRNOTAVAIL && (n || mode != MCAST_INCLUDE) ? -EINVAL : r;
 	if (mode == MCAST_EXCLUDE)
-		r = call(s, CHAN_MC_JOIN, m);
+		r = dgram_group_call(s, CHAN_MC_JOIN, m);
 	for (uint32_t i = 0; r == 0 && i < n; i++) {
 		one.source = host(src[i]);
-		r = call(s, mode == MCAST_EXCLUDE ? CHAN_MC_BLOCK : CHAN_MC_JOIN_SOURCE, &one);
+		r = dgram_group_call(s, mode == MCAST_EXCLUDE ? CHAN_MC_BLOCK : CHAN_MC_JOIN_SOURCE,
+				     &one);
 	}
 	return r;
 }
 
 /* ---- IP_MSFILTER, MCAST_MSFILTER ---- */
-enum { FILTER_MAX = 64 };
 struct filter {
-	struct member m;
+	struct dgram_member m;
 	uint32_t mode, n;
-	struct in_addr src[FILTER_MAX];
+	struct in_addr src[DGRAM_SOURCES_MAX];
 };
+
+/* More than Linux takes is the kernel's to refuse. */
+static bool too_many(uint32_t n)
+{
+	return n > min_u32((uint32_t)sock_sources_max(), DGRAM_SOURCES_MAX);
+}
 
 static bool from_msfilter(struct filter *f, const void *val, socklen_t len)
 {
 	struct ip_msfilter h;
 	const size_t head = offsetof(struct ip_msfilter, imsf_slist);
 
-	if (len < head || user_get(&h, val, head) < 0 || h.imsf_numsrc > FILTER_MAX ||
+	if (len < head || user_get(&h, val, head) < 0 || too_many(h.imsf_numsrc) ||
 	    len < head + h.imsf_numsrc * sizeof(f->src[0]) ||
 	    user_get(f->src, (const char *)val + head, h.imsf_numsrc * sizeof(f->src[0])) < 0)
 		return false;
-	f->m = (struct member){ .group = host(h.imsf_multiaddr), .address = host(h.imsf_interface) };
+	f->m = (struct dgram_member){ .group = host(h.imsf_multiaddr), .address = host(h.imsf_interface) };
 	f->mode = h.imsf_fmode;
 	f->n = h.imsf_numsrc;
 	return true;
@@ -212,10 +148,10 @@ static bool from_group_filter(struct filter *f, const void *val, socklen_t len)
 	struct sockaddr_storage ss;
 	uint32_t ip;
 
-	if (len < head || user_get(&h, val, head) < 0 || h.gf_numsrc > FILTER_MAX ||
+	if (len < head || user_get(&h, val, head) < 0 || too_many(h.gf_numsrc) ||
 	    len < head + h.gf_numsrc * sizeof(ss))
 		return false;
-	f->m = (struct member){ .ifindex = h.gf_interface };
+	f->m = (struct dgram_member){ .ifindex = h.gf_interface };
 	f->mode = h.gf_fmode;
 	f->n = h.gf_numsrc;
 	for (uint32_t i = 0; i < f->n; i++) {
@@ -253,22 +189,22 @@ static int carry_out(struct sock *s, int name, const struct filter *f)
 	switch (name) {
 	case IP_ADD_MEMBERSHIP:
 	case MCAST_JOIN_GROUP:
-		return call(s, CHAN_MC_JOIN, &f->m);
+		return dgram_group_call(s, CHAN_MC_JOIN, &f->m);
 	case IP_DROP_MEMBERSHIP:
 	case MCAST_LEAVE_GROUP:
-		return call(s, CHAN_MC_LEAVE, &f->m);
+		return dgram_group_call(s, CHAN_MC_LEAVE, &f->m);
 	case IP_ADD_SOURCE_MEMBERSHIP:
 	case MCAST_JOIN_SOURCE_GROUP:
-		return call(s, CHAN_MC_JOIN_SOURCE, &f->m);
+		return dgram_group_call(s, CHAN_MC_JOIN_SOURCE, &f->m);
 	case IP_DROP_SOURCE_MEMBERSHIP:
 	case MCAST_LEAVE_SOURCE_GROUP:
-		return call(s, CHAN_MC_LEAVE_SOURCE, &f->m);
+		return dgram_group_call(s, CHAN_MC_LEAVE_SOURCE, &f->m);
 	case IP_BLOCK_SOURCE:
 	case MCAST_BLOCK_SOURCE:
-		return call(s, CHAN_MC_BLOCK, &f->m);
+		return dgram_group_call(s, CHAN_MC_BLOCK, &f->m);
 	case IP_UNBLOCK_SOURCE:
 	case MCAST_UNBLOCK_SOURCE:
-		return call(s, CHAN_MC_UNBLOCK, &f->m);
+		return dgram_group_call(s, CHAN_MC_UNBLOCK, &f->m);
 	default:
 		return call_filter(s, &f->m, f->mode, f->src, f->n);
 	}
@@ -301,8 +237,83 @@ int dgram_mcast_set(struct sock *s, int name, const void *val, socklen_t len)
 	return r;
 }
 
+/* ---- reading a filter ---- */
+/* IP_MSFILTER and MCAST_MSFILTER alike: the head of val names the group, and says how many sources there is
+ * room for (*room). False: malformed, or none of ours. */
+static bool from_question(struct dgram_member *m, int name, const void *val, socklen_t len, uint32_t *room)
+{
+	struct group_filter g;
+	struct ip_msfilter h;
+
+	if (name == IP_MSFILTER) {
+		if (len < IP_MSFILTER_SIZE(0) || user_get(&h, val, IP_MSFILTER_SIZE(0)) < 0)
+			return false;
+		*m = (struct dgram_member){ .group = host(h.imsf_multiaddr),
+					    .address = host(h.imsf_interface) };
+		*room = h.imsf_numsrc;
+		return true;
+	}
+	if (len < GROUP_FILTER_SIZE(0) || user_get(&g, val, GROUP_FILTER_SIZE(0)) < 0)
+		return false;
+	*m = (struct dgram_member){ .ifindex = g.gf_interface };
+	*room = g.gf_numsrc;
+	return v4_of(&g.gf_group, &m->group) && m->ifindex;
+}
+
+/* As Linux answers: how many there are, and as many as there is room for. */
+static int give_filter(int name, void *val, socklen_t *len, uint32_t mode, const uint32_t *src, uint32_t n,
+		       uint32_t room)
+{
+	uint32_t shown = min_u32(n, room);
+	bool old = name == IP_MSFILTER;
+	char *list = (char *)val + (old ? IP_MSFILTER_SIZE(0) : GROUP_FILTER_SIZE(0));
+	char *head = (char *)val + (old ? offsetof(struct ip_msfilter, imsf_fmode) :
+					  offsetof(struct group_filter, gf_fmode));
+	socklen_t total = (socklen_t)(old ? IP_MSFILTER_SIZE(shown) : GROUP_FILTER_SIZE(shown));
+	const uint32_t said[2] = { mode, n }; /* neighbours in both */
+	int err = user_put(head, said, sizeof(said)) | user_put(len, &total, sizeof(total));
+
+	for (uint32_t i = 0; i < shown && !err; i++) {
+		struct sockaddr_storage ss = { .ss_family = AF_INET };
+		struct in_addr in = { be32_of(src[i]).raw };
+
+		((struct sockaddr_in *)&ss)->sin_addr = in;
+		err = old ? user_put(list + i * sizeof(in), &in, sizeof(in)) :
+			    user_put(list + i * sizeof(ss), &ss, sizeof(ss));
+	}
+	return err ? -EFAULT : 0;
+}
+
+int dgram_filter_get(struct sock *s, int name, void *val, socklen_t *len)
+{
+	uint32_t src[DGRAM_SOURCES_MAX], n = 0, room;
+	struct dgram_member m;
+	struct chan_app *app;
+	struct ipaddr group;
+	enum chan_reason no;
+	socklen_t have;
+	int r;
+
+	if (user_get(&have, len, sizeof(have)) < 0 || (int)have < 0 ||
+	    !from_question(&m, name, val, have, &room))
+		return SOCK_TO_KERNEL;
+	group = ipaddr_v4(m.group);
+	app = ipaddr_is_multicast(&group) ? engine_get(&no) : NULL;
+	if (!app)
+		return SOCK_TO_KERNEL;
+	r = is_stacks(s, app, &m) ? sock_lock(s) : SOCK_TO_KERNEL;
+	if (r == 0) {
+		r = sock_mode(s) == SOCK_KERNEL ? SOCK_TO_KERNEL : dgram_group_sources(s, &m, src, &n);
+		sock_unlock(s);
+	}
+	engine_put(app);
+	if (r < 0)
+		return r;
+	return give_filter(name, val, len, r == CHAN_FILTER_INCLUDE ? MCAST_INCLUDE : MCAST_EXCLUDE, src, n, room);
+}
+
 /* As Linux reads it: a number, an address, or the address in the second member. */
-static bool from_if(struct member *m, const void *val, socklen_t len)
+static bool from_if(struct dgram_member *m, const void *val, socklen_t len)
 {
 	struct in_addr in;
 
@@ -310,7 +321,7 @@ static bool from_if(struct member *m, const void *val, socklen_t len)
 		return from_mreq(m, val, len);
 	if (len < sizeof(in) || user_get(&in, val, sizeof(in)) < 0)
 		return false;
-	*m = (struct member){ .address = host(in) };
+	*m = (struct dgram_member){ .address = host(in) };
 	return true;
 }
 
@@ -318,7 +329,7 @@ int dgram_mcast_if(struct sock *s, int fd, const void *val, socklen_t len)
 {
 	struct chan_app *app;
 	enum chan_reason no;
-	struct member m;
+	struct dgram_member m;
 	bool ours;
 
 	if (!from_if(&m, val, len))
@@ -330,6 +341,7 @@ int dgram_mcast_if(struct sock *s, int fd, const void *val, socklen_t len)
 	if (!ours && libc.setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, val, len) < 0)
 		return -errno;
 	atomic_store(&s->b->dg_mcast_ip, ours ? m.address : 0);
-	atomic_store(&s->b->dg_mcast_if, ours ? m.ifindex : m.ifindex || m.address ? DGRAM_MCAST_KERNEL : 0);
+	atomic_store(&s->b->dg_mcast_if, ours ? m.ifindex :
+					 m.ifindex || m.address ? DGRAM_MCAST_KERNEL : 0);
 	return 0;
 }

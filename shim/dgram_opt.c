@@ -398,6 +398,8 @@ int dgram_getopt(struct sock *s, int fd, int level, int name, void *val, socklen
 		return give_int(val, len, dgram_stack_port(s));
 	if (level == IPPROTO_IP && name == IP_MTU && dgram_is_stack_conn(s))
 		return get_mtu(s, val, len);
+	if (level == IPPROTO_IP && (name == IP_MSFILTER || name == MCAST_MSFILTER))
+		return dgram_filter_get(s, name, val, len);
 	if (level == IPPROTO_IP && name == IP_MULTICAST_IF && ifindex && ifindex != DGRAM_MCAST_KERNEL) {
 		ip = be32_of(atomic_load(&s->b->dg_mcast_ip)).raw;
 		return give(val, len, &ip, sizeof(ip));

@@ -25,7 +25,6 @@ void dgram_revive(struct sock *s, struct chan_app *app)
 		return;
 	if (!ipaddr_is_any(&remote.addr))
 		dgram_stack_connect(s, app, local.port, &remote);
-	dgram_rejoin(s);
 }
 
 void dgram_revive_now(struct sock *s)

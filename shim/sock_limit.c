@@ -57,6 +57,13 @@ int sock_groups_max(void)
 	return limit_of(&max, "/proc/sys/net/ipv4/igmp_max_memberships", 20);
 }
 
+int sock_sources_max(void)
+{
+	static _Atomic int max;
+
+	return limit_of(&max, "/proc/sys/net/ipv4/igmp_max_msf", 10);
+}
+
 int sock_lowat_max(const struct sock *s)
 {
 	static _Atomic int tcp_rmem;

@@ -8,6 +8,8 @@ struct sock;
 int sock_buffer_max(int name);
 /* Groups that a datagram socket may join. */
 int sock_groups_max(void);
+/* Sources of a membership. */
+int sock_sources_max(void);
 /* net.core.somaxconn. */
 int sock_backlog_max(void);
 int sock_lowat_max(const struct sock *s);

@@ -324,7 +324,9 @@ enum { CHAN_ARG_NO_PORT = 1, CHAN_ARG_LINE = 2 /* CONNECT: a signal line follows
 enum chan_mcast {
 	CHAN_MC_JOIN = 1, CHAN_MC_LEAVE, CHAN_MC_JOIN_SOURCE, CHAN_MC_LEAVE_SOURCE, CHAN_MC_BLOCK,
 	CHAN_MC_UNBLOCK,
+	CHAN_MC_READ, /* result: CHAN_FILTER_; payload: sources, uint32 each in host order */
 };
+enum { CHAN_FILTER_EXCLUDE, CHAN_FILTER_INCLUDE = 2 /* 1 means within the engine: later */ };
 #define CHAN_SOCK_NEW UINT32_MAX
 struct chan_call_b {
 	_Alignas(64) _Atomic uint32_t seq; /* [a] number of this request; answered when reply.seq == seq */

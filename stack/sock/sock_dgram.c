@@ -275,19 +275,41 @@ int sock_dgram_connect(struct call *k)
 }
 
 /* ---- groups, numbers ---- */
+/* CHAN_MC_READ. */
+static int mcast_read(struct call *k, const struct ipaddr *group, uint32_t ifindex)
+{
+	struct chan_call_a *a = &k->cw->client->call_a[k->slot];
+	bool include;
+	uint32_t n;
+	const struct ipaddr *src = udp_group_sources(&k->s->dg.udp, group, ifindex, &include, &n);
+
+	_Static_assert(sizeof(a->payload) >= UDP_SOURCES * sizeof(uint32_t), "room for all");
+	if (!src)
+		return -EADDRNOTAVAIL;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t ip = ipaddr_get_v4(&src[i]);
+
+		memcpy(a->payload + i * sizeof(ip), &ip, sizeof(ip));
+	}
+	a->len = n * (uint32_t)sizeof(uint32_t);
+	return include ? CHAN_FILTER_INCLUDE : CHAN_FILTER_EXCLUDE;
+}
+
 int sock_dgram_mcast(struct call *k)
 {
 	struct sock_env *env = k->cw->env;
 	const struct ipaddr *group = &k->req.remote.addr, *source = &k->req.local.addr;
 	uint64_t op = k->req.arg[0];
 
-	if (op < CHAN_MC_JOIN || op > CHAN_MC_UNBLOCK || !ipaddr_is_multicast(group) ||
+	if (op < CHAN_MC_JOIN || op > CHAN_MC_READ || !ipaddr_is_multicast(group) ||
 	    k->req.arg[1] > UINT32_MAX)
 		return -EINVAL;
 	uint32_t ifindex = env->host->find_interface(env->host_arg, (uint32_t)k->req.arg[1], NULL,
 						     group);
 	if (!ifindex)
 		return -ENODEV;
+	if (op == CHAN_MC_READ)
+		return mcast_read(k, group, ifindex);
 	return udp_group_op(&env->udp, &k->s->dg.udp, (enum udp_group_op)op, group, source, ifindex);
 }
 

@@ -100,6 +100,9 @@ enum udp_group_op {
 /* 0, -EADDRINUSE, -EADDRNOTAVAIL, -ENOBUFS, -EINVAL, -ENOMEM as Linux's ip_mc_*(). */
 int udp_group_op(struct udp_env *env, struct udp_sock *s, enum udp_group_op op,
 		 const struct ipaddr *group, const struct ipaddr *source, uint32_t ifindex);
+/* The sources of a membership (*n of them) in the order in which they were named, NULL: no member. */
+const struct ipaddr *udp_group_sources(const struct udp_sock *s, const struct ipaddr *group,
+				       uint32_t ifindex, bool *include, uint32_t *n);
 /* Is some socket of this thread a member? Sources wanted or blocked by all together, for IGMP: mode and at
  * most max sources into src; *include as RFC 3376 4.2 merges (more wanted ones than max: all). False: no
  * member, include with no sources. */

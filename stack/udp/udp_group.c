@@ -108,7 +108,7 @@ static int del_source(struct udp_env *env, struct udp_sock *s, struct udp_group 
 		leave(env, s, g);
 		return 0;
 	}
-	g->source[at] = g->source[--g->n_sources];
+	memmove(&g->source[at], &g->source[at + 1], (--g->n_sources - (uint32_t)at) * sizeof(g->source[0]));
 	return 0;
 }
 
@@ -170,6 +170,18 @@ int udp_group_op(struct udp_env *env, struct udp_sock *s, enum udp_group_op op,
 	/* Also after an error: the mode may have changed. */
 	env->ops->group_changed(env, group, ifindex);
 	return err;
+}
+
+const struct ipaddr *udp_group_sources(const struct udp_sock *s, const struct ipaddr *group,
+				       uint32_t ifindex, bool *include, uint32_t *n)
+{
+	const struct udp_group *g = find(s, group, ifindex);
+
+	if (!g)
+		return NULL;
+	*include = g->include;
+	*n = g->n_sources;
+	return g->source;
 }
 
 /* ---- all memberships of a group together ---- */

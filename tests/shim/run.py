@@ -32,6 +32,7 @@ def options():
     p.add_argument("--differences", default=os.path.join(HERE, "differences.txt"))
     p.add_argument("--wire", action="store_true",
                    help="an interface with a network, for groups and broadcasts")
+    p.add_argument("--workers", default="1", help="data threads of the engine")
     p.add_argument("--show", action="store_true", help="print the preloaded output, too")
     p.add_argument("--deephook", default="1")
     p.add_argument("--first", default="", help="libraries to preload before the shim (sanitizers)")
@@ -66,7 +67,7 @@ def start_engine(opt, socket):
     r, w = os.pipe()
     log = open(os.path.join(opt.out, "engine.log"), "wb")
     cmd = [opt.engine, "--socket", socket, "--addr", ADDR + "/24",
-           "--config", "/dev/null", "--hugepages", "off", "--ready-fd", str(w)]
+           "--workers", opt.workers, "--config", "/dev/null", "--hugepages", "off", "--ready-fd", str(w)]
     cmd += (["--port", "net_af_packet0,iface=" + WIRE, "--gateway", GATEWAY] if opt.wire else
             ["--port", "none"])
     engine = subprocess.Popen(cmd, pass_fds=[w], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -229,7 +230,8 @@ def run_side(opt, side, out):
     os.mkdir(out)
     cmd = ["unshare", "--net", "--", sys.executable, os.path.abspath(__file__), "--side", side,
            "--out", out, "--shim", opt.shim, "--engine", opt.engine, "--timeout", str(opt.timeout),
-           "--deephook", opt.deephook, "--first", opt.first] + ["--wire"] * opt.wire + opt.program
+           "--deephook", opt.deephook, "--first", opt.first, "--workers", opt.workers]
+    cmd += ["--wire"] * opt.wire + opt.program
     limit = 30 + len(opt.program) * (opt.timeout + 5)
     p = subprocess.Popen(cmd, start_new_session=True)
     try:

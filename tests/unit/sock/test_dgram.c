@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "dgram.h"
 #include <errno.h>
+#include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include "stack/tcp/tcp_state.h"
@@ -172,6 +173,60 @@ START_TEST(a_peer_comes_changes_and_goes)
 }
 END_TEST
 
+/* What is read back of the membership: mode and the last parts of the sources' addresses. */
+static void filter_is(struct end s, int mode, uint32_t n, ...)
+{
+	struct chan_req req = { .op = CHAN_OP_MCAST, .sock = s.id, .gen = s.gen,
+				.arg = { CHAN_MC_READ }, .remote = { .addr = GROUP } };
+	struct chan_rep rep;
+	va_list want;
+
+	ck_assert_int_eq(chan_call(s.app, 0, &req, &rep), mode);
+	if (mode < 0)
+		return;
+	ck_assert_uint_eq(rep.len, n * 4);
+	va_start(want, n);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t ip;
+
+		memcpy(&ip, rep.payload + i * 4, 4);
+		ck_assert_uint_eq(ip, 0x0a000100 + va_arg(want, uint32_t));
+	}
+	va_end(want);
+}
+
+static int source_op(struct end s, enum chan_mcast op, uint32_t last)
+{
+	struct chan_req req = { .op = CHAN_OP_MCAST, .sock = s.id, .gen = s.gen, .arg = { op },
+				.remote = { .addr = GROUP },
+				.local = { .addr = ipaddr_v4(0x0a000100 + last) } };
+
+	return chan_call(s.app, 0, &req, NULL);
+}
+
+START_TEST(sources_are_read_back_in_the_order_of_their_coming)
+{
+	up(1);
+	struct end s = rig_udp(&srv, ANY, 5000, 0);
+	filter_is(s, -EADDRNOTAVAIL, 0);
+	for (uint32_t i = 0; i < 64; i++)
+		ck_assert_int_eq(source_op(s, CHAN_MC_JOIN_SOURCE, 100 - i), 0);
+	ck_assert_int_eq(source_op(s, CHAN_MC_JOIN_SOURCE, 200), -ENOBUFS);
+	for (uint32_t i = 4; i < 64; i++)
+		ck_assert_int_eq(source_op(s, CHAN_MC_LEAVE_SOURCE, 100 - i), 0);
+	filter_is(s, CHAN_FILTER_INCLUDE, 4, 100, 99, 98, 97);
+	ck_assert_int_eq(source_op(s, CHAN_MC_LEAVE_SOURCE, 99), 0);
+	filter_is(s, CHAN_FILTER_INCLUDE, 3, 100, 98, 97);
+	ck_assert_int_eq(source_op(s, CHAN_MC_LEAVE, 0), 0);
+	filter_is(s, -EADDRNOTAVAIL, 0);
+	ck_assert_int_eq(source_op(s, CHAN_MC_JOIN, 0), 0);
+	ck_assert_int_eq(source_op(s, CHAN_MC_BLOCK, 7), 0);
+	filter_is(s, CHAN_FILTER_EXCLUDE, 1, 7);
+	rig_close(s);
+	down();
+}
+END_TEST
+
 START_TEST(groups_are_joined_and_left)
 {
 	struct chan_dgram h = { .to = { .addr = GROUP, .port = 5000 } };
@@ -187,7 +242,7 @@ START_TEST(groups_are_joined_and_left)
 	bad.remote.addr = RIG_ADDR;
 	ck_assert_int_eq(chan_call(&srv, 0, &bad, NULL), -EINVAL);
 	bad = req;
-	bad.arg[0] = CHAN_MC_UNBLOCK + 1;
+	bad.arg[0] = CHAN_MC_READ + 1;
 	ck_assert_int_eq(chan_call(&srv, 0, &bad, NULL), -EINVAL);
 	bad = req;
 	bad.arg[1] = 7;
@@ -197,6 +252,7 @@ START_TEST(groups_are_joined_and_left)
 	ck_assert_int_eq(chan_call(&srv, 0, &req, NULL), 0);
 	ck_assert_int_eq(chan_call(&srv, 0, &req, NULL), -EADDRINUSE);
 	ck_assert_uint_ge(rig->group_news, 1);
+	filter_is(s, CHAN_FILTER_EXCLUDE, 0);
 	ck_assert_int_eq(chan_dgram_send(&cli, c.id, &h, &iov, 1), 0);
 	ck_assert_uint_eq(rig_recvfrom(s, &h, buf, 8), 1);
 	ck_assert_uint_eq(h.flags, CHAN_DG_MULTICAST);
@@ -323,6 +379,7 @@ int main(void)
 	tcase_add_test(tc, bind_refuses_as_linux_does);
 	tcase_add_test(tc, a_socket_without_port_gets_one_later);
 	tcase_add_loop_test(tc, a_peer_comes_changes_and_goes, 1, 3);
+	tcase_add_test(tc, sources_are_read_back_in_the_order_of_their_coming);
 	tcase_add_test(tc, groups_are_joined_and_left);
 	tcase_add_test(tc, what_was_sent_before_the_end_is_sent);
 	tcase_add_test(tc, options_take_effect_later_too);
