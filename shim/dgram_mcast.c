@@ -309,7 +309,8 @@ int dgram_filter_get(struct sock *s, int name, void *val, socklen_t *len)
 	engine_put(app);
 	if (r < 0)
 		return r;
-	return give_filter(name, val, len, r == CHAN_FILTER_INCLUDE ? MCAST_INCLUDE : MCAST_EXCLUDE, src, n, room);
+	return give_filter(name, val, len, r == CHAN_FILTER_INCLUDE ? MCAST_INCLUDE : MCAST_EXCLUDE, src, n,
+			   room);
 }
 
 /* As Linux reads it: a number, an address, or the address in the second member. */
