@@ -8,14 +8,7 @@
 #include "shim/sock_limit.h"
 #include "stack/base/sys.h"
 
-/* Linux counts memberships, and a source-specific one ends with its last source. */
-struct dgram_group {
-	uint32_t group, ifindex;
-	bool include;
-	uint32_t n;
-	uint32_t source[DGRAM_SOURCES_MAX]; /* wanted ones, or (EXCLUDE) those that are not */
-};
-enum { GROUPS_MAX = 64, GROUPS_SIZE = GROUPS_MAX * sizeof(struct dgram_group) };
+enum { GROUPS_SIZE = DGRAM_GROUPS_MAX * sizeof(struct dgram_group) };
 
 static struct dgram_group *joined(const struct dgram *d, const struct dgram_member *m)
 {
@@ -33,7 +26,7 @@ static bool is_join(enum chan_mcast what)
 /* Room for one more: 0 or -errno. */
 static int may_join(struct dgram *d)
 {
-	uint32_t max = min_u32((uint32_t)sock_groups_max(), GROUPS_MAX);
+	uint32_t max = min_u32((uint32_t)sock_groups_max(), DGRAM_GROUPS_MAX);
 	long p;
 
 	if (d->n_groups >= max)
@@ -146,6 +139,18 @@ void dgram_rejoin(struct sock *s)
 	for (uint32_t i = d->n_groups; i-- > 0;)
 		if (rejoin(s, &d->group[i]) < 0)
 			forget(d, &d->group[i]);
+}
+
+void dgram_groups_take(struct dgram *d, const void *p, uint32_t n)
+{
+	d->group = NULL;
+	d->n_groups = 0;
+	if (n == 0 || n > DGRAM_GROUPS_MAX || may_join(d) < 0)
+		return;
+	memcpy(d->group, p, n * sizeof(d->group[0]));
+	for (uint32_t i = 0; i < n; i++)
+		d->group[i].n = min_u32(d->group[i].n, DGRAM_SOURCES_MAX);
+	d->n_groups = n;
 }
 
 void dgram_groups_free(struct dgram *d)

@@ -59,9 +59,16 @@ struct dgram_member {
 	uint32_t group, source, address; /* host order */
 	uint32_t ifindex;
 };
-enum { DGRAM_SOURCES_MAX = 64, DGRAM_LONG_MAX = 8 };
+enum { DGRAM_GROUPS_MAX = 64, DGRAM_SOURCES_MAX = 64, DGRAM_LONG_MAX = 8 };
+/* A group joined through the stack. Linux counts memberships, and a source-specific one ends with its last
+ * source. */
+struct dgram_group {
+	uint32_t group, ifindex;
+	uint32_t include; /* 1: only its sources, 0: all but these */
+	uint32_t n;
+	uint32_t source[DGRAM_SOURCES_MAX];
+};
 /* Beside struct sock, this process' own. */
-struct dgram_group;
 struct dgram {
 	struct object obj;	/* only for the pool */
 	_Atomic int hint_fd;	/* a number that was seen to be this socket's */
@@ -70,7 +77,7 @@ struct dgram {
 	uint32_t cork_len;
 	uint8_t *cork;		/* 64 KB, mapped with the first MSG_MORE */
 	struct dgram_out cork_out;
-	struct dgram_group *group; /* under the socket's lock; NULL: none so far */
+	struct dgram_group *group; /* n_groups, under the socket's lock; NULL: none so far */
 	uint32_t n_groups;
 	_Atomic uint64_t stamp_ns; /* arrival of the last datagram received, for SIOCGSTAMP */
 	/* Datagrams that were too long, for the error queue; those beyond are not told of. */
@@ -216,6 +223,8 @@ int dgram_group_sources(struct sock *s, const struct dgram_member *m, uint32_t *
 /* Joins again what a socket had joined that has just got another place in an engine. */
 void dgram_rejoin(struct sock *s);
 void dgram_groups_free(struct dgram *d);
+/* The groups of another program's socket, n of them at p, are those of d. */
+void dgram_groups_take(struct dgram *d, const void *p, uint32_t n);
 
 /* ---- dgram_revive.c ---- */
 /* Looks for a new engine and moves an orphan there. */

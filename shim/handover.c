@@ -113,6 +113,7 @@ static void put_draft(struct writer *w, const struct sock_draft *d)
 static void put_dgram(struct writer *w, const struct dgram *d)
 {
 	put(w, (const char *)d + sizeof(d->obj), sizeof(*d) - sizeof(d->obj));
+	put(w, d->group, d->n_groups * sizeof(d->group[0]));
 }
 
 /* Puts s into the bundle unless it is there. False: it can't be. */
@@ -139,6 +140,7 @@ static bool put_sock(struct handover *h, struct writer *w, struct sock *s)
 	}
 	r.len += s->draft ? sizeof(*s->draft) - sizeof(s->draft->obj) : 0;
 	r.len += s->dgram ? sizeof(*s->dgram) - sizeof(s->dgram->obj) : 0;
+	r.len += s->dgram ? s->dgram->n_groups * sizeof(s->dgram->group[0]) : 0;
 	put(w, &r, sizeof(r));
 	if (s->draft)
 		put_draft(w, s->draft);

@@ -80,6 +80,7 @@ static bool fill(struct object *o, size_t size, const char **from, const char *e
 
 static bool fill_dgram(struct sock *s, const char **from, const char *end)
 {
+	uint32_t n_groups;
 	struct dgram *d;
 
 	if (!dgram_add(s))
@@ -87,6 +88,7 @@ static bool fill_dgram(struct sock *s, const char **from, const char *end)
 	d = s->dgram;
 	if (!fill(&d->obj, sizeof(*d), from, end))
 		return false;
+	n_groups = min_u32(d->n_groups, DGRAM_GROUPS_MAX);
 	atomic_store(&d->hint_fd, -1);
 	atomic_store(&d->cork_lock, 0);
 	atomic_store(&d->long_lock, 0);
@@ -94,7 +96,10 @@ static bool fill_dgram(struct sock *s, const char **from, const char *end)
 	d->cork = NULL;
 	d->cork_len = 0;
 	d->cork_out = (struct dgram_out){ 0 };
-	d->n_groups = min_u32(d->n_groups, DGRAM_GROUPS_MAX);
+	if ((size_t)(end - *from) < n_groups * sizeof(d->group[0]))
+		n_groups = 0;
+	dgram_groups_take(d, *from, n_groups);
+	*from += n_groups * sizeof(d->group[0]);
 	if (atomic_load(&d->n_long) > DGRAM_LONG_MAX)
 		atomic_store(&d->n_long, 0);
 	return true;
