@@ -125,11 +125,14 @@ int dgram_stack_connect(struct sock *s, struct chan_app *app, uint16_t port,
 	return call(s, app, &req, port);
 }
 
-static void stack_disconnect(struct sock *s)
+/* 0 or -errno; then all is as it was. */
+static int stack_disconnect(struct sock *s, bool free_port)
 {
-	struct endpoint nobody = { .addr = ipaddr_v4(0) };
+	struct chan_req req = request(s, CHAN_OP_CONNECT);
 
-	dgram_stack_connect(s, s->app, dgram_stack_port(s), &nobody);
+	req.remote.addr = ipaddr_v4(0);
+	req.arg[0] = free_port ? CHAN_ARG_FREE_PORT : 0;
+	return call(s, s->app, &req, dgram_stack_port(s));
 }
 
 /* ---- bind ---- */
@@ -393,7 +396,7 @@ static int connect_kernel(struct sock *s, int fd, const struct endpoint *to,
 	if (libc.connect(fd, addr, len) < 0)
 		return -errno;
 	if (dgram_is_stack_conn(s))
-		stack_disconnect(s);
+		stack_disconnect(s, false);
 	dgram_set(s, DGRAM_KERNEL_CONN, 0);
 	dgram_twin(s);
 	explain_kernel(connect_reason(to));
@@ -445,6 +448,17 @@ static int connect_locked(struct sock *s, int fd, struct endpoint *to, const str
 	return r;
 }
 
+/* Both halves lose their port; what has come in stays, and so does an error. */
+static void unbind_locked(struct sock *s, int fd)
+{
+	if (dgram_stack_port(s) && stack_disconnect(s, true) < 0)
+		dgram_drop(s);
+	s->bound.port = 0;
+	dgram_set(s, 0, SOCK_BOUND);
+	if (sock_has(s, SOCK_TWIN) && !dgram_kernel_events(s, fd, POLLIN))
+		dgram_set(s, 0, SOCK_TWIN);
+}
+
 /* Linux's udp_disconnect(): a port that the program has not named is free again, an address stays. */
 static int disconnect_locked(struct sock *s, int fd)
 {
@@ -456,16 +470,14 @@ static int disconnect_locked(struct sock *s, int fd)
 	dgram_set(s, 0, DGRAM_KERNEL_CONN);
 	if (!dgram_has_stack(s))
 		return 0;
-	if (!sock_has(s, DGRAM_PORT_LOCK | DGRAM_SHARED) && !dgram_has_groups(s)) {
-		dgram_drop(s);
-		s->bound.port = 0;
-		dgram_set(s, 0, SOCK_TWIN | SOCK_BOUND);
-		return 0;
-	}
 	if (hidden)
 		stack_drain(s);
-	else if (dgram_stack_port(s))
-		stack_disconnect(s);
+	if (!sock_has(s, DGRAM_PORT_LOCK | DGRAM_SHARED) && !dgram_has_groups(s)) {
+		unbind_locked(s, fd);
+		return 0;
+	}
+	if (!hidden && dgram_stack_port(s))
+		stack_disconnect(s, false);
 	if (!sock_has(s, DGRAM_ONLY_STACK)) {
 		if (deaf)
 			kernel_drain(fd);

@@ -329,7 +329,6 @@ int sock_connect(struct sock *s, const struct sockaddr *addr, socklen_t len)
 }
 
 /* ---- shutdown ---- */
-/* 0, 1: readiness has changed here and now, or -errno. */
 static int shutdown_locked(struct sock *s, int how)
 {
 	uint32_t bits = (how != SHUT_WR ? CHAN_B_SHUT_RD : 0) | (how != SHUT_RD ? CHAN_B_SHUT_WR : 0);
@@ -344,7 +343,7 @@ static int shutdown_locked(struct sock *s, int how)
 	if (sock_has(s, SOCK_LISTENING)) {
 		if (bits & CHAN_B_SHUT_RD)
 			unlisten_locked(s);
-		return 1;
+		return 0;
 	}
 	if (sock_is_broken(s) || state == CHAN_ST_CLOSED || state == CHAN_ST_FREE) {
 		/* Linux: an attempt whose failure nobody was told is SS_DISCONNECTING from now on. */
@@ -358,9 +357,10 @@ static int shutdown_locked(struct sock *s, int how)
 	atomic_fetch_or(&s->b->flags, bits);
 	chan_mark(s->app, s->id);
 	sock_kick(s);
-	return 1;
+	return 0;
 }
 
+/* Linux wakes those who wait for the socket whatever it says. */
 int sock_shutdown(struct sock *s, int how)
 {
 	int r;
@@ -372,9 +372,9 @@ int sock_shutdown(struct sock *s, int how)
 		return r;
 	r = shutdown_locked(s, how);
 	sock_unlock(s);
-	if (r == 1 && s->epoll_items)
+	if (r != SOCK_TO_KERNEL && s->epoll_items)
 		epoll_sock_changed(s);
-	return r == 1 ? 0 : r;
+	return r;
 }
 
 /* ---- names ---- */

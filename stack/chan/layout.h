@@ -320,7 +320,11 @@ enum chan_op {
  * port of that worker is chosen; CHAN_ARG_NO_PORT in arg[0]: none yet, the next BIND with its sock
  * or CONNECT gives it one). CONNECT sets the peer (also of a fresh socket), may be repeated; a remote
  * port 0 with address any takes it away again. Both answer 0 and the local endpoint at once. */
-enum { CHAN_ARG_NO_PORT = 1, CHAN_ARG_LINE = 2 /* CONNECT: a signal line follows */ };
+enum {
+	CHAN_ARG_NO_PORT = 1,
+	CHAN_ARG_LINE = 2,	/* CONNECT: a signal line follows */
+	CHAN_ARG_FREE_PORT = 4, /* CONNECT that takes the peer away: and the port, whoever chose it */
+};
 enum chan_mcast {
 	CHAN_MC_JOIN = 1, CHAN_MC_LEAVE, CHAN_MC_JOIN_SOURCE, CHAN_MC_LEAVE_SOURCE, CHAN_MC_BLOCK,
 	CHAN_MC_UNBLOCK,

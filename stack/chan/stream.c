@@ -221,6 +221,14 @@ int chan_take_error(const struct chan_sock_a *a, struct chan_sock_b *b)
 	return err;
 }
 
+/* An urgent byte for who is shut down both ways is answered with a reset, but Linux has noted it. */
+static bool rx_urgent_refused(const struct chan_sock_a *a, const struct chan_sock_b *b)
+{
+	return atomic_load_explicit(&a->state, memory_order_acquire) == CHAN_ST_CLOSED &&
+	       !(atomic_load_explicit(&a->flags, memory_order_acquire) & CHAN_A_RX_FIN) &&
+	       atomic_load_explicit(&b->flags, memory_order_relaxed) & CHAN_B_SHUT_RD;
+}
+
 /* EPOLLIN and EPOLLPRI as far as bytes make them. */
 static uint32_t rx_readable(const struct chan_sock_a *a, const struct chan_sock_b *b)
 {
@@ -235,7 +243,7 @@ static uint32_t rx_readable(const struct chan_sock_a *a, const struct chan_sock_
 		avail = v.avail;
 		if (v.on && v.ahead == 0 && !v.is_inline) /* the next byte is none to read() */
 			lowat = (lowat ? lowat : 1) + 1;
-		if (v.on && v.here && !v.taken)
+		if (v.on && !v.taken && (v.here || rx_urgent_refused(a, b)))
 			mask = EPOLLPRI;
 	}
 	return avail > 0 && avail >= lowat ? mask | EPOLLIN | EPOLLRDNORM : mask;

@@ -167,7 +167,7 @@ int sock_dgram_bind(struct call *k)
 
 /* ---- peer ---- */
 /* connect() to AF_UNSPEC: what the program did not choose itself goes with the peer. */
-static int dissolve(struct sock *s)
+static int dissolve(struct sock *s, bool free_port)
 {
 	struct sock_env *env = s->cw->env;
 	struct dgram *d = &s->dg;
@@ -177,7 +177,7 @@ static int dissolve(struct sock *s)
 		local.addr = any_of(s);
 		d->saddr = local.addr;
 	}
-	if (s->hold && !d->port_fixed) {
+	if (s->hold && (free_port || !d->port_fixed)) {
 		udp_detach(&env->udp, &d->udp);
 		ports_put(env->ports, s->hold, 0);
 		s->hold = NULL;
@@ -266,7 +266,7 @@ int sock_dgram_connect(struct call *k)
 		s->dg.saddr = any_of(s);
 	else
 		sock_dgram_flush(s);
-	int err = none ? dissolve(s) : connect_to(k, s);
+	int err = none ? dissolve(s, k->req.arg[0] & CHAN_ARG_FREE_PORT) : connect_to(k, s);
 	if (err && fresh)
 		sock_free(s);
 	else

@@ -460,15 +460,33 @@ static void connect_with_no_time(void)
 	close(fd);
 }
 
-T_MAIN(T_CASE(connect_with_bad_addresses), T_CASE(connect_after_failure_and_shutdown),
-       T_CASE(connect_after_reset), T_CASE(bind_twice_to_nobodys_address),
-       T_CASE(data_after_shutdown_of_both), T_CASE(counts_of_a_listener_shut_down),
-       T_CASE(disconnect_leaves_an_error), T_CASE(name_after_a_failed_attempt),
-       T_CASE(shutdown_before_bind), T_CASE(recv_of_nothing),
+/* Whatever it says: an edge each time. */
+static void shutdown_is_an_edge(void)
+{
+	static const int how[] = { SHUT_WR, SHUT_RD, SHUT_RDWR, 7, SHUT_WR };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), ep = epoll_create1(0), l = t_listen(1, NULL);
+	struct epoll_event ev;
+	t_epoll_add(ep, fd, EPOLLET | EPOLLRDHUP);
+	t_epoll_add(ep, l, EPOLLET | EPOLLOUT | EPOLLIN);
+	t_out("at first %d", t_epoll_wait(ep, &ev, 1, 0));
+	for (size_t i = 0; i < T_COUNT(how); i++) {
+		t_res("shutdown", shutdown(fd, how[i]));
+		t_out("%d events", t_epoll_wait(ep, &ev, 1, 0));
+		t_res("of a listener", shutdown(l, how[i]));
+		t_out("%d events", t_epoll_wait(ep, &ev, 1, 0));
+	}
+	close(fd);
+	close(l);
+	close(ep);
+}
+
+T_MAIN(T_CASE(shutdown_is_an_edge), T_CASE(connect_with_bad_addresses),
+       T_CASE(connect_after_failure_and_shutdown), T_CASE(connect_after_reset),
+       T_CASE(bind_twice_to_nobodys_address), T_CASE(data_after_shutdown_of_both),
+       T_CASE(counts_of_a_listener_shut_down), T_CASE(disconnect_leaves_an_error),
+       T_CASE(name_after_a_failed_attempt), T_CASE(shutdown_before_bind), T_CASE(recv_of_nothing),
        T_CASE(recv_after_early_shutdown), T_CASE(vectors_of_nothing),
        T_CASE(control_of_broken_sockets), T_CASE(splice_to_who_appends),
-       T_CASE(disconnect_keeps_a_pending_error),
-       T_CASE(port_of_an_ended_connection),
-       T_CASE(names_after_closing), T_CASE(bind_datagrams_twice),
-       T_CASE(linger_ends_in_time), T_CASE(linger2_of_none),
-       T_CASE(connect_with_no_time))
+       T_CASE(disconnect_keeps_a_pending_error), T_CASE(port_of_an_ended_connection),
+       T_CASE(names_after_closing), T_CASE(bind_datagrams_twice), T_CASE(linger_ends_in_time),
+       T_CASE(linger2_of_none), T_CASE(connect_with_no_time))

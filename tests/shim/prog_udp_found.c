@@ -71,9 +71,10 @@ static void peer_of_port_0(void)
 /* Whatever a send() says, the socket has a port afterwards, and hears there. */
 static void failed_calls_bind(void)
 {
-	static const char *const names[] = { "no address", "too long", "MSG_OOB", "port 0", "family 99",
-		"length 8", "length 1", "no route", "connect to family 99", "connect, length 8",
-		"connect, length 1", "connect to AF_UNSPEC", "connect without a route", "MSG_MORE, no address",
+	static const char *const names[] = {
+		"no address", "too long", "MSG_OOB", "port 0", "family 99", "length 8", "length 1",
+		"no route", "connect to family 99", "connect, length 8", "connect, length 1",
+		"connect to AF_UNSPEC", "connect without a route", "MSG_MORE, no address",
 		"length 200", "sendfile", "shut down", "recv" };
 	static char big[70000];
 	int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -256,6 +257,43 @@ static void connect_with_pieces(void)
 	close(fd);
 }
 
-T_MAIN(T_CASE(unspec_with_port_0), T_CASE(peer_of_port_0), T_CASE(failed_calls_bind),
-       T_CASE(files_of_failed_sends), T_CASE(splice_arguments), T_CASE(errors_of_pieces),
-       T_CASE(connect_with_pieces))
+/* What has come in is still there when the peer is not. */
+static void disconnect_keeps(void)
+{
+	struct sockaddr_in none = { .sin_family = AF_UNSPEC }, me = { 0 }, any = { .sin_family = AF_INET };
+	socklen_t len = sizeof(me);
+	int a, b, err = refused_one();
+	udp_pair(&a, &b);
+	len = sizeof(me);
+	getsockname(a, (struct sockaddr *)&me, &len);
+	send(b, "one", 3, 0);
+	send(b, "two", 3, 0);
+	t_until(a, POLLIN);
+	t_res("disconnect", connect(a, (struct sockaddr *)&none, sizeof(none)));
+	show_state("then", a);
+	t_res("sent to its old port", send(b, "three", 5, 0));
+	t_until(b, POLLERR);
+	show_state("the other", b);
+	t_res("recv", recv(b, &any, 1, MSG_DONTWAIT));
+	udp_show("first", a);
+	t_res("bind again", bind(a, (struct sockaddr *)&any, sizeof(any)));
+	udp_show("second", a);
+	t_res("connect", connect(a, (struct sockaddr *)&me, sizeof(me)));
+	t_res("disconnect", connect(a, (struct sockaddr *)&none, sizeof(none)));
+	udp_show("nothing", a);
+	len = sizeof(me);
+	t_res("disconnect, with an error", connect(err, (struct sockaddr *)&none, sizeof(none)));
+	getsockname(err, (struct sockaddr *)&me, &len);
+	t_out("name %s", t_addr_name(&me));
+	show_state("then", err);
+	t_res("recv", recv(err, &me, 1, MSG_DONTWAIT));
+	show_state("then", err);
+	t_res("recv", recv(err, &me, 1, MSG_DONTWAIT));
+	close(a);
+	close(b);
+	close(err);
+}
+
+T_MAIN(T_CASE(disconnect_keeps), T_CASE(unspec_with_port_0), T_CASE(peer_of_port_0),
+       T_CASE(failed_calls_bind), T_CASE(files_of_failed_sends), T_CASE(splice_arguments),
+       T_CASE(errors_of_pieces), T_CASE(connect_with_pieces))

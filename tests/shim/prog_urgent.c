@@ -477,6 +477,21 @@ static void after_shutdown(void)
 	show_recv("oob", a, 1, MSG_OOB);
 	close(a);
 	close(b);
+	/* Answered with a reset, and announced all the same. */
+	t_pair(&a, &b);
+	shutdown(b, SHUT_RDWR);
+	t_until(a, POLLRDHUP);
+	t_res("send to nobody", send(a, "x", 1, MSG_OOB));
+	t_until(a, POLLHUP);
+	t_until(b, POLLERR);
+	show_state("then", b);
+	show_recv("oob", b, 1, MSG_OOB);
+	show_recv("read", b, 1, 0);
+	show_recv("read", b, 1, 0);
+	show_recv("oob", b, 1, MSG_OOB);
+	show_state("then", b);
+	close(a);
+	close(b);
 }
 
 /* A listener's option holds for what it accepts; read() and readv() stop at the mark as recv() does. */

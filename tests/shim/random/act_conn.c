@@ -62,6 +62,13 @@ static int tcp_state_of(int slot)
 	return info.tcpi_state;
 }
 
+/* One that bind() may ask for, too: not that of an ended connection, which is anybody's by now. */
+static uint16_t port_to_share(int slot)
+{
+	return slot >= 0 && tcp_state_of(slot) == TCP_CLOSE && object_of(slot)->kind == K_CONNECTED ?
+		       0 : port_of(slot);
+}
+
 static void do_bind(struct dice *d)
 {
 	int slot = pick_wild(d, chance(d, 80) ? K_STREAM : K_TCP), port = 0, r;
@@ -75,7 +82,7 @@ static void do_bind(struct dice *d)
 	if (chance(d, 70))
 		port = w.pool[roll(d, POOL_PORTS)];
 	else if (chance(d, 50))
-		port = port_of(pick(d, K_TCP));
+		port = port_to_share(pick(d, K_TCP));
 	a.sin_port = htons((uint16_t)port);
 	r = (int)roll(d, 100);
 	if (r < 25)

@@ -115,6 +115,9 @@ static socklen_t some_value(struct dice *d, const struct option *o, void *to)
 		v = ONE_OF(d, 0, 1, 1, 2, 10, 100);
 	if (o->level == IPPROTO_TCP && o->name == TCP_USER_TIMEOUT)
 		v = ONE_OF(d, 0, 60000, -1);
+	/* Below 0 a closed one resets when its FIN is acknowledged: each kernel's own time. */
+	if (o->level == IPPROTO_TCP && o->name == TCP_LINGER2 && v < 0)
+		v = 2;
 	if (o->how & SIZES)
 		v = ONE_OF(d, 0, 1, 4096, 20000, 100000);
 	memcpy(to, &v, sizeof(v));
