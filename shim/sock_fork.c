@@ -21,8 +21,8 @@ static void unlock_all(void)
 	}
 }
 
-/* Marks as strays those without a descriptor here. A socket that has a descriptor and one reference has no other
- * descriptor: if there are as many descriptors of such as there are such, all of them have one. */
+/* Marks as strays those without a descriptor here. A socket that has a descriptor and one reference has no
+ * other descriptor: if there are as many descriptors of such as there are such, all of them have one. */
 static void find_strays(void)
 {
 	struct object *o;

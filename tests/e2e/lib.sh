@@ -67,3 +67,13 @@ proved()
 full_or() { if ((E2E_FULL)); then echo "$1"; else echo "$2"; fi; }
 
 sha() { sha256sum "$1" | cut -d' ' -f1; }
+
+# after the programs have ended: the stack has no socket left but what waits out its time
+e2e_left() { fn_tool ss | awk 'NR > 1 && $2 != "TIME-WAIT" && $2 != "TIME_WAIT"'; }
+e2e_empty() { [[ -z $(e2e_left) ]]; }
+drained()
+{
+	[[ $FN_STACK == kernel ]] && return 0
+	fn_wait_for "${1:-10}" e2e_empty || fn_die "sockets are left: $(e2e_left)"
+	ok "no socket is left"
+}

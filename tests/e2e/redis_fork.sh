@@ -155,4 +155,5 @@ e2e_start "${1:-auto}"
 ulimit -n "$(ulimit -Hn)"
 [[ $FN_STACK == kernel ]] || bare
 stack
+drained
 proved
