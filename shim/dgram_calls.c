@@ -171,6 +171,9 @@ int dgram_recvmmsg(struct sock *s, int fd, struct mmsghdr *msgs, unsigned int n,
 		return SOCK_TO_KERNEL;
 	if (timeout)
 		end = wait_now_ns() + (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+	r = flags & MSG_ERRQUEUE ? 0 : sock_take_error(s); /* of no message at all, too */
+	if (r)
+		return -r;
 	r = recv_many(s, fd, msgs, (unsigned int)min_u32(n, IOV_LIMIT), flags, end, &last);
 	return timeout && r > 0 && give_left(timeout, end, last) < 0 ? -EFAULT : r;
 }
@@ -183,7 +186,8 @@ ssize_t dgram_sendto(struct sock *s, int fd, const void *buf, size_t n, int flag
 	struct iovec own;
 	struct msghdr h = { .msg_iov = &own, .msg_iovlen = 1 };
 
-	if (addr) {
+	/* Nobody looks at the address of a later piece. */
+	if (addr && !(len == 0 && atomic_load(&s->dgram->cork_side) == DGRAM_STACK)) {
 		if (len == 0)
 			dgram_need_port(s, fd);
 		if (len == 0 || len > sizeof(to) || user_get(&to, addr, len) < 0)

@@ -231,11 +231,33 @@ static void errors_of_pieces(void)
 	t_res("pending", sendto(fd, "ab", 2, MSG_MORE, (struct sockaddr *)&at, sizeof(at)));
 	t_res("then nobody", send(fd, "cd", 2, 0));
 	udp_show("arrived", b);
+	for (socklen_t len = 0; len < 3; len++) {
+		t_res("pending", sendto(fd, "ab", 2, MSG_MORE, (struct sockaddr *)&at, sizeof(at)));
+		t_res("then no address", sendto(fd, "cd", 2, 0, (struct sockaddr *)&at, len));
+		udp_show("arrived", b);
+	}
 	t_res("empty, pending", sendto(fd, "ab", 0, MSG_MORE, (struct sockaddr *)&at, sizeof(at)));
 	t_res("then", sendto(fd, "cd", 2, 0, (struct sockaddr *)&dead, sizeof(dead)));
 	udp_show("arrived", b);
 	close(fd);
 	close(b);
+}
+
+static void errors_of_no_messages(void)
+{
+	struct mmsghdr m = { 0 };
+	struct timespec bad = { .tv_nsec = -1 };
+	int fd = refused_one();
+	t_res("bad time", recvmmsg(fd, &m, 0, 0, &bad));
+	t_res("recvmmsg of none", recvmmsg(fd, &m, 0, 0, NULL));
+	t_res("again", recvmmsg(fd, &m, 0, 0, NULL));
+	close(fd);
+	fd = refused_one();
+	t_res("of the error queue", recvmmsg(fd, &m, 0, MSG_ERRQUEUE, NULL));
+	t_res("sendmmsg of none", sendmmsg(fd, &m, 0, 0));
+	t_res("recvmmsg", recvmmsg(fd, &m, 1, MSG_DONTWAIT, NULL));
+	t_res("again", recvmmsg(fd, &m, 1, MSG_DONTWAIT, NULL));
+	close(fd);
 }
 
 /* connect() turns what is pending to the new peer. */
@@ -280,7 +302,7 @@ static void disconnect_keeps(void)
 	udp_show("second", a);
 	t_res("connect", connect(a, (struct sockaddr *)&me, sizeof(me)));
 	t_res("disconnect", connect(a, (struct sockaddr *)&none, sizeof(none)));
-	udp_show("nothing", a);
+	t_res("nothing", recv(a, &me, 1, MSG_DONTWAIT));
 	len = sizeof(me);
 	t_res("disconnect, with an error", connect(err, (struct sockaddr *)&none, sizeof(none)));
 	getsockname(err, (struct sockaddr *)&me, &len);
@@ -296,4 +318,5 @@ static void disconnect_keeps(void)
 
 T_MAIN(T_CASE(disconnect_keeps), T_CASE(unspec_with_port_0), T_CASE(peer_of_port_0),
        T_CASE(failed_calls_bind), T_CASE(files_of_failed_sends), T_CASE(splice_arguments),
-       T_CASE(errors_of_pieces), T_CASE(connect_with_pieces))
+       T_CASE(errors_of_pieces), T_CASE(errors_of_no_messages),
+       T_CASE(connect_with_pieces))
