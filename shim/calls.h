@@ -74,12 +74,19 @@
 	X(int, lio_listio, (int, struct aiocb *const *, int, struct sigevent *)) \
 	X(int, lio_listio64, (int, struct aiocb64 *const *, int, struct sigevent *))
 
-/* names_fd.c */
+/* names_fd.c, names_stat.c */
 #define LIBC_FD_CALLS(X) \
 	X(int, close, (int)) \
 	X(int, dup, (int)) \
 	X(int, dup2, (int, int)) \
 	X(int, dup3, (int, int, int)) \
+	X(int, fstat, (int, struct stat *)) \
+	X(int, fstatat, (int, const char *, struct stat *, int)) \
+	X(int, fstat64, (int, struct stat64 *)) \
+	X(int, fstatat64, (int, const char *, struct stat64 *, int)) \
+	X(int, __fxstat, (int, int, struct stat *)) \
+	X(int, __fxstatat, (int, int, const char *, struct stat *, int)) \
+	X(int, statx, (int, const char *, int, unsigned int, struct statx *)) \
 	X(int, fcntl, (int, int, ...)) \
 	X(int, fcntl64, (int, int, ...)) \
 	X(int, ioctl, (int, unsigned long, ...)) \
@@ -198,4 +205,6 @@
 	Y(__libc_fork, fork) \
 	Y(__vfork, vfork) \
 	Y(__clone, clone) \
-	Y(__sigaction, sigaction)
+	Y(__sigaction, sigaction) \
+	Y(__fxstat64, __fxstat) \
+	Y(__fxstatat64, __fxstatat)

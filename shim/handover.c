@@ -127,7 +127,7 @@ static bool put_sock(struct handover *h, struct writer *w, struct sock *s)
 		.line_fd = atomic_load(&s->line_fd), .async_fd = s->async_fd,
 		.line_here = s->line_here, .has_draft = s->draft != NULL,
 		.has_dgram = s->dgram != NULL, .type = s->type, .family = s->family,
-		.protocol = s->protocol, .cookie = atomic_load(&s->cookie), .bound = s->bound,
+		.protocol = s->protocol, .number = s->number, .bound = s->bound,
 	};
 
 	if (s->handed)

@@ -42,7 +42,7 @@ struct handover_sock {
 	uint8_t line_here, has_draft, has_dgram, type;
 	uint16_t family;
 	uint8_t protocol, pad;
-	uint64_t cookie;
+	uint64_t number;
 	struct endpoint bound;
 };
 struct handover_fd {

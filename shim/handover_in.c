@@ -170,7 +170,7 @@ static struct object *make_sock(struct reader *r, const struct handover_sock *h,
 		goto fail;
 	atomic_store(&s->flags, h->flags);
 	atomic_store(&s->own_error, h->own_error);
-	atomic_store(&s->cookie, h->cookie);
+	s->number = h->number;
 	s->backlog = h->backlog;
 	s->bound = h->bound;
 	s->async_fd = h->async_fd;

@@ -72,6 +72,13 @@ static bool control_of_ours(long nr, const struct args *x, long *r)
 	case SYS_dup: *r = LIBC_OURS(dup)(FD); return true;
 	case SYS_fcntl: *r = LIBC_OURS(fcntl)(FD, (int)x->b, x->c); return true;
 	case SYS_ioctl: *r = LIBC_OURS(ioctl)(FD, (unsigned long)x->b, x->c); return true;
+	case SYS_fstat: *r = LIBC_OURS(fstat)(FD, PTR(x->b)); return true;
+	case SYS_newfstatat:
+		*r = LIBC_OURS(fstatat)(FD, PTR(x->b), PTR(x->c), (int)x->d);
+		return true;
+	case SYS_statx:
+		*r = LIBC_OURS(statx)(FD, PTR(x->b), (int)x->c, (unsigned)x->d, PTR(x->e));
+		return true;
 	case SYS_bind: *r = LIBC_OURS(bind)(FD, PTR(x->b), (socklen_t)x->c); return true;
 	case SYS_connect: *r = LIBC_OURS(connect)(FD, PTR(x->b), (socklen_t)x->c); return true;
 	case SYS_listen: *r = LIBC_OURS(listen)(FD, (int)x->b); return true;

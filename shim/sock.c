@@ -114,6 +114,24 @@ int sock_put_under(struct sock *s, int k)
 }
 
 /* ---- made and released ---- */
+/* The process that makes a socket and how many it has made before: above what the kernel numbers its
+ * sockets with (32 bits). */
+static _Atomic uint64_t last_number; /* 0: none in this process */
+
+static uint64_t new_number(void)
+{
+	uint64_t none = 0;
+
+	if (unlikely(!atomic_load_explicit(&last_number, memory_order_relaxed)))
+		atomic_compare_exchange_strong(&last_number, &none, (uint64_t)sys_getpid() << 32);
+	return atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
+}
+
+void sock_number_anew(void)
+{
+	atomic_store(&last_number, 0);
+}
+
 struct sock *sock_new(uint16_t family, uint16_t protocol, enum sock_mode mode)
 {
 	struct object *o = object_new(&sock_pool);
@@ -126,6 +144,7 @@ struct sock *sock_new(uint16_t family, uint16_t protocol, enum sock_mode mode)
 	s->protocol = (uint8_t)protocol;
 	s->type = SOCK_STREAM;
 	s->id = CHAN_SOCK_NEW;
+	s->number = new_number();
 	atomic_store(&s->line_fd, -1);
 	atomic_store_explicit(&s->mode, mode, memory_order_release);
 	return s;

@@ -65,7 +65,7 @@ struct sock {
 	uint8_t protocol;
 	uint8_t type;		/* SOCK_STREAM or SOCK_DGRAM (then: shim/dgram.h) */
 	uint32_t backlog;
-	_Atomic uint64_t cookie; /* SO_COOKIE, 0: nobody has asked */
+	uint64_t number;	/* of this socket alone on this host, whoever has it: SO_COOKIE, st_ino */
 	_Atomic int own_error;	/* sock_set_error() */
 	_Atomic int line_fd;	/* sock_async.c: its signal line, hidden, -1: none, or at the numbers */
 	int async_fd;		/* number that O_ASYNC was switched on by */
@@ -159,6 +159,8 @@ uint64_t sock_revive(uint64_t deadline_ns);
 /* Child of a fork, before anything else of the shim runs in it: references that only the parent's
  * threads had go, the rest is counted again. */
 void sock_after_fork(void);
+/* A part of it: numbers of new sockets are those of a new process. */
+void sock_number_anew(void);
 /* Wakes everything that waits in this process for s (shutdown by another thread). */
 void sock_kick(struct sock *s);
 

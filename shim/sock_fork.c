@@ -54,6 +54,7 @@ void sock_after_fork(void)
 
 	chan_tid_reset();
 	sock_anchor_after_fork();
+	sock_number_anew();
 	unlock_all();
 	find_strays();
 	/* A handler that forks may have interrupted a call of ours, to which the child returns: its

@@ -60,18 +60,12 @@ static ssize_t get_meminfo(struct sock *s, void *buf, size_t room)
 	return give(buf, room, m, sizeof(m));
 }
 
-/* Unique while it exists, among the kernel's, too: those count up from 1. */
+/* Unique among the kernel's, too: those count up from 1. */
 static ssize_t get_cookie(struct sock *s, void *buf, size_t room)
 {
-	static _Atomic uint32_t count;
-	uint64_t none = 0, mine;
+	uint64_t mine = 1ull << 63 | s->number;
 
-	if (room < sizeof(mine))
-		return -EINVAL;
-	mine = 1ull << 63 | (uint64_t)getpid() << 32 | (atomic_fetch_add(&count, 1) + 1);
-	if (atomic_compare_exchange_strong(&s->cookie, &none, mine))
-		none = mine;
-	return give(buf, room, &none, sizeof(none));
+	return room < sizeof(mine) ? -EINVAL : give(buf, room, &mine, sizeof(mine));
 }
 
 static ssize_t get_peername(struct sock *s, void *buf, size_t room)
