@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "shim/dgram.h"
 #include "shim/fdtab.h"
+#include "shim/ifaddr.h"
 #include "shim/libc.h"
 #include "shim/sock.h"
 #include "shim/sock_async.h"
@@ -181,7 +182,10 @@ EXPORT int ioctl(int fd, unsigned long req, ...)
 	va_end(ap);
 	if (likely(!s))
 		return libc.ioctl(fd, req, arg);
-	r = sock_is_dgram(s) ? dgram_ioctl(s, fd, req, arg) : sock_ioctl(s, fd, req, arg);
+	if (ifaddr_is_ioctl(req))
+		r = ifaddr_ioctl(fd, req, arg);
+	else
+		r = sock_is_dgram(s) ? dgram_ioctl(s, fd, req, arg) : sock_ioctl(s, fd, req, arg);
 	sock_put(s);
 	return r == SOCK_TO_KERNEL ? libc.ioctl(fd, req, arg) : (int)to_errno(r);
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include <sys/stat.h>
 #include "shim/dgram.h"
+#include "shim/ifaddr.h"
 #include "shim/libc.h"
 #include "shim/sock.h"
 #include "shim/sock_urgent.h"
@@ -119,9 +120,7 @@ EXPORT int isfdtype(int fd, int type)
 	SOCK_CALL((type & S_IFMT) == S_IFSOCK, libc.isfdtype(fd, type));
 }
 
-/* The engine's port is a kernel interface of its own where the kernel sees it at all; its addresses
- * are not listed, so that programs bind to any and are served by both. */
 EXPORT int getifaddrs(struct ifaddrs **list)
 {
-	return libc.getifaddrs(list);
+	return ifaddr_list(list);
 }

@@ -94,6 +94,40 @@ uint32_t route_interface_ip(const struct chan_app *app, uint32_t ifindex)
 	return choose(app, is_own_on, &ifindex, &r) ? ipaddr_get_v4(&r.prefix) : 0;
 }
 
+static bool is_next_own(const struct chan_route *r, const struct chan_route *best, const void *after)
+{
+	if (r->kind != CHAN_ROUTE_LOCAL || !ipaddr_is_v4(&r->prefix) || ipaddr_is_loopback(&r->prefix))
+		return false;
+	return ipaddr_get_v4(&r->prefix) > *(const uint32_t *)after &&
+	       (!best || ipaddr_get_v4(&r->prefix) < ipaddr_get_v4(&best->prefix));
+}
+
+bool route_next_own(const struct chan_app *app, uint32_t after, struct chan_route *route)
+{
+	return choose(app, is_next_own, &after, route);
+}
+
+struct place {
+	struct ipaddr addr;
+	uint32_t ifindex;
+};
+
+static bool is_prefix_of(const struct chan_route *r, const struct chan_route *best, const void *arg)
+{
+	const struct place *p = arg;
+
+	return r->kind == CHAN_ROUTE_ONLINK && r->ifindex == p->ifindex && r->plen > 96 &&
+	       is_longer(r, best, &p->addr);
+}
+
+uint32_t route_netmask(const struct chan_app *app, uint32_t ip, uint32_t ifindex)
+{
+	struct place p = { ipaddr_v4(ip), ifindex };
+	struct chan_route r;
+
+	return choose(app, is_prefix_of, &p, &r) ? UINT32_MAX << (128 - r.plen) : UINT32_MAX;
+}
+
 static bool ends_at(const struct chan_route *r, const struct chan_route *best, const void *addr)
 {
 	const struct ipaddr *a = addr;
