@@ -6,26 +6,35 @@
 
 enum { PMTU_MIN4 = 552, PMTU_MIN6 = 1280 };
 
-static void sample_rtt(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns)
+static void take_sample(struct tcp_conn *c, uint32_t us)
 {
-	if (c->rtt_timing && seq_gt(seg->ack, c->rtt_seq)) {
-		c->rtt_timing = false;
-		tcp_rtt_sample(&c->rtt, (uint32_t)min_u64((now_ns - c->rtt_start_ns) / NSEC_PER_USEC,
-							  UINT32_MAX));
-		c->rtt.backoff = 0;
+	tcp_rtt_sample(&c->rtt, us);
+	c->rtt.backoff = 0;
+}
+
+/* snd_una has moved. What was sent again says nothing (Karn), except by its echoed timestamp. */
+static void sample_rtt(struct tcp_conn *c, const struct tcp_seg *seg, const struct tcp_news *news,
+		       uint64_t now_ns)
+{
+	uint32_t us = 0;
+	bool passed = tcp_sent_acked(&c->sent, c->snd_una, &us);
+
+	if (passed && !news) {
+		take_sample(c, tcp_us(now_ns) - us);
 		return;
 	}
-	/* After a retransmission only the echo tells which copy was acknowledged (RFC 7323 4.1).
-	 * Its millisecond clock is too coarse for a LAN; where the timeout is above its floor it
-	 * is good enough, and every ACK helps to get there. */
+	if (news && news->has_rtt) {
+		take_sample(c, news->rtt_us);
+		return;
+	}
+	/* Its millisecond clock is too coarse for a LAN; where the timeout is above its floor it
+	 * is good enough, and every ACK helps to get there (RFC 7323 4.1). */
 	bool wanted = c->rtt.backoff || c->rtt.srtt_us == 0 || c->rtt.base_us > TCP_RTO_MIN_US;
 	if (!c->ts_ok || !seg->has_ts || seg->tsecr == 0 || !wanted)
 		return;
 	uint32_t ms = tcp_ts_now(c->ts_offset, now_ns) - seg->tsecr;
-	if (ms <= TCP_RTO_MAX_US / 1000) {
-		tcp_rtt_sample(&c->rtt, ms * 1000);
-		c->rtt.backoff = 0;
-	}
+	if (ms <= TCP_RTO_MAX_US / 1000)
+		take_sample(c, ms * 1000);
 }
 
 static void syn_acked(struct tcp_conn *c)
@@ -38,14 +47,15 @@ static void syn_acked(struct tcp_conn *c)
 }
 
 void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
-		 uint64_t now_ns)
+		 struct tcp_news *news, uint64_t now_ns)
 {
 	uint32_t acked = seq_diff(seg->ack, c->snd_una);
 
+	if (news)
+		tcp_board_acked(env, c, seg->ack, news);
 	c->snd_una = seg->ack;
-	c->snd_ptr = seq_max(c->snd_ptr, c->snd_una);
 	tcp_urgent_acked(c);
-	sample_rtt(c, seg, now_ns);
+	sample_rtt(c, seg, news, now_ns);
 	c->retries = 0;
 	c->stall_ns = 0;
 	if (!c->syn_acked) {
@@ -59,11 +69,16 @@ void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *
 	}
 	if (acked) {
 		c->tx_bytes += acked;
-		tcp_recovery_acked(env, c, acked, now_ns);
+		if (!news)
+			tcp_recovery_open_acked(c, acked, now_ns);
 		tcp_event(env, c, TCPE_WRITABLE);
 	}
+	if (news) {
+		news->acked = acked;
+		tcp_recovery_news(env, c, news, false);
+	}
 	tcp_timer_acked(env, c, now_ns);
-	if (seq_lt(c->snd_ptr, c->snd_end) || (c->fin_queued && !c->fin_acked))
+	if (seq_lt(c->snd_nxt, c->snd_end) || (c->fin_queued && !c->fin_sent))
 		tcp_want_output(env, c);
 }
 
@@ -103,7 +118,8 @@ static void fin_acked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 bool tcp_ack_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
 		   uint64_t now_ns)
 {
-	bool news = seg->wnd != c->snd_wnd_raw;
+	struct tcp_news news = { .seg = seg, .now_ns = now_ns, .now_us = tcp_us(now_ns) };
+	bool same_wnd = seg->wnd == c->snd_wnd_raw;
 
 	/* RFC 9293 3.10.7.4 fifth, RFC 5961 5.2 */
 	if (seq_gt(seg->ack, c->snd_nxt) ||
@@ -115,14 +131,25 @@ bool tcp_ack_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg
 	}
 	c->retries = 0; /* the peer answers probes */
 	tcp_update_window(env, c, seg);
+	if (c->recovery == TCPR_OPEN)
+		tcp_board_begin(c);
+	news.fack = c->rack.fack;
+	if (unlikely(seg->n_sack) && c->sack_ok)
+		tcp_board_sack(env, c, seg, &news);
 	if (seq_gt(seg->ack, c->snd_una)) {
-		tcp_ack_new(env, c, seg, now_ns);
+		bool open = c->recovery == TCPR_OPEN && !news.sacked && !news.dsack;
+
+		tcp_ack_new(env, c, seg, open ? NULL : &news, now_ns);
 		if (c->fin_acked)
 			fin_acked(env, c, now_ns);
-	} else if (seq_eq(seg->ack, c->snd_una) && seg->len == 0 && !(seg->flags & TCPF_FIN) &&
-		   !news && !seq_eq(c->snd_una, c->snd_nxt)) {
-		tcp_recovery_dupack(env, c, now_ns); /* RFC 5681 2 */
+		return true;
 	}
+	bool dup = seq_eq(seg->ack, c->snd_una) && seg->len == 0 && !(seg->flags & TCPF_FIN) &&
+		   same_wnd && !seq_eq(c->snd_una, c->snd_nxt); /* RFC 5681 2 */
+	if (news.has_rtt)
+		take_sample(c, news.rtt_us);
+	if (dup || news.sacked || news.dsack)
+		tcp_recovery_news(env, c, &news, dup);
 	return true;
 }
 
@@ -139,11 +166,7 @@ static void path_mtu_fell(struct tcp_env *env, struct tcp_conn *c, uint32_t mtu,
 	c->path_mss = mss + (c->ts_ok ? 12 : 0);
 	if (!c->syn_acked || seq_eq(c->snd_una, c->snd_nxt))
 		return;
-	c->recovery = TCPR_LOSS; /* go back, without a smaller window: nothing was congested */
-	c->recover = c->snd_nxt;
-	c->snd_ptr = c->snd_una;
-	c->rtt_timing = false;
-	tcp_want_output(env, c);
+	tcp_recovery_resend_all(env, c);
 }
 
 void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq, int err, bool hard,

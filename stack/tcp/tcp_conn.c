@@ -82,6 +82,7 @@ static void detach(struct tcp_env *env, struct tcp_conn *c)
 	tcp_table_del(&c->node);
 	list_del(&c->pend_link);
 	tcp_runs_clear(&env->table->run_pool, &c->reass);
+	tcp_runs_clear(&env->table->run_pool, &c->board);
 	c->n_sack = 0;
 	c->dsack = false;
 	c->ack_now = c->ack_delayed = false;

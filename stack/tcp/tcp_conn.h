@@ -9,6 +9,7 @@
 #include "stack/tcp/tcp.h"
 #include "stack/tcp/tcp_rtt.h"
 #include "stack/tcp/tcp_run.h"
+#include "stack/tcp/tcp_sent.h"
 #include "stack/tcp/tcp_state.h"
 
 struct tcp_cc_ops;
@@ -23,6 +24,7 @@ struct tcp_node {
 
 /* Deadlines of a connection; one wheel_timer serves the earliest (tcp_timer.c). */
 enum tcp_deadline {
+	TCPD_RACK,    /* tail loss probe, or the end of the reordering window: before TCPD_RTX */
 	TCPD_RTX,     /* retransmission, or persist when c->persist */
 	TCPD_DELACK,
 	TCPD_KEEP,    /* keepalive */
@@ -31,19 +33,48 @@ enum tcp_deadline {
 /* Kinds of wheel_timer in the core (wheel_timer.kind). */
 enum tcp_timer_kind { TCPT_CONN = 1, TCPT_SYN, TCPT_TIMEWAIT };
 
-/* Where loss recovery stands (tcp_recovery.c). */
-enum tcp_recovery { TCPR_OPEN, TCPR_FAST, TCPR_LOSS };
+/* Where loss recovery stands (tcp_recovery.c); Linux's tcpi_ca_state. OPEN: the scoreboard is empty,
+ * and the header prediction may serve what comes. */
+enum tcp_recovery {
+	TCPR_OPEN,
+	TCPR_DISORDER, /* something is held out of order, or probed for, nothing taken for lost */
+	TCPR_CWR,      /* the window shrinks, nothing is lost */
+	TCPR_FAST,     /* fast recovery */
+	TCPR_LOSS,     /* after a timeout */
+};
+
+/* RFC 8985 5.3, in microseconds of tcp_us(). */
+struct tcp_rack {
+	uint32_t us;	   /* RACK.xmit_ts: of what was sent last of all that is delivered, ... */
+	seq_t end;	   /* ... and its end: RACK.end_seq */
+	uint32_t rtt_us;   /* RACK.rtt */
+	seq_t fack;	   /* RACK.fack: behind the highest delivered */
+	seq_t dsack_round; /* RACK.dsack_round, valid with in_round */
+	uint8_t reo_mult;  /* RACK.reo_wnd_mult - 1 */
+	uint8_t persist;   /* RACK.reo_wnd_persist */
+	bool valid;	   /* something has been delivered since the scoreboard was empty */
+	bool reordered;	   /* RACK.reordering_seen */
+	bool in_round;
+};
+
+/* What is undone when a retransmission turns out to have been needless (tcp_undo.c). */
+struct tcp_undo {
+	uint32_t cwnd, ssthresh; /* before the first reduction */
+	uint32_t left;	 /* bytes sent again, not yet reported as duplicates */
+	seq_t from;	 /* snd_una then */
+	uint32_t stamp;	 /* TSval of the first retransmission, valid with stamped */
+	bool ok, stamped, sent; /* sent: something was sent again since */
+};
 
 struct tcp_conn {
 	struct tcp_node node;
 	struct tcp_flow flow;	 /* must follow node, see tcp_node_flow() */
 	enum tcp_state state;	 /* written by tcp_set_state() only */
 
-	/* Send sequence space. iss <= snd_una <= snd_ptr <= snd_nxt; FIN takes the place after the
-	 * data. seq = iss + 1 + position. */
+	/* Send sequence space. iss <= snd_una <= snd_nxt; FIN takes the place after the data.
+	 * seq = iss + 1 + position. */
 	seq_t snd_una;		 /* oldest unacknowledged */
 	seq_t snd_nxt;		 /* RFC's SND.NXT: behind everything ever sent */
-	seq_t snd_ptr;		 /* sent next: snd_nxt, or behind it while a timeout is repaired */
 	uint32_t snd_wnd;	 /* bytes, scaled */
 	uint32_t cwnd, ssthresh; /* bytes */
 	seq_t snd_end;		 /* behind the last byte that the application has written */
@@ -79,7 +110,11 @@ struct tcp_conn {
 	bool orphan : 1;	 /* the application has closed */
 	bool rcv_shut : 1;	 /* it has shut down reading: new text after our FIN is a RST */
 	bool cwnd_limited : 1;	 /* cwnd stopped the last output: it may grow */
-	bool rtt_timing : 1;	 /* rtt_seq and rtt_start_ns measure one segment */
+	bool syn_due : 1;	 /* our SYN is to be sent (again) at the next flush */
+	bool frto : 1;		 /* is the timeout spurious? Nothing but its head is sent again */
+	bool prr : 1;		 /* tcp_prr.c rules cwnd */
+	bool tlp_out : 1;	 /* a tail loss probe is under way, up to tlp_end ... */
+	bool tlp_again : 1;	 /* ... and it was a retransmission */
 	bool push : 1;		 /* override of Nagle, cork and sender SWS avoidance, once */
 	bool sack_ok : 1;	 /* both SYNs had SACK-permitted (RFC 2018) */
 	bool dsack : 1;		 /* dsack_start, dsack_end are to be told (RFC 2883) */
@@ -96,8 +131,6 @@ struct tcp_conn {
 	struct wheel_timer timer;	  /* due at or before the earliest deadline */
 
 	struct tcp_rtt rtt;
-	seq_t rtt_seq;		 /* acknowledged when an ACK is beyond it */
-	uint64_t rtt_start_ns;
 	uint64_t last_rx_ns;	 /* any acceptable segment: keepalive */
 	uint64_t last_rx_data_ns;
 	uint64_t last_tx_ns;	 /* data sent: idle restart (RFC 5681 4.1) */
@@ -108,7 +141,8 @@ struct tcp_conn {
 	seq_t snd_wl1, snd_wl2;	 /* segment that last updated the window */
 	uint32_t max_snd_wnd;	 /* largest window seen */
 	seq_t snd_sml;		 /* end of the last small segment sent (Minshall's Nagle) */
-	seq_t recover;		 /* RFC 6582 */
+	seq_t recover;		 /* RFC 6582, RFC 6675's RecoveryPoint */
+	seq_t tlp_end;
 	seq_t iss, irs;
 	seq_t snd_up;		 /* behind our urgent byte, valid with urg_tx */
 	seq_t rcv_up;		 /* the peer's urgent byte, valid with urg_rx */
@@ -129,6 +163,18 @@ struct tcp_conn {
 
 	uint64_t tx_bytes, rx_bytes;	  /* acknowledged by the peer, received in order */
 	uint32_t tx_segs, rx_segs, rtx_segs, rtx_total_bytes;
+	uint32_t dsack_dups;	 /* D-SACKs of the peer */
+
+	/* Loss: touched when something is lost or out of order only, except the log of send times. */
+	struct tcp_sent sent;
+	struct tcp_runs board;	 /* [snd_una, snd_nxt) without what is plainly in flight */
+	uint32_t reno_held;	 /* without SACK: bytes that duplicate ACKs stand for */
+	seq_t lost_from;	 /* nothing before it is to be sent again */
+	seq_t plain_from;	 /* nothing before it is plainly in flight */
+	seq_t again_to;		 /* nothing behind it was sent again */
+	struct tcp_rack rack;
+	struct tcp_undo undo;
+	uint32_t prr_delivered, prr_out, prr_flight; /* RFC 6937 3; prr_flight: RecoverFS */
 
 	struct tcp_runs reass;	 /* received beyond rcv_nxt, all HELD */
 	struct tcp_sack_block sack_recent[TCP_SACK_MAX]; /* of these, the last that changed first */

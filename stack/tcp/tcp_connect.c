@@ -83,7 +83,8 @@ int tcp_connect(struct tcp_env *env, struct tcp_conn *c, const struct tcp_flow *
 		STAT_INC(tcp_timewait_reused);
 	}
 	tcp_conn_start(env, c, flow, now_ns);
-	c->iss = c->snd_una = c->snd_nxt = c->snd_ptr = iss;
+	c->iss = c->snd_una = c->snd_nxt = iss;
+	c->syn_due = true;
 	c->snd_end = seq_add(iss, 1);
 	c->path_mss = mss;
 	c->ts_offset = tcp_ts_offset(env, flow);
@@ -128,7 +129,7 @@ static void syn_sent_done(struct tcp_env *env, struct tcp_conn *c, const struct 
 	learn_from_syn(c, seg, now_ns);
 	tcp_set_state(c, TCPS_ESTABLISHED, now_ns);
 	STAT_INC(tcp_established);
-	tcp_ack_new(env, c, seg, now_ns);
+	tcp_ack_new(env, c, seg, NULL, now_ns);
 	tcp_event(env, c, TCPE_CONNECTED | TCPE_WRITABLE);
 	tcp_timer_keepalive_changed(env, c, now_ns);
 	c->ack_now = true;
@@ -170,6 +171,6 @@ void tcp_syn_sent_input(struct tcp_env *env, struct tcp_conn *c, const struct tc
 	/* simultaneous open: text in the SYN is not kept, the peer sends it again */
 	learn_from_syn(c, seg, now_ns);
 	tcp_set_state(c, TCPS_SYN_RCVD, now_ns);
-	c->snd_ptr = c->iss;
+	c->syn_due = true;
 	tcp_want_output(env, c);
 }

@@ -8,6 +8,8 @@
 #include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_table.h"
 
+enum { TCP_DUP_THRESH = 3 }; /* RFC 5681 3.2, RFC 6675, RFC 8985 */
+
 enum {
 	TCP_DEFAULT_MSS = 536,	/* RFC 9293 3.7.1: no MSS option */
 	TCP_MSS_MIN = 48,	/* smaller ones would only make us work (as Linux) */
@@ -114,9 +116,11 @@ void tcp_timewait_free(struct tcp_env *env, struct tcp_timewait *tw);
 /* Step five for a synchronised state; false: the segment must be dropped. */
 bool tcp_ack_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
 		   uint64_t now_ns);
-/* ack is beyond snd_una: everything that new acknowledgement means. */
+/* ack is beyond snd_una: everything that new acknowledgement means. news is NULL in TCPR_OPEN, where
+ * the scoreboard is empty. */
+struct tcp_news;
 void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
-		 uint64_t now_ns);
+		 struct tcp_news *news, uint64_t now_ns);
 void tcp_update_window(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg);
 
 /* ---- tcp_reass.c ---- */
@@ -149,10 +153,31 @@ static inline uint32_t tcp_send_mss(const struct tcp_conn *c)
 void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* One segment at snd_una, whatever the windows say. */
 void tcp_retransmit_head(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
-/* Bytes that left and are neither acknowledged nor taken for lost. */
-static inline uint32_t tcp_flight(const struct tcp_conn *c)
+/* [start, end), once more, in one segment or burst; the scoreboard remembers it if it can. */
+void tcp_send_again(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t end,
+		    uint64_t now_ns);
+/* One new segment, as far as the peer's window goes, whatever cwnd says. False: there is none. */
+bool tcp_send_one(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* Bytes that are taken for lost and not sent again yet. */
+static inline uint32_t tcp_lost(const struct tcp_conn *c)
 {
-	return seq_diff(c->snd_ptr, c->snd_una);
+	return c->board.bytes[TCP_RUN_LOST] + c->board.bytes[TCP_RUN_LOST_AGAIN];
+}
+/* Bytes in the network, as far as we can tell: RFC 6675 4, RFC 8985 6. */
+static inline uint32_t tcp_pipe(const struct tcp_conn *c)
+{
+	uint32_t out = seq_diff(c->snd_nxt, c->snd_una);
+
+	if (likely(c->recovery == TCPR_OPEN))
+		return out;
+	return out - min_u32(out, c->board.bytes[TCP_RUN_HELD] + tcp_lost(c) + c->reno_held);
+}
+/* New bytes that the peer's window lets out. */
+static inline uint32_t tcp_wnd_room(const struct tcp_conn *c)
+{
+	uint32_t out = seq_diff(c->snd_nxt, c->snd_una);
+
+	return c->snd_wnd > out ? c->snd_wnd - out : 0;
 }
 
 /* ---- tcp_emit.c ---- */
@@ -198,6 +223,10 @@ static inline void tcp_urgent_received(struct tcp_conn *c)
 
 /* ---- tcp_timer.c ---- */
 /* Events; the file alone decides what they arm. */
+void tcp_timer_restarted(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* The reordering window ends in wait_us, 0: nothing waits for it (RFC 8985 6.2 step 5). */
+void tcp_timer_reordering(struct tcp_env *env, struct tcp_conn *c, uint32_t wait_us,
+			  uint64_t now_ns);
 void tcp_timer_sent(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 void tcp_timer_acked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* Data waits, nothing is in flight: only a probe can find the window open. */
@@ -210,10 +239,79 @@ void tcp_timer_keepalive_changed(struct tcp_env *env, struct tcp_conn *c, uint64
 void tcp_timer_orphaned(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 void tcp_timer_stop(struct tcp_env *env, struct tcp_conn *c);
 
-/* ---- tcp_recovery.c ---- */
-/* One duplicate ACK (RFC 5681 2). */
-void tcp_recovery_dupack(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
-/* acked bytes more are acknowledged, snd_una is advanced. */
-void tcp_recovery_acked(struct tcp_env *env, struct tcp_conn *c, uint32_t acked, uint64_t now_ns);
-/* The retransmission timer fired: everything in flight is taken for lost. */
-void tcp_recovery_timeout(struct tcp_conn *c);
+/* ---- loss: what one ACK says, and who makes something of it ---- */
+struct tcp_news {
+	const struct tcp_seg *seg;
+	uint64_t now_ns;
+	uint32_t now_us;
+	uint32_t acked;	    /* bytes that snd_una has moved */
+	uint32_t delivered; /* that we now know to have arrived, and did not know before */
+	seq_t fack;	    /* RACK.fack before it came */
+	uint32_t rtt_us;    /* valid with has_rtt: of something that was sent once */
+	bool has_rtt;
+	bool sacked;	    /* more is held out of order */
+	bool orig;	    /* something from before `recover` arrived that was never sent again */
+	bool again;	    /* something arrived that was */
+	bool dsack;
+	bool rack;	    /* tcp_rack has changed */
+	bool lost;	    /* more was taken for lost */
+};
+
+/* ---- tcp_board.c: bookkeeping ---- */
+/* The scoreboard was empty so far: marks that lag behind come along. */
+void tcp_board_begin(struct tcp_conn *c);
+void tcp_board_sack(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		    struct tcp_news *news);
+/* snd_una is about to become ack. */
+void tcp_board_acked(struct tcp_env *env, struct tcp_conn *c, seq_t ack, struct tcp_news *news);
+/* What is plainly in flight in [start, end) is lost. False: not all of it could be noted. */
+bool tcp_board_lose(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t end);
+void tcp_board_lose_again(struct tcp_conn *c, struct tcp_run *r);
+/* The first run that is to be sent again, or NULL. */
+struct tcp_run *tcp_board_next_lost(struct tcp_conn *c);
+bool tcp_board_sent_again(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t end,
+			  uint32_t now_us);
+/* What waits to be sent again was under way all the time. */
+void tcp_board_unlose(struct tcp_env *env, struct tcp_conn *c);
+void tcp_board_clear(struct tcp_env *env, struct tcp_conn *c);
+
+/* ---- tcp_rack.c: detection (RFC 8985 6) ---- */
+void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, uint32_t us, bool again);
+/* Microseconds until it is worth looking again, 0: nothing waits. */
+uint32_t tcp_rack_detect(struct tcp_env *env, struct tcp_conn *c, uint32_t now_us);
+/* False: nothing could be noted. */
+bool tcp_rack_timeout(struct tcp_env *env, struct tcp_conn *c, uint32_t now_us);
+void tcp_rack_dsack(struct tcp_conn *c);
+void tcp_rack_recovered(struct tcp_conn *c);
+
+/* ---- tcp_tlp.c (RFC 8985 7) ---- */
+/* From now, when the tail has to be probed; 0: not at all. */
+uint64_t tcp_tlp_timeout_ns(const struct tcp_conn *c);
+void tcp_tlp_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* True: the probe has repaired a loss. */
+bool tcp_tlp_acked(struct tcp_conn *c, const struct tcp_news *news);
+
+/* ---- tcp_prr.c (RFC 6937) ---- */
+/* What the ACK was: the first of a recovery, one with progress and no loss, any other. */
+enum tcp_prr_kind { TCP_PRR_ENTER, TCP_PRR_GOOD, TCP_PRR_LOSING };
+void tcp_prr_start(struct tcp_conn *c);
+void tcp_prr_acked(struct tcp_conn *c, uint32_t delivered, enum tcp_prr_kind kind);
+
+/* ---- tcp_undo.c (RFC 3522, 3708, 4015) ---- */
+void tcp_undo_save(struct tcp_conn *c);
+void tcp_undo_sent_again(struct tcp_conn *c, uint32_t len, uint64_t now_ns);
+/* The peer has got b twice. */
+void tcp_undo_dup(struct tcp_conn *c, const struct tcp_sack_block *b);
+bool tcp_undo_wanted(const struct tcp_conn *c, const struct tcp_news *news);
+void tcp_undo(struct tcp_env *env, struct tcp_conn *c, const struct tcp_news *news);
+
+/* ---- tcp_recovery.c: when it begins and ends ---- */
+/* acked bytes in TCPR_OPEN, where nothing else can have happened. */
+void tcp_recovery_open_acked(struct tcp_conn *c, uint32_t acked, uint64_t now_ns);
+/* An ACK in any other case; dup: it repeats the last one (RFC 5681 2). */
+void tcp_recovery_news(struct tcp_env *env, struct tcp_conn *c, struct tcp_news *news, bool dup);
+void tcp_recovery_reordering_over(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* The retransmission timer fired. */
+void tcp_recovery_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* The path carries less than what is in flight: all of it again, without a smaller window. */
+void tcp_recovery_resend_all(struct tcp_env *env, struct tcp_conn *c);

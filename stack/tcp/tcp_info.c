@@ -23,11 +23,11 @@ void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct t
 	memset(ti, 0, sizeof(*ti));
 	/* to the application Linux calls a socket in TIME-WAIT closed */
 	ti->tcpi_state = linux_state[c->state == TCPS_TIME_WAIT ? TCPS_CLOSED : c->state];
-	ti->tcpi_ca_state = c->recovery == TCPR_LOSS ? 4 : c->recovery == TCPR_FAST ? 3 : 0;
+	ti->tcpi_ca_state = c->recovery; /* Linux has the same five */
 	ti->tcpi_retransmits = c->recovery == TCPR_LOSS ? c->rtt.backoff : 0;
 	ti->tcpi_probes = c->persist ? c->retries : c->keep_probes;
 	ti->tcpi_backoff = c->rtt.backoff;
-	ti->tcpi_options = (c->ts_ok ? TCPI_OPT_TIMESTAMPS : 0) |
+	ti->tcpi_options = (c->ts_ok ? TCPI_OPT_TIMESTAMPS : 0) | (c->sack_ok ? TCPI_OPT_SACK : 0) |
 			   (c->syn_rcvd && c->rcv_wscale ? TCPI_OPT_WSCALE : 0);
 	ti->tcpi_snd_wscale = c->snd_wscale & 15;
 	ti->tcpi_rcv_wscale = c->rcv_wscale & 15;
@@ -36,6 +36,10 @@ void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct t
 	ti->tcpi_snd_mss = mss;
 	ti->tcpi_rcv_mss = c->rcv_mss;
 	ti->tcpi_unacked = (seq_diff(c->snd_nxt, c->snd_una) + mss - 1) / mss;
+	ti->tcpi_sacked = (c->board.bytes[TCP_RUN_HELD] + c->reno_held) / mss;
+	ti->tcpi_lost = (tcp_lost(c) + mss - 1) / mss;
+	ti->tcpi_retrans = (c->board.bytes[TCP_RUN_AGAIN] + mss - 1) / mss;
+	ti->tcpi_dsack_dups = c->dsack_dups;
 	ti->tcpi_last_data_sent = since_ms(c->last_tx_ns, now_ns);
 	ti->tcpi_last_data_recv = since_ms(c->last_rx_data_ns, now_ns);
 	ti->tcpi_last_ack_recv = since_ms(c->last_rx_ns, now_ns);

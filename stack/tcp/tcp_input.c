@@ -38,7 +38,7 @@ static bool fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	plain &= (seg->flags & ~TCPF_PSH) == TCPF_ACK;
 	plain &= seg->seq.v == c->rcv_nxt.v;	   /* next in order */
 	plain &= seg->wnd == c->snd_wnd_raw;	   /* no window news */
-	plain &= c->recovery == TCPR_OPEN;
+	plain &= c->recovery == TCPR_OPEN && seg->n_sack == 0;
 	plain &= !c->persist && !c->urg_rx;
 	plain &= tcp_runs_empty(&c->reass) && !c->fin_seen; /* nothing parked */
 	plain &= !c->ts_ok || (seg->has_ts && (int32_t)(seg->tsval - c->ts_recent) >= 0);
@@ -54,7 +54,7 @@ static bool fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	c->snd_wl1 = seg->seq;
 	c->snd_wl2 = seg->ack;
 	if (seq_gt(seg->ack, c->snd_una))
-		tcp_ack_new(env, c, seg, now_ns);
+		tcp_ack_new(env, c, seg, NULL, now_ns);
 	if (seg->len == 0)
 		return true;
 	if (env->ops->rx_write(env, c, tcp_rx_tail(c), payload, seg->len) < 0) {
@@ -152,7 +152,7 @@ static bool syn_rcvd_ack(struct tcp_env *env, struct tcp_conn *c, const struct t
 	c->max_snd_wnd = max_u32(c->max_snd_wnd, c->snd_wnd);
 	c->snd_wl1 = seg->seq;
 	c->snd_wl2 = seg->ack;
-	tcp_ack_new(env, c, seg, now_ns);
+	tcp_ack_new(env, c, seg, NULL, now_ns);
 	if (c->fin_queued)
 		tcp_set_state(c, TCPS_FIN_WAIT_1, now_ns);
 	tcp_timer_keepalive_changed(env, c, now_ns);

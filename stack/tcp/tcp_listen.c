@@ -207,16 +207,15 @@ static struct tcp_conn *synq_promote(struct tcp_env *env, struct tcp_synq *q,
 		c->opts = *l->opts;
 	c->listener = l;
 	c->iss = c->snd_una = q->iss;
-	c->snd_nxt = c->snd_ptr = c->snd_end = seq_add(q->iss, 1);
+	c->snd_nxt = c->snd_end = seq_add(q->iss, 1);
 	c->irs = q->irs;
 	c->rcv_nxt = c->rcv_acked = seq_add(q->irs, 1);
 	c->rcv_adv = seq_add(c->rcv_nxt, q->wnd);
 	c->syn_rcvd = true;
 	c->ts_offset = q->ts_offset;
 	c->ts_recent_ns = now_ns;
-	c->rtt_timing = q->retries == 0; /* Karn */
-	c->rtt_seq = q->iss;
-	c->rtt_start_ns = q->sent_ns;
+	if (q->retries == 0) /* Karn */
+		tcp_sent_note(&c->sent, c->snd_nxt, tcp_us(q->sent_ns));
 	c->rtx_segs = q->retries;
 	tcp_table_put_synq(env, q);
 	tcp_conn_start(env, c, &flow, now_ns);

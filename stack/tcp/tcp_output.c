@@ -3,25 +3,10 @@
 // SPDX-License-Identifier: MIT
 #include "stack/tcp/tcp_core.h"
 
-enum { LIMITED_TRANSMIT = 2 }; /* RFC 3042: segments beyond cwnd for the first two duplicates */
-
-/* Bytes from snd_ptr on that both windows let out. */
-static uint32_t send_room(const struct tcp_conn *c, bool *by_cwnd)
-{
-	uint32_t cwnd = c->cwnd;
-	uint32_t used = tcp_flight(c);
-
-	if (c->recovery == TCPR_OPEN && c->dupacks)
-		cwnd += min_u32(c->dupacks, LIMITED_TRANSMIT) * c->mss;
-	*by_cwnd = cwnd < c->snd_wnd;
-	uint32_t most = min_u32(cwnd, c->snd_wnd);
-	return most > used ? most - used : 0;
-}
-
 /* May a segment shorter than the MSS leave? len: what the windows let out of avail. */
 static bool may_send_small(const struct tcp_conn *c, uint32_t len, uint32_t avail, bool by_cwnd)
 {
-	if (c->push || seq_lt(c->snd_ptr, c->snd_nxt)) /* again: no reason to hold it back */
+	if (c->push)
 		return true;
 	if (len < avail) /* RFC 9293 3.8.6.2.1 (3): the peer's buffer may be that small */
 		return !by_cwnd && len >= c->max_snd_wnd / 2;
@@ -35,37 +20,57 @@ static bool may_send_small(const struct tcp_conn *c, uint32_t len, uint32_t avai
 	return !(seq_gt(c->snd_sml, c->snd_una) && seq_le(c->snd_sml, c->snd_nxt));
 }
 
-/* One segment [snd_ptr, snd_ptr + len), perhaps with the FIN, and what must be remembered of it. */
-static void send_at_ptr(struct tcp_env *env, struct tcp_conn *c, uint32_t len, bool fin,
-			uint64_t now_ns)
+/* One new segment of len bytes, perhaps with the FIN. */
+static void send_new(struct tcp_env *env, struct tcp_conn *c, uint32_t len, bool fin, uint32_t mss,
+		     uint64_t now_ns)
 {
-	seq_t seq = c->snd_ptr, end = seq_add(seq, len + fin);
+	seq_t seq = c->snd_nxt, text_end = seq_add(seq, len);
 	uint8_t flags = TCPF_ACK;
 
-	if (len && seq_eq(seq_add(seq, len), c->snd_end))
+	if (len && seq_eq(text_end, c->snd_end))
 		flags |= TCPF_PSH;
 	if (fin) {
 		flags |= TCPF_FIN;
 		c->fin_sent = true;
 	}
-	if (seq_lt(seq, c->snd_nxt)) {
-		STAT_INC(tcp_retrans_segs);
-		c->rtx_segs++;
-		c->rtx_total_bytes += len;
-	} else if (!c->rtt_timing) {
-		c->rtt_timing = true;
-		c->rtt_seq = seq;
-		c->rtt_start_ns = now_ns;
-	}
-	if (len && len < tcp_send_mss(c))
-		c->snd_sml = end;
-	c->snd_ptr = end;
-	c->snd_nxt = seq_max(c->snd_nxt, end);
-	if (len && now_ns - c->last_rx_data_ns < TCP_DELACK_NS && c->last_rx_data_ns)
+	c->snd_nxt = seq_add(text_end, fin);
+	if (len && len < mss)
+		c->snd_sml = c->snd_nxt;
+	tcp_emit(env, c, flags, seq, len, now_ns);
+}
+
+/* What must be remembered of the burst of new data that has just left, from start on. */
+static void note_new(struct tcp_env *env, struct tcp_conn *c, seq_t start, uint64_t now_ns)
+{
+	tcp_sent_note(&c->sent, c->snd_nxt, tcp_us(now_ns));
+	if (unlikely(c->prr))
+		c->prr_out += seq_diff(c->snd_nxt, start);
+	if (now_ns - c->last_rx_data_ns < TCP_DELACK_NS && c->last_rx_data_ns &&
+	    seq_lt(start, c->snd_end))
 		c->pingpong = true; /* the application answers within the delay of an ACK */
 	c->last_tx_ns = now_ns;
 	tcp_timer_sent(env, c, now_ns);
-	tcp_emit(env, c, flags, seq, len, now_ns);
+}
+
+void tcp_send_again(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t end,
+		    uint64_t now_ns)
+{
+	bool fin = c->fin_sent && seq_gt(end, c->snd_end);
+	uint32_t len = seq_diff(end, start) - fin;
+	bool last = len && seq_eq(seq_add(start, len), c->snd_end);
+
+	STAT_INC(tcp_retrans_segs);
+	c->rtx_segs++;
+	c->rtx_total_bytes += len;
+	if (c->prr)
+		c->prr_out += len;
+	tcp_undo_sent_again(c, len, now_ns);
+	tcp_board_sent_again(env, c, start, end, tcp_us(now_ns));
+	c->last_tx_ns = now_ns;
+	if (seq_eq(start, c->snd_una)) /* what is waited for: it gets a whole timeout */
+		tcp_timer_restarted(env, c, now_ns);
+	tcp_emit(env, c, (uint8_t)(TCPF_ACK | (fin ? TCPF_FIN : 0) | (last ? TCPF_PSH : 0)), start,
+		 len, now_ns);
 }
 
 /* RFC 5681 4.1: a window that was not used for a timeout says nothing about the path any more. */
@@ -77,25 +82,56 @@ static void idle_restart(struct tcp_conn *c, uint64_t now_ns)
 		c->cwnd = min_u32(c->cwnd, (uint32_t)TCP_INIT_SEGS * c->mss);
 }
 
-static void output_data(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+/* Most payload of one output. A port that cuts would give every piece the same urgent pointer. */
+static uint32_t burst_size(const struct tcp_env *env, const struct tcp_conn *c, uint32_t mss)
 {
-	uint32_t mss = tcp_send_mss(c);
-	/* A port that cuts would give every piece the same urgent pointer. */
-	uint32_t burst = env->tso_bytes > mss && !c->urg_tx ? env->tso_bytes : mss;
-	bool by_cwnd = false, sent = false, held = false;
+	return env->tso_bytes > mss && !c->urg_tx ? env->tso_bytes - env->tso_bytes % mss : mss;
+}
+
+/* What is lost goes first (RFC 6675 5 (4.1), NextSeg rule 1). */
+static void output_lost(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	uint32_t mss = tcp_send_mss(c), burst = burst_size(env, c, mss);
+	struct tcp_run *r;
+
+	while (!c->frto && (r = tcp_board_next_lost(c))) {
+		uint32_t pipe = tcp_pipe(c), room = c->cwnd > pipe ? c->cwnd - pipe : 0;
+		uint32_t all = seq_diff(r->end, r->start), len = min_u32(all, burst);
+		seq_t start = r->start;
+
+		if (room < min_u32(all, mss))
+			return;
+		if (len > room)
+			len = room - room % mss;
+		/* a window that was taken back holds all but the head (RFC 9293 3.8.6) */
+		if (!seq_eq(start, c->snd_una) &&
+		    seq_diff(seq_add(start, len), c->snd_una) > c->snd_wnd)
+			return;
+		if (!tcp_runs_room(&env->table->run_pool, &c->board))
+			return; /* it could not be remembered; an ACK gives room, or the timeout */
+		tcp_send_again(env, c, start, seq_add(start, len), now_ns);
+	}
+}
+
+static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	uint32_t mss = tcp_send_mss(c), burst = burst_size(env, c, mss);
+	bool by_cwnd = false, held = false;
+	seq_t start = c->snd_nxt;
 
 	if (seq_eq(c->snd_una, c->snd_nxt))
 		idle_restart(c, now_ns);
-	while (seq_le(c->snd_ptr, c->snd_end)) {
-		uint32_t avail = seq_diff(c->snd_end, c->snd_ptr);
-		uint32_t room = send_room(c, &by_cwnd);
+	while (!c->fin_sent && seq_le(c->snd_nxt, c->snd_end)) {
+		uint32_t avail = seq_diff(c->snd_end, c->snd_nxt), pipe = tcp_pipe(c);
+		uint32_t cwnd_room = c->cwnd > pipe ? c->cwnd - pipe : 0;
+		uint32_t wnd_room = tcp_wnd_room(c), room = min_u32(cwnd_room, wnd_room);
 		uint32_t len = min_u32(min_u32(avail, room), burst);
-		bool again = seq_lt(c->snd_ptr, c->snd_nxt);
 
+		by_cwnd = cwnd_room < wnd_room;
 		if (len > mss)
 			len -= len % mss;
 		/* a FIN takes a number, but no room in the congestion window */
-		bool fin = c->fin_queued && len == avail && (room > len || by_cwnd || again);
+		bool fin = c->fin_queued && len == avail && (room > len || by_cwnd);
 		if (len == 0 && !fin) {
 			held = avail > 0;
 			break;
@@ -104,56 +140,65 @@ static void output_data(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns
 			held = len < avail;
 			break;
 		}
-		send_at_ptr(env, c, len, fin, now_ns);
-		sent = true;
+		send_new(env, c, len, fin, mss, now_ns);
 	}
 	c->push = false;
+	bool sent = !seq_eq(c->snd_nxt, start);
+	if (sent)
+		note_new(env, c, start, now_ns);
 	if (sent || held) {
-		uint32_t flight = tcp_flight(c);
+		uint32_t pipe = tcp_pipe(c);
 
 		/* RFC 7661 in short: it grows only when it is used, in slow start by half */
-		c->cwnd_limited = (held && by_cwnd) || flight + c->mss > c->cwnd ||
-				  (c->cwnd < c->ssthresh && flight >= c->cwnd / 2);
+		c->cwnd_limited = (held && by_cwnd) || pipe + c->mss > c->cwnd ||
+				  (c->cwnd < c->ssthresh && pipe >= c->cwnd / 2);
 	}
 	bool unsent = seq_lt(c->snd_nxt, c->snd_end) || (c->fin_queued && !c->fin_sent);
 	if (unsent && seq_eq(c->snd_una, c->snd_nxt))
 		tcp_timer_stalled(env, c, now_ns);
 }
 
+bool tcp_send_one(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	uint32_t avail = seq_lt(c->snd_nxt, c->snd_end) ? seq_diff(c->snd_end, c->snd_nxt) : 0;
+	uint32_t len = min_u32(min_u32(avail, tcp_wnd_room(c)), tcp_send_mss(c));
+
+	if (len == 0)
+		return false;
+	seq_t start = c->snd_nxt;
+	send_new(env, c, len, false, tcp_send_mss(c), now_ns);
+	note_new(env, c, start, now_ns);
+	return true;
+}
+
 void tcp_retransmit_head(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	uint32_t out = seq_diff(c->snd_nxt, c->snd_una);
-	uint32_t data = out - (c->fin_sent && !c->fin_acked);
-	uint32_t len = min_u32(data, tcp_send_mss(c));
-	bool fin = c->fin_sent && !c->fin_acked && len == data;
-	seq_t end = seq_add(c->snd_una, len + fin);
+	uint32_t fin = c->fin_sent && !c->fin_acked;
+	uint32_t len = min_u32(out - fin, tcp_send_mss(c));
+	const struct tcp_run *r = c->board.first;
 
 	if (out == 0)
 		return;
-	STAT_INC(tcp_retrans_segs);
-	c->rtx_segs++;
-	c->rtx_total_bytes += len;
-	c->rtt_timing = false; /* Karn; and what is timed behind a hole would measure the repair */
-	c->snd_ptr = seq_max(c->snd_ptr, end);
-	c->last_tx_ns = now_ns;
-	tcp_timer_sent(env, c, now_ns);
-	tcp_emit(env, c, (uint8_t)(TCPF_ACK | (fin ? TCPF_FIN : 0) | (len == data ? TCPF_PSH : 0)),
-		 c->snd_una, len, now_ns);
+	if (len == out - fin)
+		len += fin;
+	seq_t end = seq_add(c->snd_una, len);
+	if (r) /* not what the peer holds */
+		end = seq_min(end, seq_eq(r->start, c->snd_una) ? r->end : r->start);
+	tcp_send_again(env, c, c->snd_una, end, now_ns);
 }
 
 static void output_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	if (!seq_eq(c->snd_ptr, c->iss))
+	if (!c->syn_due)
 		return;
+	c->syn_due = false;
 	if (seq_eq(c->snd_nxt, c->iss)) {
 		c->snd_nxt = seq_add(c->iss, 1);
-		c->rtt_timing = true;
-		c->rtt_seq = c->iss;
-		c->rtt_start_ns = now_ns;
+		tcp_sent_note(&c->sent, c->snd_nxt, tcp_us(now_ns));
 	} else {
-		c->rtt_timing = false; /* Karn */
+		c->sent.n = 0; /* Karn */
 	}
-	c->snd_ptr = c->snd_nxt;
 	tcp_timer_sent(env, c, now_ns);
 	tcp_emit_syn(env, c, now_ns);
 }
@@ -162,10 +207,14 @@ void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	if (tcp_is_closed(c))
 		return;
-	if (!c->syn_acked)
+	if (!c->syn_acked) {
 		output_syn(env, c, now_ns);
-	else if (seq_lt(c->snd_ptr, c->snd_end) || (c->fin_queued && !c->fin_acked))
-		output_data(env, c, now_ns);
+	} else {
+		if (unlikely(tcp_lost(c)))
+			output_lost(env, c, now_ns);
+		if (seq_lt(c->snd_nxt, c->snd_end) || (c->fin_queued && !c->fin_sent))
+			output_new(env, c, now_ns);
+	}
 	if (c->ack_now)
 		tcp_emit_ack(env, c, now_ns);
 	else if (c->ack_delayed)

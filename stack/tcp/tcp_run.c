@@ -156,6 +156,33 @@ bool tcp_runs_put(struct tcp_run_pool *p, struct tcp_runs *l, seq_t start, seq_t
 	return true;
 }
 
+struct tcp_run *tcp_runs_fill(struct tcp_run_pool *p, struct tcp_runs *l, struct tcp_run *prev,
+			      seq_t start, seq_t end, enum tcp_run_state state)
+{
+	if (!has_room(p, l, 1))
+		return NULL;
+	struct tcp_run *r = run_new(p);
+	*r = (struct tcp_run){ .start = start, .end = end, .state = (uint8_t)state };
+	link_run(l, r, prev);
+	join(p, l, r, r->next);
+	if (!prev || !seq_eq(prev->end, start) || prev->state != state || prev->sent_us)
+		return r;
+	join(p, l, prev, r);
+	return prev;
+}
+
+void tcp_runs_restate(struct tcp_runs *l, struct tcp_run *r, enum tcp_run_state state)
+{
+	l->bytes[r->state] -= len_of(r);
+	r->state = (uint8_t)state;
+	l->bytes[r->state] += len_of(r);
+}
+
+bool tcp_runs_room(const struct tcp_run_pool *p, const struct tcp_runs *l)
+{
+	return has_room(p, l, PUT_MOST);
+}
+
 bool tcp_runs_erase(struct tcp_run_pool *p, struct tcp_runs *l, seq_t start, seq_t end)
 {
 	struct tcp_run *prev, *r = tcp_runs_find(l, start);

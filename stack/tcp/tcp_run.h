@@ -32,7 +32,7 @@ struct tcp_run {
 	uint8_t state;
 };
 
-/* Zeroed memory is the empty list. Sorted; neighbours that touch differ in state or time. */
+/* Zeroed memory is the empty list. */
 struct tcp_runs {
 	struct tcp_run *first, *last;
 	uint32_t n;
@@ -62,3 +62,10 @@ bool tcp_runs_erase(struct tcp_run_pool *p, struct tcp_runs *l, seq_t start, seq
 /* Forgets everything before upto. */
 void tcp_runs_trim(struct tcp_run_pool *p, struct tcp_runs *l, seq_t upto);
 void tcp_runs_clear(struct tcp_run_pool *p, struct tcp_runs *l);
+/* [start, end) lies in the gap behind prev (NULL: before the first): one run of it. NULL: none left. */
+struct tcp_run *tcp_runs_fill(struct tcp_run_pool *p, struct tcp_runs *l, struct tcp_run *prev,
+			      seq_t start, seq_t end, enum tcp_run_state state);
+/* The whole of r changes its state, in its place. */
+void tcp_runs_restate(struct tcp_runs *l, struct tcp_run *r, enum tcp_run_state state);
+/* Will the next put succeed? */
+bool tcp_runs_room(const struct tcp_run_pool *p, const struct tcp_runs *l);

@@ -1,5 +1,6 @@
 /* All timers of a connection as events: retransmission (RFC 6298 5), persist (RFC 9293 3.8.6.1),
- * delayed ACK (3.8.6.3), keepalive (3.8.4). Other files say what happened; only this one arms.
+ * delayed ACK (3.8.6.3), keepalive (3.8.4), tail loss probe and reordering window (RFC 8985). Other
+ * files say what happened; only this one arms.
  *
  * A connection has one wheel_timer. A deadline that moves away is just written down: the timer
  * then fires too early, finds nothing due, and is armed for what is left. So an ACK that restarts
@@ -21,21 +22,46 @@ static void set_deadline(struct tcp_env *env, struct tcp_conn *c, enum tcp_deadl
 		wheel_arm(&env->wheel, &c->timer, due_ns);
 }
 
-void tcp_timer_sent(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+/* RFC 8985 7.2: counted from the newest data or ACK, and never behind the timeout itself. */
+static void arm_probe(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	if (c->deadline_ns[TCPD_RTX] && !c->persist) /* (5.1) */
-		return;
+	uint64_t pto_ns = tcp_tlp_timeout_ns(c);
+
+	if (pto_ns)
+		set_deadline(env, c, TCPD_RACK,
+			     min_u64(now_ns + pto_ns, c->deadline_ns[TCPD_RTX]));
+}
+
+void tcp_timer_restarted(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
 	if (c->persist)
 		tcp_timer_window_opened(c);
 	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c));
 }
 
+void tcp_timer_sent(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (!c->deadline_ns[TCPD_RTX] || c->persist) /* (5.1) */
+		tcp_timer_restarted(env, c, now_ns);
+	arm_probe(env, c, now_ns);
+}
+
 void tcp_timer_acked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	if (seq_eq(c->snd_una, c->snd_nxt))
-		c->deadline_ns[TCPD_RTX] = 0; /* (5.2) */
-	else
-		set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c)); /* (5.3) */
+	if (seq_eq(c->snd_una, c->snd_nxt)) {
+		c->deadline_ns[TCPD_RTX] = c->deadline_ns[TCPD_RACK] = 0; /* (5.2) */
+		return;
+	}
+	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c)); /* (5.3) */
+	arm_probe(env, c, now_ns);
+}
+
+void tcp_timer_reordering(struct tcp_env *env, struct tcp_conn *c, uint32_t wait_us,
+			  uint64_t now_ns)
+{
+	c->deadline_ns[TCPD_RACK] = 0;
+	if (wait_us)
+		set_deadline(env, c, TCPD_RACK, now_ns + wait_us * NSEC_PER_USEC);
 }
 
 void tcp_timer_stalled(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
@@ -136,7 +162,7 @@ static void syn_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns
 	c->rtt.backoff++;
 	c->rtx_segs++;
 	STAT_INC(tcp_retrans_segs);
-	c->snd_ptr = c->iss;
+	c->syn_due = true;
 	tcp_output(env, c, now_ns);
 }
 
@@ -154,7 +180,8 @@ static void rto_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		give_up(env, c, now_ns);
 		return;
 	}
-	tcp_recovery_timeout(c);
+	c->deadline_ns[TCPD_RACK] = 0;
+	tcp_recovery_timeout(env, c, now_ns);
 	if (c->rtt.backoff < UINT8_MAX)
 		c->rtt.backoff++; /* (5.5) */
 	tcp_retransmit_head(env, c, now_ns); /* (5.4), arms: (5.6) */
@@ -239,6 +266,12 @@ static void conn_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 
 	if (take_due(c, TCPD_DELACK, now_ns))
 		delack_fired(env, c, now_ns);
+	if (take_due(c, TCPD_RACK, now_ns)) {
+		if (c->recovery == TCPR_OPEN)
+			tcp_tlp_fired(env, c, now_ns);
+		else
+			tcp_recovery_reordering_over(env, c, now_ns);
+	}
 	if (take_due(c, TCPD_RTX, now_ns)) {
 		if (c->persist)
 			persist_fired(env, c, now_ns);

@@ -41,23 +41,52 @@ static const char *reass_wrong(const struct tcp_conn *c)
 	return runs_wrong(l);
 }
 
+/* The scoreboard says something about what is out, and nothing where header prediction works. */
+static const char *board_wrong(const struct tcp_conn *c)
+{
+	const struct tcp_runs *l = &c->board;
+	uint32_t out = seq_diff(c->snd_nxt, c->snd_una);
+
+	if (c->recovery == TCPR_OPEN) {
+		MUST(tcp_runs_empty(l) && !c->dupacks && !c->reno_held && !c->tlp_out);
+		MUST(!c->prr && !c->frto);
+	}
+	if (!tcp_runs_empty(l)) {
+		MUST(seq_ge(l->first->start, c->snd_una) && seq_le(l->last->end, c->snd_nxt));
+		MUST(c->sack_ok || l->bytes[TCP_RUN_HELD] == 0);
+	}
+	MUST(c->reno_held <= out && (!c->sack_ok || !c->reno_held));
+	MUST(tcp_pipe(c) <= out);
+	if (tcp_lost(c)) /* somebody repairs it, and finds it */
+		MUST(c->recovery >= TCPR_FAST);
+	for (const struct tcp_run *r = l->first; r; r = r->next) {
+		if (r->state == TCP_RUN_LOST || r->state == TCP_RUN_LOST_AGAIN)
+			MUST(seq_ge(r->start, c->lost_from));
+		if (r->state == TCP_RUN_AGAIN)
+			MUST(seq_le(r->end, c->again_to));
+	}
+	return runs_wrong(l);
+}
+
 static const char *space_wrong(const struct tcp_conn *c)
 {
 	MUST(c->node.pprev != NULL);
-	MUST(seq_le(c->snd_una, c->snd_ptr) && seq_le(c->snd_ptr, c->snd_nxt));
+	MUST(seq_le(c->snd_una, c->snd_nxt));
 	MUST(seq_diff(c->snd_nxt, c->iss) <= seq_diff(c->snd_end, c->iss) + c->fin_queued);
-	MUST(c->recovery == TCPR_LOSS || seq_eq(c->snd_ptr, c->snd_nxt) || !c->syn_acked);
 	MUST(!(c->fin_acked && !c->fin_sent) && !(c->fin_sent && !c->fin_queued));
+	const char *wrong = board_wrong(c);
+	if (wrong)
+		return wrong;
 	if (!c->syn_rcvd)
 		return NULL;
 	MUST(seq_le(c->rcv_nxt, seq_add(c->rcv_adv, 1)));
 	MUST(seq_le(c->rcv_acked, c->rcv_nxt));
 	MUST((int32_t)(tcp_rx_max(c) - tcp_rx_tail(c)) >= 0);
-	const char *wrong = reass_wrong(c);
+	wrong = reass_wrong(c);
 	if (wrong)
 		return wrong;
 	MUST(tcp_rx_tail(c) - c->rx_head <= max_u32(c->opts.rcvbuf, UINT16_MAX));
-	MUST(c->cwnd >= c->mss || !c->syn_acked);
+	MUST((c->cwnd >= c->mss && c->cwnd <= 1u << 30) || !c->syn_acked);
 	return NULL;
 }
 
