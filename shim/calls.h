@@ -133,7 +133,7 @@
 	X(int, epoll_pwait2, \
 	  (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))
 
-/* names_process.c, spawn_actions.c */
+/* names_process.c, spawn_actions.c, sandbox.c */
 #define LIBC_PROCESS_CALLS(X) \
 	X(pid_t, fork, (void)) \
 	X(pid_t, _Fork, (void)) \
@@ -167,6 +167,7 @@
 	X(int, execle, (const char *, const char *, ...)) \
 	X(int, execveat, (int, const char *, char *const *, char *const *, int)) \
 	X(int, fexecve, (int, char *const *, char *const *)) \
+	X(int, prctl, (int, ...)) \
 	X(int, sigaction, (int, const struct sigaction *, struct sigaction *)) \
 	X(sighandler_t, signal, (int, sighandler_t)) \
 	X(int, pthread_sigmask, (int, const sigset_t *, sigset_t *)) \

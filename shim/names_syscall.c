@@ -5,11 +5,13 @@
 #include <linux/sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "shim/fdtab.h"
 #include "shim/libc.h"
 #include "shim/process.h"
+#include "shim/sandbox.h"
 
 extern int LIBC_OURS(execve)(const char *path, char *const argv[], char *const envp[]);
 extern int LIBC_OURS(execveat)(int dirfd, const char *path, char *const argv[], char *const envp[],
@@ -230,6 +232,8 @@ EXPORT long syscall(long nr, ...)
 		return r;
 	if (is_general_ours(nr, x) && general(nr, x, &r))
 		return r;
+	if (nr == SYS_seccomp || (nr == SYS_prctl && x->a == PR_SET_SECCOMP))
+		sandbox_prepare();
 	if (is_copying_fork(nr, x))
 		return raw_fork(nr, x);
 	/* A ring would work on the numbers behind our back. */

@@ -76,6 +76,14 @@ static void queue_give(struct poll_queue *q)
 	atomic_store_explicit(&q->taken, 0, memory_order_release);
 }
 
+void poll_prepare(struct chan_app *app)
+{
+	struct poll_queue *q = queue_take(app);
+
+	if (q)
+		queue_give(q);
+}
+
 void poll_fork_child(void)
 {
 	for (uint32_t i = 0; i < QUEUES; i++) {

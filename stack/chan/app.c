@@ -209,6 +209,12 @@ void *chan_extent_slow(struct chan_app *app, uint32_t n)
 	return r.base;
 }
 
+void chan_extent_all(struct chan_app *app)
+{
+	for (uint32_t i = 0; i < CHAN_MAX_EXTENTS && chan_extent(app, i); i++)
+		;
+}
+
 int chan_evq_open(struct chan_app *app, uint32_t *evq, int *pipe_fd)
 {
 	struct chan_msg m = { .type = CHAN_MSG_EVQ_OPEN };

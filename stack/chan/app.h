@@ -76,6 +76,9 @@ static inline void *chan_extent(struct chan_app *app, uint32_t n)
 	return likely(p != NULL) ? p : chan_extent_slow(app, n);
 }
 
+/* Maps all that there are now. */
+void chan_extent_all(struct chan_app *app);
+
 /* Tells the home worker to look at socket id: after each change of tx_tail, flags, close_seq, opts.
  * */
 static inline void chan_mark(struct chan_app *app, uint32_t id)

@@ -18,6 +18,11 @@ static __thread struct {
 /* Set when the kernel refuses futex_waitv; one way. */
 static _Atomic bool no_waitv;
 
+void chan_wait_plainly(void)
+{
+	atomic_store_explicit(&no_waitv, true, memory_order_relaxed);
+}
+
 uint64_t chan_now_ns(void)
 {
 	struct timespec ts;
