@@ -28,8 +28,8 @@ int chan_sock_wait(struct chan_app *app, uint32_t id, uint32_t seen, uint64_t de
  * on the same cpu spinning is useless. */
 enum { CHAN_SPIN_US = 50 };
 bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32_t *word, uint32_t seen);
-/* From now on this process sleeps by plain futexes only: a filter of system calls is about to be set, and those
- * that know futex do not all know futex_waitv. What they do with a stranger can't be tried. */
+/* From now on this process sleeps by plain futexes only: a filter of system calls is about to be set, and
+ * those that know futex do not all know futex_waitv. What they do with a stranger can't be tried. */
 void chan_wait_plainly(void);
 /* Sleeps while *word == seen, as above without spinning and counting in. */
 int chan_word_wait(struct chan_app *app, const _Atomic uint32_t *word, uint32_t seen,
