@@ -509,8 +509,8 @@ int dgram_connect(struct sock *s, int fd, const struct sockaddr *user, socklen_t
 	sock_unlock(s);
 	if (r < 0 && r != SOCK_TO_KERNEL && !unspec)
 		dgram_need_port(s, fd);
-	if (r >= 0 && s->epoll_items)
-		epoll_sock_changed(s);
+	if (r >= 0 && s->epoll_items && sock_is_attached(s)) /* Linux wakes nobody for this */
+		epoll_sock_attached(s);
 	return r;
 }
 

@@ -413,7 +413,7 @@ static void copy_registrations(struct epoll_set *set, int epfd, int fresh)
 static void readopt_item(struct epoll_item *it)
 {
 	it->flags &= ~(uint32_t)(ITEM_COOKIE | ITEM_SUBSCRIBED);
-	if (it->inner || sock_has(it->sock, SOCK_TWIN))
+	if (it->inner || epoll_watches_twin(it->sock))
 		epoll_item_cookie(it);
 	if (it->sock && sock_is_attached(it->sock))
 		epoll_item_subscribe(it);

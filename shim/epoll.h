@@ -108,6 +108,8 @@ int epoll_set_open_queue(struct epoll_set *set, struct chan_app *app);
 int epoll_set_fd(struct epoll_set *set);
 /* Puts it on the ready list's tail (idempotent); the caller wakes: epoll_set_wake(). */
 void epoll_item_queue(struct epoll_item *it);
+/* Its socket has got a place in the engine: an edge only if that is one on Linux, too. */
+void epoll_item_attached(struct epoll_item *it);
 void epoll_item_unqueue(struct epoll_item *it);
 /* Wakes one sleeper of the set, if there is one and something is ready. Caller holds set->lock. */
 void epoll_set_wake(struct epoll_set *set);
@@ -125,6 +127,8 @@ struct epoll_item *epoll_item_nth(uint32_t index);
 void epoll_item_remove(struct epoll_item *it);
 /* Reports it to the set's queue from now on. Both locks. */
 void epoll_item_subscribe(struct epoll_item *it);
+/* Has the kernel's socket under the number of s anything to tell? One that is only bound always hangs up. */
+bool epoll_watches_twin(const struct sock *s);
 /* Registers fd of it in the kernel's set behind its cookie. 0 or -errno. */
 int epoll_item_cookie(struct epoll_item *it);
 /* Something about s changed by a call of this process. */

@@ -228,6 +228,11 @@ static int add_inner(struct epoll_item *it)
 	return 0;
 }
 
+bool epoll_watches_twin(const struct sock *s)
+{
+	return sock_has(s, SOCK_TWIN) && (sock_is_dgram(s) || sock_has(s, SOCK_LISTENING));
+}
+
 static void add_sock(struct epoll_item *it)
 {
 	struct sock *s = it->sock;
@@ -239,7 +244,7 @@ static void add_sock(struct epoll_item *it)
 	atomic_thread_fence(memory_order_seq_cst);
 	if (sock_is_attached(s))
 		epoll_item_subscribe(it);
-	if (sock_has(s, SOCK_TWIN))
+	if (epoll_watches_twin(s))
 		epoll_item_cookie(it);
 }
 
@@ -468,7 +473,7 @@ static void each_of_sock(struct sock *s, void (*f)(struct epoll_item *it))
 static void item_attached(struct epoll_item *it)
 {
 	epoll_item_subscribe(it);
-	epoll_item_queue(it);
+	epoll_item_attached(it);
 }
 
 void epoll_sock_attached(struct sock *s)

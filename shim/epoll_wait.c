@@ -81,6 +81,16 @@ uint32_t epoll_item_mask(struct epoll_item *it)
 	return m & it->events;
 }
 
+void epoll_item_attached(struct epoll_item *it)
+{
+	const uint32_t news = EPOLLIN | EPOLLPRI | EPOLLERR | EPOLLHUP | EPOLLRDHUP;
+	struct sock *s = it->sock;
+
+	look(s, &it->edge);
+	if (sock_is_dgram(s) ? sock_readiness(s) & news : it->edge.state != CHAN_ST_OPEN || sock_is_dead(s))
+		epoll_item_queue(it);
+}
+
 static void notice(struct epoll_item *it)
 {
 	if (!(it->events & ~(uint32_t)EPOLL_PRIVATE))

@@ -459,12 +459,12 @@ uint32_t sock_readiness(const struct sock *s)
 		return mask;
 	}
 	mask = chan_readiness(s->a, s->b);
-	if (unlikely(atomic_load_explicit(&s->own_error, memory_order_relaxed)))
-		mask |= EPOLLERR;
-	if (sock_has(s, SOCK_LISTENING) && sock_has(s, SOCK_TWIN)) {
+	if (sock_has(s, SOCK_LISTENING)) { /* an error from before then is nobody's business */
 		mask &= EPOLLIN | EPOLLRDNORM;
-		if (!mask && twin_is_readable(s))
+		if (!mask && sock_has(s, SOCK_TWIN) && twin_is_readable(s))
 			mask = EPOLLIN | EPOLLRDNORM;
+	} else if (unlikely(atomic_load_explicit(&s->own_error, memory_order_relaxed))) {
+		mask |= EPOLLERR;
 	}
 	if (unlikely(sock_is_broken(s))) {
 		mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP | EPOLLOUT | EPOLLWRNORM;

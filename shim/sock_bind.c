@@ -121,8 +121,6 @@ static int bind_both(struct sock *s, struct chan_app *app, const struct endpoint
 	if (r < 0)
 		return r;
 	atomic_fetch_or(&s->flags, SOCK_TWIN);
-	if (s->epoll_items)
-		epoll_sock_twin(s);
 	return 0;
 }
 
@@ -285,6 +283,8 @@ static int listen_locked(struct sock *s, int backlog)
 		explain_kernel(CHAN_REASON_listen_twin);
 	atomic_fetch_or(&s->flags, SOCK_LISTENING);
 	atomic_store_explicit(&s->mode, SOCK_STACK, memory_order_release);
+	if (s->epoll_items && sock_has(s, SOCK_TWIN))
+		epoll_sock_twin(s);
 	if (s->epoll_items)
 		epoll_sock_attached(s);
 	return 0;

@@ -323,6 +323,8 @@ int sock_connect(struct sock *s, const struct sockaddr *addr, socklen_t len)
 		return r;
 	r = unspec ? disconnect_locked(s) : bad ? connect_bad_address(s, bad) : connect_locked(s, &to);
 	sock_unlock(s);
+	if (unspec && r == 0 && s->epoll_items) /* tcp_disconnect() always wakes */
+		epoll_sock_changed(s);
 	if (r == -EINPROGRESS && connect_waits(s))
 		r = connect_wait(s);
 	return r;

@@ -480,7 +480,89 @@ static void shutdown_is_an_edge(void)
 	close(ep);
 }
 
-T_MAIN(T_CASE(shutdown_is_an_edge), T_CASE(connect_with_bad_addresses),
+/* connect() of a datagram socket is none either; a stream that is disconnected has always one. */
+static void disconnects_and_edges(void)
+{
+	struct sockaddr_in none = { .sin_family = AF_UNSPEC }, to = t_addr(9);
+	for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+		int fd = socket(AF_INET, type, 0), ep = epoll_create1(0);
+		struct epoll_event ev;
+		t_epoll_add(ep, fd, EPOLLET | EPOLLOUT | EPOLLIN | EPOLLRDHUP);
+		t_out("type %d at first %d", type, t_epoll_wait(ep, &ev, 1, 0));
+		for (int i = 0; i < 2; i++) {
+			t_res("disconnect", connect(fd, (struct sockaddr *)&none, sizeof(none)));
+			t_out("%d events", t_epoll_wait(ep, &ev, 1, 0));
+		}
+		if (type == SOCK_STREAM) {
+			t_res("listen", listen(fd, 1));
+			t_out("%d events", t_epoll_wait(ep, &ev, 1, 0));
+		} else {
+			t_res("connect", connect(fd, (struct sockaddr *)&to, sizeof(to)));
+			t_out("%d events", t_epoll_wait(ep, &ev, 1, 0));
+		}
+		t_res("disconnect", connect(fd, (struct sockaddr *)&none, sizeof(none)));
+		t_out("%d events", t_epoll_wait(ep, &ev, 1, 0));
+		close(fd);
+		close(ep);
+	}
+}
+
+/* bind() is no edge. */
+static void bind_is_no_edge(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET }, at;
+	for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+		int fd = socket(AF_INET, type, 0), ep = epoll_create1(0), other;
+		struct epoll_event ev;
+		t_epoll_add(ep, fd, EPOLLET | EPOLLOUT | EPOLLIN | EPOLLRDHUP);
+		t_out("type %d at first %d", type, t_epoll_wait(ep, &ev, 1, 0));
+		t_res("bind", bind(fd, (struct sockaddr *)&any, sizeof(any)));
+		t_out("%d events", t_epoll_wait(ep, &ev, 1, 0));
+		if (type == SOCK_STREAM) {
+			t_res("shutdown", shutdown(fd, SHUT_WR));
+			t_out("%d events", t_epoll_wait(ep, &ev, 1, 0));
+		} else {
+			at = t_addr(t_port(fd));
+			other = socket(AF_INET, type, 0);
+			sendto(other, "ab", 2, 0, (struct sockaddr *)&at, sizeof(at));
+			t_out("%s", t_mask(t_epoll_until(ep, fd, EPOLLIN)));
+			close(other);
+		}
+		t_out("%d events", t_epoll_wait(ep, &ev, 1, 0));
+		close(fd);
+		close(ep);
+	}
+}
+
+/* What disconnect left behind says SO_ERROR, not poll(). */
+static void error_of_a_listener(void)
+{
+	struct sockaddr_in none = { .sin_family = AF_UNSPEC }, at = t_addr(0), peer;
+	socklen_t len = sizeof(int);
+	int a, b, err = -1;
+	t_pair(&a, &b);
+	t_res("disconnect", connect(a, (struct sockaddr *)&none, sizeof(none)));
+	t_out("%s", t_mask((uint32_t)t_poll(a, POLLIN | POLLOUT)));
+	t_res("bind", bind(a, (struct sockaddr *)&at, sizeof(at)));
+	t_res("listen", listen(a, 1));
+	t_out("%s", t_mask((uint32_t)t_poll(a, POLLIN | POLLOUT)));
+	close(b);
+	len = sizeof(peer);
+	getsockname(a, (struct sockaddr *)&peer, &len);
+	b = socket(AF_INET, SOCK_STREAM, 0);
+	t_res("connect", connect(b, (struct sockaddr *)&peer, sizeof(peer)));
+	t_until(a, POLLIN);
+	t_out("%s", t_mask((uint32_t)t_poll(a, POLLIN | POLLOUT)));
+	t_ok("accept", accept(a, NULL, NULL));
+	len = sizeof(err);
+	t_res("SO_ERROR", getsockopt(a, SOL_SOCKET, SO_ERROR, &err, &len));
+	t_out("%s", t_errname(err));
+	close(a);
+	close(b);
+}
+
+T_MAIN(T_CASE(bind_is_no_edge), T_CASE(error_of_a_listener), T_CASE(disconnects_and_edges),
+       T_CASE(shutdown_is_an_edge), T_CASE(connect_with_bad_addresses),
        T_CASE(connect_after_failure_and_shutdown), T_CASE(connect_after_reset),
        T_CASE(bind_twice_to_nobodys_address), T_CASE(data_after_shutdown_of_both),
        T_CASE(counts_of_a_listener_shut_down), T_CASE(disconnect_leaves_an_error),
