@@ -3,7 +3,9 @@
  * hand sockets of type SOCK_DGRAM to the functions here.
  *
  * Who does what:
- *  - mode is SOCK_STACK for life: the object stays until the last close, also while only the kernel works.
+ *  - mode is SOCK_STACK, also while only the kernel works, until something that the stack can't do (a bind to
+ *    an address of the kernel's, a filter) hands the socket over: SOCK_KERNEL then, without an object, for
+ *    good.
  *  - options: setsockopt() goes to the kernel's socket first, which checks it exactly as Linux does and
  *    remembers it; what was accepted and concerns the stack is then noted in b->opts or in the dgram's own
  *    record. getsockopt() asks the kernel, except for what only the stack knows (ERROR, MEMINFO...).

@@ -14,12 +14,7 @@
 #include "stack/base/util.h"
 
 static const int guarded[FAULT_SIGNALS] = { SIGSEGV, SIGBUS };
-static _Atomic bool armed;
-
-bool fault_guards(int sig)
-{
-	return (sig == SIGSEGV || sig == SIGBUS) && atomic_load_explicit(&armed, memory_order_acquire);
-}
+_Atomic bool fault_armed;
 
 /* What the kernel has now becomes what the program has: signal.c wraps it. Another thread may change it
  * in between; then its choice is wrapped. */
@@ -40,9 +35,9 @@ void fault_arm(void)
 {
 	int saved = errno;
 
-	if (likely(atomic_load_explicit(&armed, memory_order_relaxed)))
+	if (likely(atomic_load_explicit(&fault_armed, memory_order_relaxed)))
 		return;
-	if (!atomic_exchange(&armed, true))
+	if (!atomic_exchange(&fault_armed, true))
 		for (int i = 0; i < FAULT_SIGNALS; i++)
 			arm_one(guarded[i]);
 	errno = saved;

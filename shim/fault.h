@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "stack/base/util.h"
@@ -13,7 +14,11 @@
 /* From the first socket of ours on: our handler for SIGSEGV and SIGBUS comes before the program's. */
 void fault_arm(void);
 /* Has it been armed, and is sig one of the two? */
-bool fault_guards(int sig);
+extern _Atomic bool fault_armed;
+static inline bool fault_guards(int sig)
+{
+	return (sig == SIGSEGV || sig == SIGBUS) && atomic_load_explicit(&fault_armed, memory_order_acquire);
+}
 /* In the handler. True: it was one of our copies, *context goes on behind it; or the program has blocked the
  * signal in this thread, and what that means has been done. */
 bool fault_caught(int sig, siginfo_t *info, void *context);

@@ -10,7 +10,7 @@
 
 _Atomic(struct object *) fdtab[FDTAB_SIZE];
 _Thread_local bool fdtab_bypass;
-static _Atomic int fdtab_top; /* no entry at or above; only ever grows */
+_Atomic int fdtab_top;
 
 /* ---- pools ---- */
 struct object *object_nth(struct object_pool *pool, uint32_t i)
@@ -143,11 +143,6 @@ bool fdtab_set(int fd, struct object *o)
 	if (old)
 		object_put(old);
 	return true;
-}
-
-int fdtab_end(void)
-{
-	return atomic_load_explicit(&fdtab_top, memory_order_relaxed);
 }
 
 int fdtab_next(int from)

@@ -57,7 +57,11 @@ static inline int fdtab_fresh(int fd)
 /* The first fd >= from that has an entry, -1: none. */
 int fdtab_next(int from);
 /* No entry is at or above this number. */
-int fdtab_end(void);
+extern _Atomic int fdtab_top; /* only ever grows */
+static inline int fdtab_end(void)
+{
+	return atomic_load_explicit(&fdtab_top, memory_order_relaxed);
+}
 /* Child of a fork, only thread: references of the parent's other threads are dropped, each object
  * that has a descriptor has one per descriptor. (sock_after_fork() calls it.) */
 void fdtab_after_fork(void);

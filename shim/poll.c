@@ -300,11 +300,41 @@ static inline uint32_t count_ours(const uint64_t *const map[SETS], int n, uint32
 	return count;
 }
 
+/* Adds what a set has in word i; false: it can't be read. */
+static inline bool add_word(uint64_t *all, const fd_set *set, int i)
+{
+	uint64_t one;
+
+	if (!set)
+		return true;
+	if (unlikely(user_get64(&one, (const uint64_t *)set + i) < 0))
+		return false;
+	*all |= one;
+	return true;
+}
+
+/* count_ours() > 0, for who nearly always hears no: a few nanoseconds. */
 bool select_has_ours(int n, const fd_set *r, const fd_set *w, const fd_set *x)
 {
-	const uint64_t *const map[SETS] = { (const uint64_t *)r, (const uint64_t *)w, (const uint64_t *)x };
+	int end = fdtab_end();
 
-	return fault_guards(SIGSEGV) && count_ours(map, n, 1) > 0;
+	n = n < end ? n : end;
+	if (n <= 0 || !fault_guards(SIGSEGV))
+		return false;
+	fault_thread();
+	for (int i = 0; i < n; i += BITS) {
+		uint64_t all = 0;
+
+		if (!add_word(&all, r, i / BITS) || !add_word(&all, w, i / BITS) ||
+		    !add_word(&all, x, i / BITS))
+			return false;
+		if (n - i < BITS)
+			all &= (1ull << (n - i)) - 1;
+		for (; all; all &= all - 1)
+			if (fdtab_has(i + __builtin_ctzll(all)))
+				return true;
+	}
+	return false;
 }
 
 /* False: a number in the sets is one of the shim's own, that is: not open. */
