@@ -19,6 +19,7 @@ import tempfile
 import time
 
 ADDR = "10.77.0.2"
+LOOPBACK = "127.0.0.1"
 GATEWAY = "10.77.0.1"
 WIRE = "fnt0"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -32,6 +33,8 @@ def options():
     p.add_argument("--differences", default=os.path.join(HERE, "differences.txt"))
     p.add_argument("--wire", action="store_true",
                    help="an interface with a network, for groups and broadcasts")
+    p.add_argument("--loopback", action="store_true",
+                   help="over 127.0.0.1, which is then the stack's")
     p.add_argument("--workers", default="1", help="data threads of the engine")
     p.add_argument("--show", action="store_true", help="print the preloaded output, too")
     p.add_argument("--deephook", default="1")
@@ -67,7 +70,8 @@ def start_engine(opt, socket):
     r, w = os.pipe()
     log = open(os.path.join(opt.out, "engine.log"), "wb")
     cmd = [opt.engine, "--socket", socket, "--addr", ADDR + "/24",
-           "--workers", opt.workers, "--config", "/dev/null", "--hugepages", "off", "--ready-fd", str(w)]
+           "--workers", opt.workers, "--loopback", "stack" if opt.loopback else "kernel", "--config",
+           "/dev/null", "--hugepages", "off", "--ready-fd", str(w)]
     cmd += (["--port", "net_af_packet0,iface=" + WIRE, "--gateway", GATEWAY] if opt.wire else
             ["--port", "none"])
     engine = subprocess.Popen(cmd, pass_fds=[w], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -122,7 +126,7 @@ def side_bare(opt):
         ip("route", "add", "default", "via", GATEWAY)
     else:
         ip("addr", "add", ADDR + "/32", "dev", "lo")
-    env = dict(os.environ, FN_TEST_ADDR=ADDR)
+    env = dict(os.environ, FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR)
     env.pop("LD_PRELOAD", None)
     try:
         for spec in opt.program:
@@ -144,7 +148,8 @@ def side_stack(opt):
     holder = make_wire() if opt.wire else None
     socket = os.path.join(opt.out, "engine.sock")
     engine = start_engine(opt, socket)
-    env = dict(os.environ, FN_TEST_ADDR=ADDR, FASTNET_SOCKET=socket, FASTNET_AUTOSTART="0",
+    env = dict(os.environ, FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR, FASTNET_SOCKET=socket,
+               FASTNET_LOOPBACK="stack" if opt.loopback else "kernel", FASTNET_AUTOSTART="0",
                LD_PRELOAD=f"{opt.first} {opt.shim}".strip(), FASTNET_DEEPHOOK=opt.deephook)
     if opt.first:
         env["ASAN_OPTIONS"] = "detect_leaks=0:handle_segv=0:" + env.get("ASAN_OPTIONS", "")
@@ -231,7 +236,7 @@ def run_side(opt, side, out):
     cmd = ["unshare", "--net", "--", sys.executable, os.path.abspath(__file__), "--side", side,
            "--out", out, "--shim", opt.shim, "--engine", opt.engine, "--timeout", str(opt.timeout),
            "--deephook", opt.deephook, "--first", opt.first, "--workers", opt.workers]
-    cmd += ["--wire"] * opt.wire + opt.program
+    cmd += ["--wire"] * opt.wire + ["--loopback"] * opt.loopback + opt.program
     limit = 30 + len(opt.program) * (opt.timeout + 5)
     p = subprocess.Popen(cmd, start_new_session=True)
     try:
