@@ -13,6 +13,7 @@
 #include "shim/wait.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/start.h"
+#include "stack/chan/ticket.h"
 
 enum {
 	MAX_ATTACHED = 16, /* engines whose sockets are still open, the living one included */
@@ -267,6 +268,56 @@ static struct attachment *attach(int *err)
 	}
 	attached_now(t);
 	return t;
+}
+
+/* Not attached yet: the ticket's engine makes this process one of the ticket's client. */
+static struct chan_app *join(int fd)
+{
+	int token[CHAN_TICKET_FDS];
+	struct chan_paths paths;
+	struct chan_msg m;
+
+	chan_engine_paths(&paths, engine_config()->socket);
+	for (uint32_t i = 0; i < paths.n; i++) {
+		unsigned n = CHAN_TICKET_FDS;
+		int r = chan_ticket_claim_at(paths.path[i], fd, &m, token, &n);
+
+		if (r == 0 && n == 1 && m.kind == CHAN_CLAIM_OTHER)
+			return engine_adopt(token[0]);
+		while (r == 0 && n > 0)
+			sys_close(token[--n]);
+	}
+	return NULL;
+}
+
+struct chan_app *engine_for_ticket(int fd)
+{
+	struct chan_app *app = NULL;
+	struct attachment *t;
+
+	if (engine_config()->disabled || chan_lock(&lock) < 0)
+		return NULL;
+	t = atomic_load(&current);
+	if (t && chan_alive(&t->app) && try_ref(t))
+		app = &t->app;
+	else if (!t)
+		app = join(fd);
+	chan_unlock(&lock);
+	return app;
+}
+
+struct chan_app *engine_of_client(const struct chan_app *app, uint32_t client)
+{
+	for (unsigned i = 0; i < MAX_ATTACHED; i++) {
+		struct attachment *t = &attached[i];
+
+		if (!try_ref(t))
+			continue;
+		if (chan_alive(&t->app) && t->app.client == client && t->app.e->pid == app->e->pid)
+			return &t->app;
+		engine_put(&t->app);
+	}
+	return NULL;
 }
 
 static struct chan_app *get_slow(enum chan_reason *why)

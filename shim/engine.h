@@ -25,6 +25,12 @@ struct chan_app *engine_get(enum chan_reason *why);
 /* Attaches by the token that the program before this one has left (its number is used up): as if
  * this process had attached itself. With a reference for the caller; NULL: the engine has ended. */
 struct chan_app *engine_adopt(int token);
+/* The engine that ticket fd is to be shown to: the current one, or one that is attached to now, as
+ * a process of the ticket's client if it can be. With a reference; NULL: none. */
+struct chan_app *engine_for_ticket(int fd);
+/* An attachment to client number `client` of the engine that app belongs to. With a reference;
+ * NULL: none. */
+struct chan_app *engine_of_client(const struct chan_app *app, uint32_t client);
 /* One more reference to an engine that the caller knows to be referenced. */
 void engine_ref(struct chan_app *app);
 /* The last one of a dead engine frees its maps. */

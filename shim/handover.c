@@ -116,8 +116,7 @@ static void put_dgram(struct writer *w, const struct dgram *d)
 	put(w, d->group, d->n_groups * sizeof(d->group[0]));
 }
 
-/* Puts s into the bundle unless it is there. False: it can't be. */
-static bool put_sock(struct handover *h, struct writer *w, struct sock *s)
+static struct handover_sock record_of(const struct sock *s)
 {
 	struct handover_sock r = {
 		.kind = HANDOVER_SOCK, .len = sizeof(r), .engine = HANDOVER_NO_ENGINE,
@@ -130,6 +129,26 @@ static bool put_sock(struct handover *h, struct writer *w, struct sock *s)
 		.protocol = s->protocol, .number = s->number, .bound = s->bound,
 	};
 
+	r.len += s->draft ? sizeof(*s->draft) - sizeof(s->draft->obj) : 0;
+	r.len += s->dgram ? sizeof(*s->dgram) - sizeof(s->dgram->obj) : 0;
+	r.len += s->dgram ? s->dgram->n_groups * sizeof(s->dgram->group[0]) : 0;
+	return r;
+}
+
+static void put_record(struct writer *w, const struct sock *s, const struct handover_sock *r)
+{
+	put(w, r, sizeof(*r));
+	if (s->draft)
+		put_draft(w, s->draft);
+	if (s->dgram)
+		put_dgram(w, s->dgram);
+}
+
+/* Puts s into the bundle unless it is there. False: it can't be. */
+static bool put_sock(struct handover *h, struct writer *w, struct sock *s)
+{
+	struct handover_sock r = record_of(s);
+
 	if (s->handed)
 		return true;
 	if (sock_is_attached(s)) {
@@ -138,14 +157,7 @@ static bool put_sock(struct handover *h, struct writer *w, struct sock *s)
 			return false;
 		chan_hold_as(h->app[r.engine], h->proc[r.engine], s->id);
 	}
-	r.len += s->draft ? sizeof(*s->draft) - sizeof(s->draft->obj) : 0;
-	r.len += s->dgram ? sizeof(*s->dgram) - sizeof(s->dgram->obj) : 0;
-	r.len += s->dgram ? s->dgram->n_groups * sizeof(s->dgram->group[0]) : 0;
-	put(w, &r, sizeof(r));
-	if (s->draft)
-		put_draft(w, s->draft);
-	if (s->dgram)
-		put_dgram(w, s->dgram);
+	put_record(w, s, &r);
 	if (r.line_fd >= 0)
 		libc.fcntl(r.line_fd, F_SETFD, 0);
 	s->handed = ++h->n_socks;
@@ -171,25 +183,48 @@ static void put_number(struct handover *h, struct writer *w, int fd)
 }
 
 /* The head comes last, when all is known. 0 or -errno. */
-static int finish(struct handover *h, struct writer *w)
+static int seal(struct writer *w, struct handover_head *head)
 {
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-	struct handover_head head = {
-		.magic = HANDOVER_MAGIC, .version = HANDOVER_VERSION,
-		.n_engines = h->n_engines, .size = w->at,
-	};
 
-	memcpy(head.token, h->token, sizeof(head.token));
+	head->magic = HANDOVER_MAGIC;
+	head->version = HANDOVER_VERSION;
+	head->size = w->at;
 	w->at = 0;
-	put(w, &head, sizeof(head));
+	put(w, head, sizeof(*head));
 	if (w->err == 0 && libc.fcntl(w->fd, F_ADD_SEALS, seals) < 0)
 		w->err = -errno;
-	h->bundle = w->err ? -1 : place(w->fd);
+	return w->err;
+}
+
+static int finish(struct handover *h, struct writer *w)
+{
+	struct handover_head head = { .n_engines = h->n_engines };
+
+	memcpy(head.token, h->token, sizeof(head.token));
+	h->bundle = seal(w, &head) < 0 ? -1 : place(w->fd);
 	if (h->bundle < 0)
 		return -EMFILE;
 	for (uint32_t i = 0; i < h->n_engines; i++)
 		libc.fcntl(h->token[i], F_SETFD, 0);
 	return 0;
+}
+
+int handover_record(struct sock *s)
+{
+	struct handover_sock r = record_of(s);
+	struct handover_head head = { .n_engines = 1, .token = { -1 } };
+	struct writer w = { .fd = -1 };
+
+	if (!open_writer(&w))
+		return -errno;
+	r.engine = 0;
+	put_record(&w, s, &r);
+	if (seal(&w, &head) < 0) {
+		libc.close(w.fd);
+		return w.err;
+	}
+	return w.fd;
 }
 
 /* ---- the doors ---- */

@@ -14,6 +14,8 @@
 #include "stack/chan/layout.h"
 
 struct sock;
+struct object;
+struct chan_app;
 
 enum {
 	HANDOVER_MAGIC = 0x464e4842,
@@ -73,6 +75,12 @@ bool handover_begin(struct handover *h);
 /* The exec has failed. Keeps errno. */
 void handover_undo(struct handover *h);
 
+/* One socket, for a ticket: a memfd of the same shape, with one record. Descriptor or -errno. */
+int handover_record(struct sock *s);
+
 /* ---- in the new program (handover_in.c) ---- */
+/* What such a memfd says, as socket id of app, with a reference; line_fd: its line's descriptor or
+ * -1. NULL: it says nothing of the kind. */
+struct object *handover_read(int memfd, struct chan_app *app, uint32_t id, uint32_t gen, int line_fd);
 /* At its start, before anything else has sockets. */
 void handover_arrive(void);

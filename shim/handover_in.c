@@ -252,6 +252,28 @@ static void take(struct handover_head *head)
 	munmap(r.sock, room);
 }
 
+struct object *handover_read(int memfd, struct chan_app *app, uint32_t id, uint32_t gen, int line_fd)
+{
+	struct handover_head *head = look(memfd);
+	struct reader r = { .head = head, .app = { app } };
+	struct object *o = NULL;
+	struct handover_sock s;
+	const char *record;
+
+	if (!head)
+		return NULL;
+	r.at = (const char *)(head + 1);
+	r.end = (const char *)head + head->size;
+	if (head->n_engines == 1 && next(&r, &record) == HANDOVER_SOCK) {
+		memcpy(&s, record, sizeof(s));
+		s.line_fd = line_fd;
+		if (s.engine == 0 && s.id == id && s.gen == gen)
+			o = make_sock(&r, &s, record + sizeof(s), r.at);
+	}
+	munmap(head, head->size);
+	return o;
+}
+
 void handover_arrive(void)
 {
 	int saved = errno;

@@ -157,32 +157,42 @@ void chan_app_detach(struct chan_app *app)
 	*app = (struct chan_app){ 0 };
 }
 
-int chan_request(struct chan_app *app, struct chan_msg *m, int *fd)
+int chan_exchange(struct chan_app *app, struct chan_msg *m, struct chan_fds *fds)
 {
 	uint32_t type = m->type;
-	unsigned n = 1;
-	int err, got = -1;
+	int err;
 
 	if (!chan_alive(app))
 		return -ENOTCONN;
 	err = chan_lock(&app->lock);
 	if (err)
 		return err;
-	err = chan_msg_send(app->fd, m, NULL, 0);
+	err = chan_msg_send(app->fd, m, fds->out, fds->n_out);
 	if (!err)
-		err = chan_msg_recv(app->fd, m, &got, &n, NULL);
+		err = chan_msg_recv(app->fd, m, fds->in, &fds->n_in, NULL);
 	chan_unlock(&app->lock);
 	if (err == 0 || err == -EPIPE || err == -ECONNRESET)
 		return -ENOTCONN;
 	if (err < 0)
 		return err;
 	err = m->type != type ? -EPROTO : -m->err;
-	if (!err && fd && n == 0)
+	while (err && fds->n_in > 0)
+		sys_close(fds->in[--fds->n_in]);
+	return err;
+}
+
+int chan_request(struct chan_app *app, struct chan_msg *m, int *fd)
+{
+	int got = -1;
+	struct chan_fds fds = { .in = &got, .n_in = 1 };
+	int err = chan_exchange(app, m, &fds);
+
+	if (!err && fd && fds.n_in == 0)
 		err = -EPROTO;
-	if ((err || !fd) && n)
-		sys_close(got);
 	if (!err && fd)
 		*fd = chan_fd_high(got);
+	else if (!err && fds.n_in)
+		sys_close(got);
 	return err;
 }
 

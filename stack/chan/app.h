@@ -137,6 +137,15 @@ int chan_call(struct chan_app *app, uint32_t worker, const struct chan_req *req,
  * moved up by chan_fd_high). 0 or -errno: the engine's refusal, -ENOTCONN: it is gone, -EDEADLK:
  * in a signal handler that interrupted another request. */
 int chan_request(struct chan_app *app, struct chan_msg *m, int *fd);
+/* The same with descriptors both ways: those of `out` go along and stay the caller's; *n is the room in `in`,
+ * then how many have come (as they came, CLOEXEC). A refusal is told by m->err as well. */
+struct chan_fds {
+	const int *out;
+	unsigned n_out;
+	int *in;
+	unsigned n_in;
+};
+int chan_exchange(struct chan_app *app, struct chan_msg *m, struct chan_fds *fds);
 /* Opens event queue *evq; *pipe_fd is the read end of its doorbell (non-blocking). */
 int chan_evq_open(struct chan_app *app, uint32_t *evq, int *pipe_fd);
 void chan_evq_close(struct chan_app *app, uint32_t evq);

@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 3,
+	CHAN_VERSION = 4,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -439,6 +439,8 @@ enum chan_msg_type {
 	CHAN_MSG_TOKEN,	    /* app, before fork: -; engine: proc number + fd (a connected socket), or err */
 	CHAN_MSG_CHILD,	    /* child, on the token's socket, first thing after the fork; no answer */
 	CHAN_MSG_ADMIN,	    /* tool: a command line in text; engine: text in ADMIN messages, empty = end */
+	CHAN_MSG_TICKET,    /* app: number = sock, size = gen, fds that belong to it; engine: fd, or err */
+	CHAN_MSG_CLAIM,	    /* app, also unattached: fd; engine: err, or what chan/ticket.h says */
 	CHAN_MSG_IMAGE,	    /* what an exec has started, on the token's socket; engine: WELCOME, REFUSED */
 };
 struct chan_msg {

@@ -18,7 +18,7 @@
 
 enum { TOKEN_WAIT_S = 10 };
 
-static bool answer(struct conn *conn, struct chan_msg *m, const int *fds, unsigned n_fds)
+bool attach_answer(struct conn *conn, struct chan_msg *m, const int *fds, unsigned n_fds)
 {
 	m->version = CHAN_VERSION;
 	/* A program that does not read its answers is not waited for. */
@@ -32,7 +32,7 @@ void attach_refuse(struct conn *conn, int err, const char *text)
 
 	strbuf_put(&s, "%s", text);
 	m.len = (uint32_t)s.len;
-	answer(conn, &m, NULL, 0);
+	attach_answer(conn, &m, NULL, 0);
 }
 
 /* ---- HELLO ---- */
@@ -72,7 +72,7 @@ static struct attached *new_client(struct conn *conn, int *err)
 	const struct config *c = &ctl->h->config;
 	struct client_conf cc = {
 		.number = ++ctl->next_number, .n_workers = ctl->h->n_workers,
-		.pid = conn->pid, .uid = conn->uid,
+		.pid = conn->pid, .uid = conn->uid, .gid = conn->gid,
 		.low_ports = config_id_listed(config_str(c, CONFIG_low_ports), conn->uid),
 		.max_socks = (uint32_t)config_num(c, CONFIG_quota_sockets),
 		.max_bytes = config_num(c, CONFIG_quota_bytes),
@@ -89,6 +89,7 @@ static struct attached *new_client(struct conn *conn, int *err)
 		return NULL;
 	}
 	a->c->host = a;
+	a->ticket_proc = -1;
 	return a;
 }
 
@@ -113,7 +114,7 @@ static bool welcome(struct conn *conn)
 	int fds[CHAN_MSG_FDS];
 	unsigned n = client_welcome_fds(conn->client->c, fds);
 
-	return answer(conn, &m, fds, n);
+	return attach_answer(conn, &m, fds, n);
 }
 
 static bool attach(struct conn *conn)
@@ -176,7 +177,7 @@ static bool on_extent(struct conn *conn, const struct chan_msg *m)
 	int fd = client_extent(conn->client->c, m->number, &r.size, &r.kind);
 
 	r.err = fd < 0 ? -fd : 0;
-	return answer(conn, &r, &fd, fd >= 0);
+	return attach_answer(conn, &r, &fd, fd >= 0);
 }
 
 static bool on_evq_open(struct conn *conn, bool is_line)
@@ -187,27 +188,27 @@ static bool on_evq_open(struct conn *conn, bool is_line)
 
 	r.err = number < 0 ? -number : 0;
 	r.number = number < 0 ? 0 : (uint32_t)number;
-	bool sent = answer(conn, &r, &fd, number >= 0);
+	bool sent = attach_answer(conn, &r, &fd, number >= 0);
 	if (number >= 0)
 		close(fd);
 	return sent;
 }
 
 /* A connected socket and a process number for a child that is about to be born. */
-static int make_token(struct conn *conn, int *fd, uint32_t *number)
+int attach_token(struct control *ctl, struct attached *a, uint32_t uid, int *fd, uint32_t *number)
 {
 	const struct timeval wait = { .tv_sec = TOKEN_WAIT_S };
-	int s[2], one = 1, proc = client_add_proc(conn->client->c);
+	int s[2], one = 1, proc = client_add_proc(a->c);
 
 	if (proc < 0)
 		return proc;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) < 0) {
 		int err = -errno;
 
-		client_proc_gone(conn->client->c, (uint32_t)proc);
+		client_proc_gone(a->c, (uint32_t)proc);
 		return err;
 	}
-	struct conn *t = conn_new(conn->ctl, s[0], CONN_TOKEN);
+	struct conn *t = conn_new(ctl, s[0], CONN_TOKEN);
 	/* The child is known by the credentials of its first message; it waits for answers as long
 	 * as a program does that connected itself. */
 	if (!t || fcntl(s[0], F_SETFL, O_NONBLOCK) < 0 ||
@@ -218,12 +219,12 @@ static int make_token(struct conn *conn, int *fd, uint32_t *number)
 			conn_gone(t);
 		else
 			close(s[0]);
-		client_proc_gone(conn->client->c, (uint32_t)proc);
+		client_proc_gone(a->c, (uint32_t)proc);
 		return -ENOMEM;
 	}
-	t->client = conn->client;
+	t->client = a;
 	t->proc = (uint32_t)proc;
-	t->uid = conn->uid;
+	t->uid = uid;
 	*fd = s[1];
 	*number = (uint32_t)proc;
 	return 0;
@@ -232,10 +233,10 @@ static int make_token(struct conn *conn, int *fd, uint32_t *number)
 static bool on_token(struct conn *conn)
 {
 	struct chan_msg r = { .type = CHAN_MSG_TOKEN };
-	int fd = -1, err = make_token(conn, &fd, &r.number);
+	int fd = -1, err = attach_token(conn->ctl, conn->client, conn->uid, &fd, &r.number);
 
 	r.err = -err;
-	bool sent = answer(conn, &r, &fd, !err);
+	bool sent = attach_answer(conn, &r, &fd, !err);
 	if (!err)
 		close(fd);
 	return sent;
@@ -269,6 +270,8 @@ bool attach_message(struct conn *conn, const struct chan_msg *m, uint32_t sender
 		return on_child(conn, sender_pid);
 	if (m->type == CHAN_MSG_IMAGE)
 		return on_image(conn, m, sender_pid);
+	if (m->type == CHAN_MSG_CLAIM)
+		return ticket_claim(conn);
 	if (!conn->client || conn->client->gone)
 		return false;
 	switch (m->type) {
@@ -281,6 +284,8 @@ bool attach_message(struct conn *conn, const struct chan_msg *m, uint32_t sender
 		return true;
 	case CHAN_MSG_TOKEN:
 		return on_token(conn);
+	case CHAN_MSG_TICKET:
+		return ticket_open(conn, m);
 	default:
 		return false;
 	}

@@ -15,6 +15,7 @@
 #include "stack/base/util.h"
 #include "stack/chan/hello.h"
 #include "stack/host/control_int.h"
+#include "stack/host/relay.h"
 
 enum { ACCEPTS_AT_ONCE = 64, MESSAGES_AT_ONCE = 64, MAIL_AT_ONCE = 64 };
 static const double RETRY_S = 0.1, DRAIN_S = 1.0;
@@ -82,9 +83,20 @@ void control_detach(struct control *ctl, struct attached *a)
 		if (conn->client == a)
 			conn_free(conn);
 	}
+	ticket_drop_all(ctl, a);
+	relay_drop_all(ctl, a);
 	if (!a->gone)
 		client_del(a->c);
 	a->gone = true;
+}
+
+void control_proc_gone(struct control *ctl, struct attached *a, uint32_t proc)
+{
+	if (a->gone)
+		return;
+	client_proc_gone(a->c, proc);
+	if (client_n_procs(a->c) == 0)
+		control_detach(ctl, a);
 }
 
 void conn_gone(struct conn *conn)
@@ -94,11 +106,8 @@ void conn_gone(struct conn *conn)
 	uint32_t proc = conn->proc;
 
 	conn_free(conn);
-	if (!a || a->gone)
-		return;
-	client_proc_gone(a->c, proc);
-	if (client_n_procs(a->c) == 0)
-		control_detach(ctl, a);
+	if (a)
+		control_proc_gone(ctl, a, proc);
 }
 
 static void on_mail(struct ev_loop *loop, ev_io *io, int events)
@@ -210,6 +219,15 @@ static bool admin_message(struct conn *conn, const struct chan_msg *m)
 	return conn->out && flush_admin(conn);
 }
 
+/* Descriptors that came with a message and that nobody has taken. */
+static void close_in(struct conn *conn)
+{
+	for (unsigned i = 0; i < conn->n_in; i++)
+		if (conn->in[i] >= 0)
+			close(conn->in[i]);
+	conn->n_in = 0;
+}
+
 static void on_conn(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct conn *conn = io->data;
@@ -221,7 +239,8 @@ static void on_conn(struct ev_loop *loop, ev_io *io, int events)
 		return;
 	}
 	for (int i = 0; i < MESSAGES_AT_ONCE; i++) {
-		int r = chan_msg_recv(conn->fd, &m, NULL, NULL, &creds);
+		conn->n_in = CONN_IN_FDS;
+		int r = chan_msg_recv(conn->fd, &m, conn->in, &conn->n_in, &creds);
 
 		if (r == -EAGAIN || r == -EINTR)
 			return;
@@ -230,6 +249,7 @@ static void on_conn(struct ev_loop *loop, ev_io *io, int events)
 			go_on = admin_message(conn, &m);
 		else if (go_on)
 			go_on = attach_message(conn, &m, (uint32_t)creds.pid);
+		close_in(conn);
 		if (!go_on) {
 			conn_gone(conn);
 			return;
@@ -262,6 +282,7 @@ static bool identify(struct conn *conn)
 		return false;
 	conn->pid = (uint32_t)cred.pid;
 	conn->uid = cred.uid;
+	conn->gid = cred.gid;
 	/* From Linux 6.5 on without the race of a pid that is given out again. */
 	len = sizeof(pidfd);
 	if (getsockopt(conn->fd, SOL_SOCKET, 77 /* SO_PEERPIDFD */, &pidfd, &len) < 0)
@@ -373,6 +394,8 @@ int control_init(struct host *h)
 	ctl->started = time(NULL);
 	list_init(&ctl->conns);
 	list_init(&ctl->clients);
+	list_init(&ctl->tickets);
+	list_init(&ctl->relays);
 	ctl->loop = ev_loop_new(EVFLAG_NOENV);
 	if (!ctl->loop) {
 		close(p[0]);
@@ -411,6 +434,8 @@ void control_fini(struct host *h)
 		return;
 	list_for_each_safe(it, tmp, &ctl->conns)
 		conn_free(container_of(it, struct conn, link));
+	ticket_drop_all(ctl, NULL);
+	relay_drop_all(ctl, NULL);
 	list_for_each_safe(it2, tmp2, &ctl->clients) {
 		struct attached *a = container_of(it2, struct attached, link);
 

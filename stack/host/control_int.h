@@ -19,6 +19,9 @@ struct control {
 	ev_timer drain;	     /* the longest that stopping takes */
 	struct list conns;   /* struct conn */
 	struct list clients; /* struct attached */
+	struct list tickets; /* struct ticket */
+	struct list relays;  /* struct relay */
+	uint64_t ticket_number;
 	uint32_t n_clients, next_number;
 	int mail_fd;
 	bool stopping;
@@ -31,8 +34,11 @@ struct attached {
 	struct list link;
 	struct client *c;
 	bool gone; /* client_del() was called */
+	int ticket_proc;    /* the process number that holds what its tickets stand for, -1: none */
+	uint32_t n_tickets;
 };
 
+enum { CONN_IN_FDS = 4 };
 enum conn_kind {
 	CONN_NEW,   /* nothing said yet */
 	CONN_PROC,  /* a process of a client */
@@ -46,11 +52,13 @@ struct conn {
 	ev_io io, pid_io;
 	int fd, pidfd;
 	enum conn_kind kind;
-	uint32_t pid, uid;	  /* of the process at the other end, 0: not known */
+	uint32_t pid, uid, gid;	  /* of the process at the other end, 0: not known */
 	struct attached *client; /* PROC, TOKEN */
 	uint32_t proc;
 	char *out;		  /* ADMIN: what is left to send */
 	size_t out_len, out_at;
+	int in[CONN_IN_FDS];	  /* came with the message at hand; what is not taken (-1) is closed */
+	unsigned n_in;
 };
 
 /* control.c */
@@ -64,9 +72,22 @@ void control_client_added(struct control *ctl, struct attached *a);
 void control_detach(struct control *ctl, struct attached *a);
 void control_stop(struct control *ctl);
 
+/* A process number of a that has no conn is over. */
+void control_proc_gone(struct control *ctl, struct attached *a, uint32_t proc);
+
 /* attach.c: messages of programs. False: hang up. */
+bool attach_answer(struct conn *conn, struct chan_msg *m, const int *fds, unsigned n_fds);
+/* A token (see chan_app_token()) of client a for a process of user uid: descriptor and number, or
+ * -errno. */
+int attach_token(struct control *ctl, struct attached *a, uint32_t uid, int *fd, uint32_t *number);
 bool attach_message(struct conn *conn, const struct chan_msg *m, uint32_t sender_pid);
 void attach_refuse(struct conn *conn, int err, const char *text);
+
+/* ticket.c: False: hang up. */
+bool ticket_open(struct conn *conn, const struct chan_msg *m);
+bool ticket_claim(struct conn *conn);
+/* All tickets of a client that is thrown out, or (NULL) of all. */
+void ticket_drop_all(struct control *ctl, struct attached *a);
 
 /* admin.c: runs a command line of the tool; its output, malloc'd, with its length. 0 or a positive
  * errno (the text is then the complaint). */

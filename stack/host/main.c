@@ -18,6 +18,7 @@
 #include "stack/chan/start.h"
 #include "stack/host/control.h"
 #include "stack/host/host.h"
+#include "stack/host/relay.h"
 
 enum { FILES_MIN = 256 };
 
@@ -248,6 +249,8 @@ static int serve(struct host *h)
 
 int main(int argc, char **argv)
 {
+	if (argc > 1 && !strcmp(argv[1], RELAY_ARG))
+		return pump_main(argc, argv);
 	/* Large and zeroed: not on the stack. */
 	struct host *h = calloc(1, sizeof(*h));
 

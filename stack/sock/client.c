@@ -283,6 +283,49 @@ int client_add_proc(struct client *c)
 	return -ENOBUFS;
 }
 
+void client_hold(struct client *c, uint32_t proc, uint32_t id)
+{
+	atomic_fetch_or_explicit(&c->held[proc].word[id / 64], 1ull << (id % 64), memory_order_seq_cst);
+}
+
+bool client_is_held_beside(const struct client *c, uint32_t proc, uint32_t id)
+{
+	for (uint32_t p = 0; p < CHAN_MAX_PROCS; p++)
+		if (p != proc && c->proc_state[p] == CLIENT_PROC_LIVE &&
+		    atomic_load_explicit(&c->held[p].word[id / 64], memory_order_relaxed) >> (id % 64) & 1)
+			return true;
+	return false;
+}
+
+struct let_go {
+	struct client_worker *cw;
+	uint32_t id;
+};
+
+static void check_held(struct sock_env *env, void *p)
+{
+	struct let_go *g = p;
+	struct sock *s = g->cw->deleting ? NULL : sock_find(g->cw, g->id);
+
+	if (s)
+		sock_check_held(s);
+	free(g);
+}
+
+void client_unhold(struct client *c, uint32_t proc, uint32_t id)
+{
+	uint32_t worker = *(volatile uint32_t *)&c->sock_a[id].worker;
+	struct let_go *g = worker < c->conf.n_workers ? malloc(sizeof(*g)) : NULL;
+
+	atomic_fetch_and_explicit(&c->held[proc].word[id / 64], ~(1ull << (id % 64)),
+				  memory_order_seq_cst);
+	if (!g)
+		return;
+	*g = (struct let_go){ c->cw[worker], id };
+	mail_to(c, worker, &(struct sock_mail){ .type = SOCK_MAIL_CALL, .from = UINT32_MAX, .p = g,
+						.fn = check_held });
+}
+
 /* Call slots that the process had taken when it ended (call.c says why `proc` can be trusted). */
 static void free_calls(struct client *c, uint32_t proc)
 {

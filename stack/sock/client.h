@@ -30,7 +30,7 @@ struct client_worker;
 struct client_conf {
 	uint32_t number; /* for messages */
 	uint32_t n_workers;
-	uint32_t pid, uid;
+	uint32_t pid, uid, gid;
 	bool low_ports;	     /* may bind ports below 1024 */
 	uint32_t max_socks;  /* 0: CHAN_MAX_SOCKS */
 	uint64_t max_bytes;  /* of payload rings, 0: unlimited */
@@ -92,6 +92,12 @@ unsigned client_welcome_fds(const struct client *c, int *fds);
 int client_add_proc(struct client *c);
 /* Process proc ended: sockets that it alone held are closed. */
 void client_proc_gone(struct client *c, uint32_t proc);
+/* Process proc has socket id, or no longer: said by the engine for a process that is not one of the
+ * program's. */
+void client_hold(struct client *c, uint32_t proc, uint32_t id);
+void client_unhold(struct client *c, uint32_t proc, uint32_t id);
+/* Has any other process it? */
+bool client_is_held_beside(const struct client *c, uint32_t proc, uint32_t id);
 static inline uint32_t client_n_procs(const struct client *c) { return c->n_procs; }
 /* The extent's descriptor (stays the client's) or -EINVAL; size and kind (0 read-only, 1 read-write). */
 int client_extent(const struct client *c, uint32_t number, uint64_t *size, uint32_t *kind);

@@ -70,21 +70,4 @@ static void fresh_socket(void)
 	close(pair[1]);
 }
 
-/* Passing a connection is not possible on the stack yet: it must say so, and the connection must live. */
-static void connection(void)
-{
-	int pair[2], a, b;
-	char c;
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
-		return;
-	t_pair(&a, &b);
-	t_res("give", give(pair[0], a));
-	send(b, "x", 1, 0);
-	t_res("the giver still has it", t_read_all(a, &c, 1));
-	close(a);
-	close(b);
-	close(pair[0]);
-	close(pair[1]);
-}
-
-T_MAIN(T_CASE(files), T_CASE(fresh_socket), T_CASE(connection))
+T_MAIN(T_CASE(files), T_CASE(fresh_socket))
