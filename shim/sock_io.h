@@ -20,6 +20,10 @@ ssize_t sock_sendto(struct sock *s, const void *buf, size_t n, int flags,
 /* Nothing to read: why not? 0 end of file, -EAGAIN wait, or the error. */
 int sock_recv_why(struct sock *s);
 
+/* What readv() and writev() begin with: iov is copied into own, which has room, and *flags become MSG_*.
+ * Bytes, 0: nothing is left to do, -errno or SOCK_TO_KERNEL. */
+ssize_t sock_vector(struct sock *s, struct iovec *own, const struct iovec *iov, int n, int rwf,
+		    int *flags);
 /* The MSG_* for RWF_* flags, or -errno: not known. */
 int sock_rwf(struct sock *s, int rwf);
 

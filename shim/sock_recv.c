@@ -234,23 +234,29 @@ int sock_rwf(struct sock *s, int rwf)
 	return r;
 }
 
-ssize_t sock_readv(struct sock *s, const struct iovec *iov, int n, int rwf)
+ssize_t sock_vector(struct sock *s, struct iovec *own, const struct iovec *iov, int n, int rwf,
+		    int *flags)
 {
-	struct iovec own[n > 0 && n <= IOV_LIMIT ? n : 1];
 	ssize_t len;
-	int r;
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
 	if (n < 0 || n > IOV_LIMIT)
 		return -EINVAL;
 	len = iov_load(own, iov, n);
-	if (len < 0)
+	if (len <= 0)
 		return len;
-	if (len == 0)
-		return 0;
-	r = rwf ? sock_rwf(s, rwf) : 0;
-	return r < 0 ? r : sock_recv(s, own, n, (size_t)len, r);
+	*flags = rwf ? sock_rwf(s, rwf) : 0;
+	return *flags < 0 ? *flags : len;
+}
+
+ssize_t sock_readv(struct sock *s, const struct iovec *iov, int n, int rwf)
+{
+	struct iovec own[n > 0 && n <= IOV_LIMIT ? n : 1];
+	int flags;
+	ssize_t len = sock_vector(s, own, iov, n, rwf, &flags);
+
+	return len <= 0 ? len : sock_recv(s, own, n, (size_t)len, flags);
 }
 
 /* A connected stream has no source address: the length given back is 0. What can't be given back is an

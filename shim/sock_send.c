@@ -112,20 +112,10 @@ ssize_t sock_write(struct sock *s, const void *buf, size_t n)
 ssize_t sock_writev(struct sock *s, const struct iovec *iov, int n, int rwf)
 {
 	struct iovec own[n > 0 && n <= IOV_LIMIT ? n : 1];
-	ssize_t len;
-	int r;
+	int flags;
+	ssize_t len = sock_vector(s, own, iov, n, rwf, &flags);
 
-	if (sock_mode(s) == SOCK_KERNEL)
-		return SOCK_TO_KERNEL;
-	if (n < 0 || n > IOV_LIMIT)
-		return -EINVAL;
-	len = iov_load(own, iov, n);
-	if (len < 0)
-		return len;
-	if (len == 0)
-		return 0;
-	r = rwf ? sock_rwf(s, rwf) : 0;
-	return r < 0 ? r : sock_send(s, own, n, (size_t)len, r);
+	return len <= 0 ? len : sock_send(s, own, n, (size_t)len, flags);
 }
 
 /* The address is not looked at on a stream, but must be a possible one. */

@@ -1,7 +1,7 @@
 /* Every call on every state of a stream socket: each on a socket of its own, one line for each different
  * behaviour with the states that show it: result, what came back, and what poll() says afterwards. */
 // SPDX-License-Identifier: MIT
-#include "tests/shim/t.h"
+#include "tests/shim/states.h"
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <stdarg.h>
@@ -41,34 +41,12 @@ static void rest(long r)
 static struct sockaddr_in full; /* a listener whose queue is full */
 static struct sockaddr_in open_to; /* one that takes connections */
 static struct sockaddr_in nobody; /* a port where nobody listens */
-static int peer = -1, other = -1;
+static int other = -1;
 
-static int make_fresh(void) { return socket(AF_INET, SOCK_STREAM, 0); }
-static int make_v6(void) { return socket(AF_INET6, SOCK_STREAM, 0); }
-static int make_bound(void)
-{
-	struct sockaddr_in a = t_addr(0);
-	int fd = make_fresh();
-	bind(fd, (struct sockaddr *)&a, sizeof(a));
-	return fd;
-}
-static int make_listening(void) { return t_listen(4, NULL); }
 static int make_shut_listener(void)
 {
 	int fd = t_listen(4, NULL);
 	shutdown(fd, SHUT_RD);
-	return fd;
-}
-static int make_connected(void)
-{
-	int fd;
-	t_pair(&fd, &peer);
-	return fd;
-}
-static int make_accepted(void)
-{
-	int fd;
-	t_pair(&peer, &fd);
 	return fd;
 }
 static int shut(int how)
@@ -80,14 +58,6 @@ static int shut(int how)
 static int make_shut_rd(void) { return shut(SHUT_RD); }
 static int make_shut_wr(void) { return shut(SHUT_WR); }
 static int make_shut_both(void) { return shut(SHUT_RDWR); }
-static int make_closed(void)
-{
-	int fd = make_connected();
-	close(peer);
-	peer = -1;
-	t_until(fd, POLLRDHUP);
-	return fd;
-}
 /* Both directions have ended. */
 static int make_finished(void)
 {
@@ -95,14 +65,6 @@ static int make_finished(void)
 	shutdown(fd, SHUT_WR);
 	t_until(peer, POLLRDHUP);
 	close(peer);
-	peer = -1;
-	t_until(fd, POLLHUP);
-	return fd;
-}
-static int make_reset(void)
-{
-	int fd = make_connected();
-	t_reset(peer);
 	peer = -1;
 	t_until(fd, POLLHUP);
 	return fd;

@@ -4,7 +4,7 @@
  * the value read back. Options without any effect print nothing; numbers that belong to a machine or
  * a moment print as "*". */
 // SPDX-License-Identifier: MIT
-#include "tests/shim/t.h"
+#include "tests/shim/states.h"
 
 enum { NAMES = 91, ROOM = 320 };
 
@@ -112,48 +112,8 @@ static void one(int level, int name, int fd, char *line)
 }
 
 /* ---- the states ---- */
-static int peer = -1;
 static struct sockaddr_in at;
 
-static int make_fresh(void) { return socket(AF_INET, SOCK_STREAM, 0); }
-static int make_v6(void) { return socket(AF_INET6, SOCK_STREAM, 0); }
-static int make_bound(void)
-{
-	struct sockaddr_in a = t_addr(0);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		t_out("bind: %s", t_errname(errno));
-	return fd;
-}
-static int make_listening(void) { return t_listen(4, NULL); }
-static int make_connected(void)
-{
-	int fd;
-	t_pair(&fd, &peer);
-	return fd;
-}
-static int make_accepted(void)
-{
-	int fd;
-	t_pair(&peer, &fd);
-	return fd;
-}
-static int make_closed_by_peer(void)
-{
-	int fd = make_connected();
-	close(peer);
-	peer = -1;
-	t_until(fd, POLLRDHUP);
-	return fd;
-}
-static int make_reset(void)
-{
-	int fd = make_connected();
-	t_reset(peer);
-	peer = -1;
-	t_until(fd, POLLHUP);
-	return fd;
-}
 /* The peer's queue is full: the connection attempt stays under way. */
 static int make_connecting(void)
 {
@@ -188,7 +148,7 @@ static const struct {
 	{ "fresh", make_fresh },	 { "v6", make_v6 },
 	{ "bound", make_bound },	 { "listening", make_listening },
 	{ "connected", make_connected }, { "accepted", make_accepted },
-	{ "closed", make_closed_by_peer }, { "reset", make_reset },
+	{ "closed", make_closed }, { "reset", make_reset },
 	{ "connecting", make_connecting }, { "mapped", make_mapped },
 };
 static char *seen[T_COUNT(states)];
