@@ -68,7 +68,8 @@ static size_t addr_size(const struct sockaddr *a)
 	if (!a)
 		return 0;
 	if (a->sa_family == AF_PACKET) {
-		size_t n = offsetof(struct sockaddr_ll, sll_addr) + ((const struct sockaddr_ll *)a)->sll_halen;
+		size_t n = offsetof(struct sockaddr_ll, sll_addr) +
+			   ((const struct sockaddr_ll *)a)->sll_halen;
 
 		return n > sizeof(struct sockaddr_ll) ? n : sizeof(struct sockaddr_ll);
 	}

@@ -85,7 +85,9 @@ static void by_name(void)
 	static const struct {
 		const char *name;
 		unsigned long req;
-	} t[] = { { "address", SIOCGIFADDR }, { "netmask", SIOCGIFNETMASK }, { "broadcast", SIOCGIFBRDADDR } };
+	} t[] = { { "address", SIOCGIFADDR },
+		  { "netmask", SIOCGIFNETMASK },
+		  { "broadcast", SIOCGIFBRDADDR } };
 	struct ifaddrs *list;
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	char name[IF_NAMESIZE] = "";

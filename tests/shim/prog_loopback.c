@@ -33,8 +33,8 @@ static void next(const char *what, int fd)
 	char buf[64], control[64];
 	struct sockaddr_in from = { 0 };
 	struct iovec iov = { buf, sizeof(buf) };
-	struct msghdr m = { .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1,
-			    .msg_control = control, .msg_controllen = sizeof(control) };
+	struct msghdr m = { .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov,
+			    .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
 	struct in_pktinfo info = { 0 };
 	ssize_t n = udp_wait(fd) ? recvmsg(fd, &m, 0) : -1;
 	char to[32] = "-";
@@ -43,13 +43,14 @@ static void next(const char *what, int fd)
 		memcpy(&info, CMSG_DATA(c), sizeof(info));
 		snprintf(to, sizeof(to), "%s", inet_ntoa(info.ipi_addr));
 	}
-	t_out("%s: %.*s from %s for %s", what, n < 0 ? 1 : (int)n, n < 0 ? "-" : buf, inet_ntoa(from.sin_addr),
-	      to);
+	t_out("%s: %.*s from %s for %s", what, n < 0 ? 1 : (int)n, n < 0 ? "-" : buf,
+	      inet_ntoa(from.sin_addr), to);
 }
 
 static void addresses(void)
 {
-	static const char *const ips[] = { "127.0.0.1", "127.0.0.2", "127.1.2.3", "127.255.255.254", "0.0.0.0" };
+	static const char *const ips[] = { "127.0.0.1", "127.0.0.2", "127.1.2.3", "127.255.255.254",
+					   "0.0.0.0" };
 	int port, s = bound(SOCK_DGRAM, "0.0.0.0", 0), c;
 	port = t_port(s);
 	udp_int(s, IPPROTO_IP, IP_PKTINFO, 1);
