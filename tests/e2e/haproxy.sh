@@ -1,6 +1,6 @@
 #!/bin/bash
-# haproxy on the stack: it proxies for clients and as a client, and is reloaded under load: by -sf, by -sf with
-# the listeners handed over through its socket (SCM_RIGHTS), and as master and worker (exec).
+# haproxy on the stack: it proxies for clients and as a client, and is reloaded under load: by -sf, by -sf
+# with the listeners handed over through its socket (SCM_RIGHTS), and as master and worker (exec).
 # usage: haproxy.sh [WIRE [sf|expose|master]...].  SPDX-License-Identifier: MIT
 set -euo pipefail
 # shellcheck source=tests/e2e/lib.sh
@@ -13,7 +13,8 @@ reloads=$(full_or 10 3)
 config()
 {
 	local expose=
-	[[ ${1-} != expose ]] || expose="stats socket $FN_TMP/haproxy.sock level admin expose-fd listeners"
+	[[ ${1-} != expose ]] ||
+		expose="stats socket $FN_TMP/haproxy.sock level admin expose-fd listeners"
 	cat >"$FN_TMP/haproxy.cfg" <<-CONF
 		global
 			$expose
