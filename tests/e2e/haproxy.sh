@@ -28,7 +28,8 @@ config()
 			backlog 1024
 		frontend web
 			bind :80
-			http-request return status 200 content-type text/plain string "$text" if { path /here }
+			acl here path /here
+			http-request return status 200 content-type text/plain string "$text" if here
 			default_backend there
 		backend there
 			server one $FN_CLI_ADDR:8080

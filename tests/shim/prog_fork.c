@@ -1,5 +1,5 @@
-/* Every way to fork: by number, bare, as a daemon, twice, in a long line. The child shares what there is, makes
- * its own, and harms nobody. */
+/* Every way to fork: by number, bare, as a daemon, twice, in a long line. The child shares what there is,
+ * makes its own, and harms nobody. */
 // SPDX-License-Identifier: MIT
 #include <linux/sched.h>
 #include <sched.h>
