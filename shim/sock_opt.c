@@ -18,12 +18,18 @@
 #include "stack/chan/dirty.h"
 #include "stack/chan/user.h"
 
-/* Congestion control: opts.cc is the index into the engine's list (stack/tcp/tcp_cc.c). */
-static const char *const controls[] = { "reno" };
+/* Congestion control: opts.cc is 0 for the default, or 1 + the index into the engine's list. */
+static const char *const controls[] = {
+#define CC_DEF(name) #name,
+#include "stack/base/cc.def"
+#undef CC_DEF
+};
 
 const char *opt_control_name(uint32_t cc)
 {
-	return cc < ARRAY_LEN(controls) ? controls[cc] : NULL;
+	uint32_t i = cc ? cc - 1 : 0;
+
+	return i < ARRAY_LEN(controls) ? controls[i] : NULL;
 }
 
 uint32_t sock_opt_default_sndbuf(void)

@@ -332,7 +332,7 @@ ssize_t opt_get(struct sock *s, const struct opt_at *at, void *buf, size_t room)
 		return get_linger(s, buf, room);
 	case OPT_CONTROL:
 		control = opt_control_name(s->b->opts.cc);
-		strcpy(name, control ? control : "reno");
+		strcpy(name, control ? control : opt_control_name(0));
 		return give(buf, room, name, sizeof(name));
 	case OPT_PACING:
 		return get_pacing(buf, room);

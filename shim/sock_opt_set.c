@@ -115,7 +115,7 @@ static int set_control(struct sock *s, const struct opt_at *at, const void *val,
 		if (!name[i])
 			break;
 	}
-	for (uint32_t i = 0; (ours = opt_control_name(i)); i++)
+	for (uint32_t i = 1; (ours = opt_control_name(i)); i++)
 		if (!strcmp(name, ours)) {
 			s->b->opts.cc = (uint8_t)i;
 			return 0;

@@ -82,6 +82,7 @@ struct tcp_env {
 	uint32_t max_conns;	  /* sizes the tables */
 	uint32_t max_timewait;	  /* records */
 	uint32_t max_synq;	  /* half-open connections of all listeners */
+	enum tcp_ecn_mode { TCP_ECN_IF_ASKED, TCP_ECN_ON, TCP_ECN_OFF } ecn; /* Linux' tcp_ecn 2, 1, 0 */
 	/* the core's from here on */
 	struct wheel wheel;
 	struct list touched;	  /* conns with events, by touch_link: the host drains it */
@@ -126,7 +127,7 @@ struct tcp_sockopts {
 	uint32_t syncnt;	     /* 0 = 6 */
 	int32_t linger2_s;	     /* FIN-WAIT-2 life of an orphan, 0 = 60, < 0 = none */
 	uint8_t ttl, tos;	     /* 0 = default */
-	uint8_t cc;		     /* index into the table of controllers, 0 = default */
+	uint8_t cc;		     /* 0 = default, else 1 + index into the list of controllers */
 	uint8_t defer;		     /* listener: how often the SYN-ACK is due until data is waited for */
 	bool may_cut;		     /* routers may fragment what is sent: not RFC 1191's DF */
 };

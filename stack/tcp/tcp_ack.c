@@ -2,6 +2,7 @@
  * timers are told. Also what ICMP says about segments of ours. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_core.h"
 
 enum { PMTU_MIN4 = 552, PMTU_MIN6 = 1280 };
@@ -10,6 +11,8 @@ static void take_sample(struct tcp_conn *c, uint32_t us)
 {
 	tcp_rtt_sample(&c->rtt, us);
 	c->rtt.backoff = 0;
+	if (c->cc->rtt && c->syn_acked)
+		c->cc->rtt(c, us);
 }
 
 /* snd_una has moved. What was sent again says nothing (Karn), except by its echoed timestamp. */
@@ -134,10 +137,14 @@ bool tcp_ack_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg
 	if (c->recovery == TCPR_OPEN)
 		tcp_board_begin(c);
 	news.fack = c->rack.fack;
+	news.ece = c->ecn_ok && seg->flags & TCPF_ECE;
+	if (news.ece && c->cc->marked && seq_gt(seg->ack, c->snd_una))
+		c->cc->marked(c, seq_diff(seg->ack, c->snd_una));
 	if (unlikely(seg->n_sack) && c->sack_ok)
 		tcp_board_sack(env, c, seg, &news);
 	if (seq_gt(seg->ack, c->snd_una)) {
-		bool open = c->recovery == TCPR_OPEN && !news.sacked && !news.dsack;
+		bool open = c->recovery == TCPR_OPEN && !news.sacked && !news.dsack &&
+			    !news.ece;
 
 		tcp_ack_new(env, c, seg, open ? NULL : &news, now_ns);
 		if (c->fin_acked)
@@ -148,7 +155,7 @@ bool tcp_ack_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg
 		   same_wnd && !seq_eq(c->snd_una, c->snd_nxt); /* RFC 5681 2 */
 	if (news.has_rtt)
 		take_sample(c, news.rtt_us);
-	if (dup || news.sacked || news.dsack)
+	if (dup || news.sacked || news.dsack || news.ece)
 		tcp_recovery_news(env, c, &news, dup);
 	return true;
 }

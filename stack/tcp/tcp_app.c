@@ -1,6 +1,7 @@
 /* What the application does to a connection: write, read, half-close, close, abort, options. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_core.h"
 
 void tcp_app_wrote(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, uint64_t now_ns)
@@ -106,6 +107,10 @@ void tcp_opts_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	if (tcp_is_closed(c))
 		return;
+	if (c->cc != tcp_cc_of(c->opts.cc)) {
+		c->cc = tcp_cc_of(c->opts.cc);
+		c->cc->init(c);
+	}
 	if (c->opts.quickack) {
 		c->pingpong = false;
 		c->quick = TCP_QUICK_SEGS;

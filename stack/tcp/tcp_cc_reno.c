@@ -5,7 +5,20 @@
 #include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_conn.h"
 
-enum { CWND_MAX = 1 << 30 };
+void tcp_cc_reno_grow(struct tcp_conn *c, uint32_t acked, uint32_t *count)
+{
+	if (c->cwnd < c->ssthresh) {
+		uint32_t grow = min_u32(acked, c->ssthresh - c->cwnd);
+
+		c->cwnd = min_u32(c->cwnd + grow, TCP_CWND_MAX);
+		acked -= grow;
+	}
+	*count += min_u32(acked, c->cwnd);
+	if (*count >= c->cwnd) { /* one segment per round trip */
+		*count -= c->cwnd;
+		c->cwnd = min_u32(c->cwnd + c->mss, TCP_CWND_MAX);
+	}
+}
 
 static void reno_init(struct tcp_conn *c)
 {
@@ -14,20 +27,10 @@ static void reno_init(struct tcp_conn *c)
 
 static void reno_acked(struct tcp_conn *c, uint32_t acked, uint64_t now_ns)
 {
-	if (c->cwnd < c->ssthresh) {
-		uint32_t grow = min_u32(acked, c->ssthresh - c->cwnd);
-
-		c->cwnd = min_u32(c->cwnd + grow, CWND_MAX);
-		acked -= grow;
-	}
-	c->cc_state.reno.acked += min_u32(acked, c->cwnd);
-	if (c->cc_state.reno.acked >= c->cwnd) { /* one segment per round trip */
-		c->cc_state.reno.acked -= c->cwnd;
-		c->cwnd = min_u32(c->cwnd + c->mss, CWND_MAX);
-	}
+	tcp_cc_reno_grow(c, acked, &c->cc_state.reno.acked);
 }
 
-static uint32_t reno_ssthresh(struct tcp_conn *c, uint32_t flight)
+static uint32_t reno_ssthresh(struct tcp_conn *c, uint32_t flight, enum tcp_cc_cause cause)
 {
 	c->cc_state.reno.acked = 0;
 	return max_u32(flight / 2, 2u * c->mss); /* (4) */

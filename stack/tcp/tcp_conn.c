@@ -42,7 +42,7 @@ void tcp_conn_start(struct tcp_env *env, struct tcp_conn *c, const struct tcp_fl
 	c->last_rx_ns = now_ns;
 	c->rcv_mss = TCP_DEFAULT_MSS;
 	c->quick = TCP_QUICK_SEGS;
-	c->cc = tcp_cc_by_index(c->opts.cc);
+	c->cc = tcp_cc_of(c->opts.cc);
 	c->counted = true;
 	env->n_conns++;
 }
@@ -56,6 +56,7 @@ void tcp_conn_negotiated(struct tcp_conn *c, const struct tcp_syn_opts *so)
 	c->ts_ok = so->ts_ok;
 	c->ts_recent = so->ts_recent;
 	c->sack_ok = so->sack_ok;
+	c->ecn_ok = so->ecn_ok;
 	c->snd_wscale = so->wscale_ok ? so->snd_wscale : 0;
 	c->rcv_wscale = so->wscale_ok ? so->rcv_wscale : 0;
 	/* RFC 6691: the MSS options do not count TCP options, the segments have to */

@@ -7,6 +7,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "stack/tcp/tcp.h"
+#include "stack/tcp/tcp_hystart.h"
 #include "stack/tcp/tcp_rtt.h"
 #include "stack/tcp/tcp_run.h"
 #include "stack/tcp/tcp_sent.h"
@@ -120,6 +121,10 @@ struct tcp_conn {
 	bool dsack : 1;		 /* dsack_start, dsack_end are to be told (RFC 2883) */
 	bool syn_wscale : 1;	 /* the peer's SYN had a window scale (simultaneous open) */
 	bool counted : 1;	 /* in env->n_conns */
+	bool ecn_asked : 1, ecn_ok : 1; /* our SYN, both SYNs (RFC 3168 6.1.1) */
+	bool ecn_echo : 1;	 /* our ACKs carry ECE */
+	bool ecn_cwr : 1;	 /* the next new data carries CWR */
+	bool resending : 1;	 /* the segment that is being emitted was sent before */
 	bool urg_tx : 1;	 /* snd_up is not acknowledged yet: RFC 9293's urgent mode */
 	bool urg_rx : 1;	 /* rcv_up may not have been received yet: no header prediction */
 
@@ -149,8 +154,22 @@ struct tcp_conn {
 	seq_t fin_seq;		 /* valid with fin_seen */
 	const struct tcp_cc_ops *cc;
 	union {
-		uint64_t words[8];
 		struct { uint32_t acked; } reno; /* bytes counted towards the next increase */
+		struct tcp_cubic {
+			uint64_t epoch_ns;   /* start of this congestion-avoidance stage, 0 = none */
+			uint32_t k_ms;	     /* K */
+			uint32_t w_max, w_est, cwnd_prior;
+			uint32_t undo_w_max;
+			uint64_t undo_epoch_ns;
+			uint64_t est_rest, grow_rest; /* fractions of bytes */
+			struct tcp_hystart hystart;
+		} cubic;
+		struct tcp_dctcp {
+			uint32_t acked;	     /* as reno's */
+			uint32_t alpha;	     /* DCTCP.Alpha, 2^20 is 1 */
+			uint32_t marked;     /* bytes of this window */
+			seq_t start, end;    /* of the window */
+		} dctcp;
 	} cc_state;
 
 	int error;		 /* positive errno, with TCPE_ERROR; the connection is CLOSED */

@@ -94,7 +94,8 @@ int tcp_connect(struct tcp_env *env, struct tcp_conn *c, const struct tcp_flow *
 	return 0;
 }
 
-static void learn_from_syn(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns)
+static void learn_from_syn(const struct tcp_env *env, struct tcp_conn *c,
+			   const struct tcp_seg *seg, uint64_t now_ns)
 {
 	struct tcp_syn_opts so = {
 		.peer_mss = seg->has_mss ? seg->mss : TCP_DEFAULT_MSS,
@@ -116,6 +117,7 @@ static void learn_from_syn(struct tcp_conn *c, const struct tcp_seg *seg, uint64
 	c->syn_wscale = seg->has_wscale;
 	c->ts_recent_ns = now_ns;
 	tcp_conn_negotiated(c, &so);
+	tcp_ecn_learn(env, c, seg->flags);
 	c->snd_wnd = c->max_snd_wnd = seg->wnd; /* not scaled in a SYN */
 	c->snd_wnd_raw = seg->wnd;
 	c->snd_wl1 = seg->seq;
@@ -126,7 +128,7 @@ static void learn_from_syn(struct tcp_conn *c, const struct tcp_seg *seg, uint64
 static void syn_sent_done(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
 			  const void *payload, uint64_t now_ns)
 {
-	learn_from_syn(c, seg, now_ns);
+	learn_from_syn(env, c, seg, now_ns);
 	tcp_set_state(c, TCPS_ESTABLISHED, now_ns);
 	STAT_INC(tcp_established);
 	tcp_ack_new(env, c, seg, NULL, now_ns);
@@ -169,7 +171,7 @@ void tcp_syn_sent_input(struct tcp_env *env, struct tcp_conn *c, const struct tc
 		return;
 	}
 	/* simultaneous open: text in the SYN is not kept, the peer sends it again */
-	learn_from_syn(c, seg, now_ns);
+	learn_from_syn(env, c, seg, now_ns);
 	tcp_set_state(c, TCPS_SYN_RCVD, now_ns);
 	c->syn_due = true;
 	tcp_want_output(env, c);

@@ -79,7 +79,7 @@ uint8_t tcp_choose_wscale(uint32_t rcvbuf);
 /* What the two SYNs negotiated, whoever kept them. */
 struct tcp_syn_opts {
 	uint16_t peer_mss, our_mss;
-	bool ts_ok, wscale_ok, sack_ok;
+	bool ts_ok, wscale_ok, sack_ok, ecn_ok;
 	uint8_t snd_wscale, rcv_wscale;
 	uint32_t ts_recent;
 };
@@ -255,6 +255,7 @@ struct tcp_news {
 	bool dsack;
 	bool rack;	    /* tcp_rack has changed */
 	bool lost;	    /* more was taken for lost */
+	bool ece;	    /* the peer tells of congestion (RFC 3168) */
 };
 
 /* ---- tcp_board.c: bookkeeping ---- */
@@ -283,6 +284,18 @@ uint32_t tcp_rack_detect(struct tcp_env *env, struct tcp_conn *c, uint32_t now_u
 bool tcp_rack_timeout(struct tcp_env *env, struct tcp_conn *c, uint32_t now_us);
 void tcp_rack_dsack(struct tcp_conn *c);
 void tcp_rack_recovered(struct tcp_conn *c);
+
+/* ---- tcp_ecn.c (RFC 3168, RFC 8257) ---- */
+/* A SYN with these flags reaches us; o: options of the listener, or NULL. */
+bool tcp_ecn_granted(const struct tcp_env *env, const struct tcp_sockopts *o, uint8_t syn_flags);
+uint8_t tcp_ecn_syn_flags(const struct tcp_env *env, struct tcp_conn *c);
+/* The peer's SYN or SYN-ACK. */
+void tcp_ecn_learn(const struct tcp_env *env, struct tcp_conn *c, uint8_t flags);
+/* A segment with data, both sides do ECN. */
+void tcp_ecn_received(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+		      uint64_t now_ns);
+/* The bits of a segment that is about to leave. */
+void tcp_ecn_mark(struct tcp_conn *c, struct tcp_seg *seg);
 
 /* ---- tcp_tlp.c (RFC 8985 7) ---- */
 /* From now, when the tail has to be probed; 0: not at all. */

@@ -57,6 +57,8 @@ void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq,
 	}
 	if (unlikely(tcp_sack_telling(c)))
 		tcp_sack_fill(c, &seg);
+	if (unlikely(c->ecn_ok))
+		tcp_ecn_mark(c, &seg);
 	if (unlikely(c->urg_tx))
 		tcp_urgent_mark(c, &seg);
 	c->rcv_acked = c->rcv_nxt;
@@ -86,7 +88,8 @@ void tcp_emit_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	struct tcp_seg seg = {
 		.seq = c->iss,
 		.ack = c->rcv_nxt,
-		.flags = active ? TCPF_SYN : TCPF_SYN | TCPF_ACK,
+		.flags = (uint8_t)(active ? TCPF_SYN | tcp_ecn_syn_flags(env, c) :
+					   TCPF_SYN | TCPF_ACK | (c->ecn_ok ? TCPF_ECE : 0)),
 		.wnd = (uint16_t)wnd, /* a SYN's window is never scaled (RFC 7323 2.2) */
 		.has_ts = active || c->ts_ok,
 	};
@@ -110,7 +113,7 @@ void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
 	struct tcp_seg seg = {
 		.seq = q->iss,
 		.ack = seq_add(q->irs, 1),
-		.flags = TCPF_SYN | TCPF_ACK,
+		.flags = (uint8_t)(TCPF_SYN | TCPF_ACK | (q->ecn_ok ? TCPF_ECE : 0)),
 		.wnd = (uint16_t)q->wnd,
 		.has_ts = q->ts_ok,
 		.tsval = q->ts_ok ? tcp_ts_now(q->ts_offset, now_ns) : 0,

@@ -40,6 +40,7 @@ static bool fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	plain &= seg->wnd == c->snd_wnd_raw;	   /* no window news */
 	plain &= c->recovery == TCPR_OPEN && seg->n_sack == 0;
 	plain &= !c->persist && !c->urg_rx;
+	plain &= !c->ecn_ok || (seg->ecn != TCP_ECN_CE && !c->ecn_echo);
 	plain &= tcp_runs_empty(&c->reass) && !c->fin_seen; /* nothing parked */
 	plain &= !c->ts_ok || (seg->has_ts && (int32_t)(seg->tsval - c->ts_recent) >= 0);
 	plain &= seq_le(seg->ack, c->snd_nxt);
@@ -199,6 +200,8 @@ static void slow_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	take_timestamp(c, seg, now_ns);
 	c->last_rx_ns = now_ns;
 	c->keep_probes = 0;
+	if (unlikely(c->ecn_ok) && seg->len)
+		tcp_ecn_received(env, c, seg, now_ns);
 	if (unlikely(seg->flags & TCPF_URG)) /* sixth */
 		tcp_urgent_input(env, c, seg);
 	if (tcp_seg_space(seg) && !tcp_is_closed(c))

@@ -151,6 +151,7 @@ static void listen_syn(struct tcp_env *env, struct tcp_listener *l, const struct
 	q->rcv_wscale = tcp_choose_wscale(rcvbuf);
 	q->ts_ok = seg->has_ts;
 	q->sack_ok = seg->sack_ok;
+	q->ecn_ok = tcp_ecn_granted(env, l->opts, seg->flags);
 	q->ts_recent = seg->has_ts ? seg->tsval : 0;
 	q->ts_offset = tcp_ts_offset(env, flow);
 	q->wnd = min_u32(rcvbuf, UINT16_MAX);
@@ -190,7 +191,7 @@ static struct tcp_conn *synq_promote(struct tcp_env *env, struct tcp_synq *q,
 	struct tcp_syn_opts so = {
 		.peer_mss = q->peer_mss, .our_mss = q->our_mss,
 		.ts_ok = q->ts_ok, .ts_recent = q->ts_recent, .wscale_ok = q->wscale_ok,
-		.sack_ok = q->sack_ok,
+		.sack_ok = q->sack_ok, .ecn_ok = q->ecn_ok,
 		.snd_wscale = q->snd_wscale, .rcv_wscale = q->rcv_wscale,
 	};
 

@@ -1,6 +1,7 @@
 /* What may be sent now: the windows, Nagle, cork, silly-window avoidance, FIN, and the ACK that
  * nothing else carries. Parses no segment. */
 // SPDX-License-Identifier: MIT
+#include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_core.h"
 
 /* May a segment shorter than the MSS leave? len: what the windows let out of avail. */
@@ -69,8 +70,10 @@ void tcp_send_again(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t 
 	c->last_tx_ns = now_ns;
 	if (seq_eq(start, c->snd_una)) /* what is waited for: it gets a whole timeout */
 		tcp_timer_restarted(env, c, now_ns);
+	c->resending = true;
 	tcp_emit(env, c, (uint8_t)(TCPF_ACK | (fin ? TCPF_FIN : 0) | (last ? TCPF_PSH : 0)), start,
 		 len, now_ns);
+	c->resending = false;
 }
 
 /* RFC 5681 4.1: a window that was not used for a timeout says nothing about the path any more. */
@@ -78,6 +81,8 @@ static void idle_restart(struct tcp_conn *c, uint64_t now_ns)
 {
 	uint64_t idle_ns = now_ns - c->last_tx_ns;
 
+	if (c->last_tx_ns && c->cc->restart)
+		c->cc->restart(c, idle_ns);
 	if (c->last_tx_ns && idle_ns > (uint64_t)tcp_rtt_rto_us(&c->rtt) * NSEC_PER_USEC)
 		c->cwnd = min_u32(c->cwnd, (uint32_t)TCP_INIT_SEGS * c->mss);
 }

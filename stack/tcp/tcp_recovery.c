@@ -5,29 +5,30 @@
 #include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_core.h"
 
-/* RFC 5681 (4): what limited transmit has sent beyond the window does not count. */
-static uint32_t flight_size(const struct tcp_conn *c)
+/* RFC 5681 (4): what limited transmit has sent beyond the window does not count; what this very ACK has
+ * acknowledged does. */
+static uint32_t flight_size(const struct tcp_conn *c, uint32_t acked)
 {
-	return min_u32(seq_diff(c->snd_nxt, c->snd_una), c->cwnd);
+	return min_u32(seq_diff(c->snd_nxt, c->snd_una) + acked, c->cwnd);
 }
 
-static void reduce(struct tcp_conn *c, enum tcp_recovery to)
+static void reduce(struct tcp_conn *c, enum tcp_recovery to, enum tcp_cc_cause cause, uint32_t acked)
 {
 	tcp_undo_save(c);
-	c->ssthresh = c->cc->ssthresh(c, flight_size(c));
+	c->ssthresh = c->cc->ssthresh(c, flight_size(c, acked), cause);
 	c->recovery = (uint8_t)to;
 	c->recover = c->snd_nxt;
 	tcp_prr_start(c);
 }
 
-static void enter_fast(struct tcp_conn *c, uint32_t delivered)
+static void enter_fast(struct tcp_conn *c, uint32_t delivered, uint32_t acked)
 {
 	STAT_INC(tcp_fast_retrans);
 	if (c->recovery == TCPR_CWR) { /* has been reduced for the same round trip */
 		c->recovery = TCPR_FAST;
 		c->recover = c->snd_nxt;
 	} else {
-		reduce(c, TCPR_FAST);
+		reduce(c, TCPR_FAST, TCP_CC_LOSS, acked);
 	}
 	c->tlp_out = false;
 	tcp_prr_acked(c, delivered, TCP_PRR_ENTER);
@@ -155,7 +156,7 @@ void tcp_recovery_news(struct tcp_env *env, struct tcp_conn *c, struct tcp_news 
 	if (news->acked && !c->dupacks && c->recovery <= TCPR_CWR)
 		c->reno_held = 0;
 	if (c->tlp_out && tcp_tlp_acked(c, news) && c->recovery <= TCPR_DISORDER) {
-		reduce(c, TCPR_CWR); /* RFC 8985 7.4.2: a loss like any other */
+		reduce(c, TCPR_CWR, TCP_CC_LOSS, news->acked); /* RFC 8985 7.4.2: a loss like any other */
 		c->undo.ok = false;
 		recovered(c);
 	}
@@ -166,9 +167,15 @@ void tcp_recovery_news(struct tcp_env *env, struct tcp_conn *c, struct tcp_news 
 		settled = c->prr;
 		recovered(c);
 	}
+	if (news->ece && c->recovery < TCPR_CWR) { /* RFC 3168 6.1.2: once a round trip */
+		STAT_INC(tcp_ecn_reduced);
+		reduce(c, TCPR_CWR, TCP_CC_ECN, news->acked);
+		c->undo.ok = false;
+		c->ecn_cwr = true;
+	}
 	detect(env, c, news);
 	if (tcp_lost(c) && c->recovery < TCPR_FAST) {
-		enter_fast(c, news->delivered);
+		enter_fast(c, news->delivered, news->acked);
 		settled = true;
 	}
 	if (!settled)
@@ -185,7 +192,7 @@ void tcp_recovery_reordering_over(struct tcp_env *env, struct tcp_conn *c, uint6
 	STAT_INC(tcp_rack_timer);
 	detect(env, c, &news);
 	if (tcp_lost(c) && c->recovery < TCPR_FAST)
-		enter_fast(c, 0);
+		enter_fast(c, 0, 0);
 	else if (tcp_lost(c) && c->prr)
 		tcp_prr_acked(c, 0, TCP_PRR_ENTER);
 	tcp_want_output(env, c);
@@ -203,7 +210,7 @@ void tcp_recovery_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_
 	c->frto = c->recovery < TCPR_FAST;
 	if (first) {
 		tcp_undo_save(c);
-		c->ssthresh = c->cc->ssthresh(c, flight_size(c));
+		c->ssthresh = c->cc->ssthresh(c, flight_size(c, 0), TCP_CC_TIMEOUT);
 	}
 	c->recovery = TCPR_LOSS;
 	c->recover = c->snd_nxt;

@@ -18,7 +18,7 @@ struct tcp_synq {
 	uint16_t peer_mss, our_mss;
 	uint8_t snd_wscale, rcv_wscale;
 	uint8_t retries;
-	bool ts_ok, wscale_ok, sack_ok;
+	bool ts_ok, wscale_ok, sack_ok, ecn_ok;
 	bool acked;		     /* by a segment without data, which is waited for (defer) */
 };
 

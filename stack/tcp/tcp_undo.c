@@ -2,6 +2,7 @@
  * was sent again (RFC 3708), and the response (RFC 4015): the window grows back. F-RTO (RFC 5682), which
  * asks the same after a timeout, is tcp_recovery.c's. */
 // SPDX-License-Identifier: MIT
+#include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_core.h"
 
 void tcp_undo_save(struct tcp_conn *c)
@@ -72,5 +73,7 @@ void tcp_undo(struct tcp_env *env, struct tcp_conn *c, const struct tcp_news *ne
 			c->ssthresh = max_u32(c->ssthresh, c->undo.cwnd);
 	}
 	c->rtt.backoff = 0;
+	if (c->cc->undo)
+		c->cc->undo(c);
 	c->recovery = TCPR_DISORDER;
 }

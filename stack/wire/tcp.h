@@ -29,6 +29,7 @@ enum {
 	TCPF_CWR = 0x80,
 };
 enum { TCPO_END, TCPO_NOP, TCPO_MSS, TCPO_WSCALE, TCPO_SACK_OK, TCPO_SACK, TCPO_TS = 8 };
+enum { TCP_ECN_ECT0 = 2, TCP_ECN_CE = 3 };
 enum { TCP_HDR_MAX = 60, TCP_SACK_MAX = 4 };
 
 struct tcp_sack_block {
@@ -42,6 +43,7 @@ struct tcp_seg {
 	uint8_t flags;	 /* TCPF_ */
 	uint8_t wscale;	 /* valid with has_wscale; as on the wire, 0..14 after parsing */
 	uint8_t n_sack;
+	uint8_t ecn;	 /* the two bits of the IP header (RFC 3168 5), the caller's business */
 	bool has_mss : 1, has_wscale : 1, has_ts : 1, sack_ok : 1;
 	uint16_t wnd; /* as on the wire, not scaled */
 	uint16_t urg;

@@ -129,7 +129,7 @@ static void host_tcp_output(void *arg, const struct tcp_flow *flow, const struct
 		.dst = ipaddr_get_v4(&flow->remote.addr),
 		.proto = IP_PROTO_TCP,
 		.ttl = opts ? opts->ttl : 0,
-		.tos = opts ? opts->tos : 0,
+		.tos = (uint8_t)((opts ? opts->tos & 0xfc : 0) | seg->ecn),
 		.dont_frag = !opts || !opts->may_cut, /* RFC 1191: TCP learns the path's MTU */
 	};
 	output_frame(w, r, flow, seg, piece, n_pieces, &out);

@@ -11,7 +11,9 @@
 #include "stack/tcp/tcp_core.h"
 
 enum { RIG_SOCKS = 64, RIG_OUTS = 8192, RIG_RX_CAP = 1 << 21, RIG_VARIANTS = 4 };
-enum { S = TCPF_SYN, A = TCPF_ACK, F = TCPF_FIN, R = TCPF_RST, P = TCPF_PSH, U = TCPF_URG };
+enum { S = TCPF_SYN, A = TCPF_ACK, F = TCPF_FIN, R = TCPF_RST, P = TCPF_PSH, U = TCPF_URG,
+       E = TCPF_ECE, W = TCPF_CWR };
+enum { RIG_CUBIC = 1, RIG_RENO, RIG_DCTCP }; /* tcp_sockopts.cc */
 enum { ZERO = -1 }; /* a field that must be 0 on the wire, where 0 means "not looked at" */
 
 struct rig_sock {
@@ -81,6 +83,7 @@ struct tseg {
 	uint32_t tsval, tsecr;	 /* IN: 0 = automatic; OUT: compared if set */
 	uint16_t urg;		 /* pointer; OUT: compared where URG is among the flags */
 	uint16_t rport;		 /* another remote port than the rig's */
+	uint8_t ecn;		 /* bits of the IP header; OUT: always compared */
 	bool sack_ok;		 /* OUT: compared where the rig's peer does SACK */
 	uint32_t sack[TCP_SACK_MAX][2]; /* blocks, up to the first empty one; OUT: all compared */
 };

@@ -39,6 +39,7 @@ void rig_in(struct rig *r, const struct tseg *t, bool flush)
 		.flags = t->flags,
 		.wnd = field_of(t->wnd, r->wnd),
 		.urg = t->urg,
+		.ecn = t->ecn,
 		.has_mss = t->mss != 0,
 		.mss = t->mss,
 		.has_wscale = t->ws != 0,
@@ -77,6 +78,7 @@ static struct tcp_seg wanted(const struct rig *r, const struct tseg *t, const st
 	w.ack = t->flags & TCPF_ACK ? seq_of(r->irs + t->ack) : got->ack;
 	w.flags = (uint8_t)(t->flags | (got->flags & TCPF_PSH)); /* PSH is compared only if wanted */
 	w.len = t->len;
+	w.ecn = t->ecn;
 	w.wnd = field_of(t->wnd, got->wnd);
 	w.urg = t->flags & TCPF_URG ? t->urg : 0;
 	if (t->mss) {
@@ -120,7 +122,7 @@ static bool same(const struct tcp_seg *a, const struct tcp_seg *b)
 	       a->len == b->len && a->wnd == b->wnd && a->urg == b->urg && a->has_mss == b->has_mss &&
 	       a->mss == b->mss && a->has_wscale == b->has_wscale && a->wscale == b->wscale &&
 	       a->has_ts == b->has_ts && a->tsval == b->tsval && a->tsecr == b->tsecr &&
-	       a->sack_ok == b->sack_ok && a->n_sack == b->n_sack &&
+	       a->sack_ok == b->sack_ok && a->ecn == b->ecn && a->n_sack == b->n_sack &&
 	       memcmp(a->sack, b->sack, a->n_sack * sizeof(a->sack[0])) == 0;
 }
 

@@ -6,7 +6,8 @@
 static struct rig *ten_out(int variant)
 {
 	struct rig *r = rig_make(&(struct rig_opts){ .variant = variant, .mss = 1000, .rtt_ms = 10,
-						     .sack = true, .o.nodelay = true },
+						     .sack = true, .o.nodelay = true,
+						     .o.cc = RIG_RENO },
 				 TCPS_ESTABLISHED);
 	rig_send(r, 30000);
 	ck_assert_uint_eq(rig_drain(r), 10);
@@ -181,7 +182,7 @@ END_TEST
 START_TEST(a_port_that_cuts_gets_whole_holes)
 {
 	struct rig *r = rig_make(RIG_OPTS(.mss = 1000, .rtt_ms = 10, .sack = true,
-					  .tso_bytes = 64000), TCPS_ESTABLISHED);
+					  .tso_bytes = 64000, .o.cc = RIG_RENO), TCPS_ESTABLISHED);
 	rig_send(r, 30000);
 	OUT(r, .seq = 1, .ack = 1, .flags = A, .len = 10000);
 	rig_after_ms(r, 10);

@@ -6,7 +6,8 @@
 /* Ten segments of 1000 bytes are out. */
 static struct rig *ten_out(int variant)
 {
-	struct rig *r = rig_make(&(struct rig_opts){ .variant = variant, .mss = 1000, .rtt_ms = 10 },
+	struct rig *r = rig_make(&(struct rig_opts){ .variant = variant, .mss = 1000, .rtt_ms = 10,
+						     .o.cc = RIG_RENO },
 				 TCPS_ESTABLISHED);
 	rig_send(r, 30000);
 	ck_assert_uint_eq(rig_drain(r), 10);
@@ -108,7 +109,8 @@ END_TEST
 /* Ten segments of 1000 bytes are out, and no more is to come. */
 static struct rig *last_ten_out(int variant)
 {
-	struct rig *r = rig_make(&(struct rig_opts){ .variant = variant, .mss = 1000, .rtt_ms = 10 },
+	struct rig *r = rig_make(&(struct rig_opts){ .variant = variant, .mss = 1000, .rtt_ms = 10,
+						     .o.cc = RIG_RENO },
 				 TCPS_ESTABLISHED);
 	rig_send(r, 10000);
 	ck_assert_uint_eq(rig_drain(r), 10);

@@ -7,7 +7,8 @@ static struct rig *out(int variant, bool sack, bool ts, uint32_t unsent)
 {
 	struct rig *r = rig_make(&(struct rig_opts){ .variant = variant, .mss = ts ? 1012 : 1000,
 						     .rtt_ms = 40, .sack = sack, .ts = ts,
-						     .o.nodelay = true }, TCPS_ESTABLISHED);
+						     .o.nodelay = true, .o.cc = RIG_RENO },
+				 TCPS_ESTABLISHED);
 	r->c->cwnd = 6000;
 	rig_send(r, 6000 + unsent);
 	ck_assert_uint_eq(rig_drain(r), 6);

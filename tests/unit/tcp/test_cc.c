@@ -16,9 +16,10 @@ START_TEST(names_and_indices_agree)
 {
 	int i = tcp_cc_find("reno");
 	ck_assert_int_ge(i, 0);
-	ck_assert_ptr_eq(tcp_cc_by_index((uint8_t)i), &tcp_cc_reno);
+	ck_assert_ptr_eq(tcp_cc_of((uint8_t)i), &tcp_cc_reno);
 	ck_assert_int_eq(tcp_cc_find("none such"), -1);
-	ck_assert_ptr_nonnull(tcp_cc_by_index(255));
+	ck_assert_ptr_eq(tcp_cc_of(255), &tcp_cc_cubic);
+	ck_assert_ptr_eq(tcp_cc_of(0), &tcp_cc_cubic);
 }
 END_TEST
 
@@ -52,8 +53,8 @@ END_TEST
 START_TEST(loss_halves_what_is_in_flight) /* RFC 5681 (4) */
 {
 	struct tcp_conn c = conn(40000, UINT32_MAX);
-	ck_assert_uint_eq(tcp_cc_reno.ssthresh(&c, 30000), 15000);
-	ck_assert_uint_eq(tcp_cc_reno.ssthresh(&c, 1), 2000);
+	ck_assert_uint_eq(tcp_cc_reno.ssthresh(&c, 30000, TCP_CC_LOSS), 15000);
+	ck_assert_uint_eq(tcp_cc_reno.ssthresh(&c, 1, TCP_CC_LOSS), 2000);
 }
 END_TEST
 
