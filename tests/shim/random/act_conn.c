@@ -181,6 +181,8 @@ static void do_connect(struct dice *d)
 	r = connect(fd_of(slot), (struct sockaddr *)&a, len);
 	guard_end();
 	tr_res(r);
+	if (o && r == 0)
+		o->peered = a.sin_family != AF_UNSPEC;
 	if (!o || !(o->kind & K_TCP))
 		return;
 	if (r == 0 && a.sin_family == AF_UNSPEC) {
@@ -217,7 +219,7 @@ static int do_accept_on(struct dice *d, int slot, int flags, bool four)
 		len = (socklen_t)ONE_OF(d, 0, 8, 100, -1);
 	tr(" %s accept%s(%s%s, len %d)", slot_name(slot), four ? "4" : "", type_flags(flags),
 	   named ? " addr" : "", (int)len);
-	guard_begin(t_poll(fd_of(slot), POLLIN) & POLLIN);
+	guard_recv(fd_of(slot), t_poll(fd_of(slot), POLLIN) & POLLIN);
 	fd = four ? accept4(fd_of(slot), sa, lp, flags) : accept(fd_of(slot), sa, lp);
 	guard_end();
 	tr_fd(fd);

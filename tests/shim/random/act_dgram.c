@@ -68,7 +68,8 @@ static void do_dgram_connect(struct dice *d)
 	if (slot < 0)
 		return;
 	tr(" s%d connect(%s, len %d)", slot, addr_text(&a), (int)len);
-	tr_res(connect(fd_of(slot), (struct sockaddr *)&a, len));
+	if (tr_res(connect(fd_of(slot), (struct sockaddr *)&a, len)) == 0)
+		object_of(slot)->peered = a.sin_family != AF_UNSPEC;
 }
 
 static size_t some_size(struct dice *d)
@@ -146,7 +147,7 @@ static void do_dgram_recv(struct dice *d)
 		return;
 	memset(data, 0x55, n + 1);
 	tr(" s%d %s(%zu, %x)", slot, plain ? "recv" : "recvmsg", n, (unsigned int)flags);
-	guard_begin(t_poll(fd_of(slot), POLLIN) & (POLLIN | POLLERR));
+	guard_recv(fd_of(slot), t_poll(fd_of(slot), POLLIN) & (POLLIN | POLLERR));
 	r = plain ? recv(fd_of(slot), data, n, flags) : recvmsg(fd_of(slot), &m, flags);
 	guard_end();
 	tr_res(r);

@@ -59,7 +59,8 @@ static struct recv begin(struct dice *d, const char *call, bool with_flags)
 	tr(")");
 	memset(data, 0x55, s.size + 1);
 	ioctl(s.fd, FIONREAD, &waits);
-	guard_begin(t_poll(s.fd, POLLIN) && (!(s.flags & MSG_WAITALL) || (size_t)waits >= s.size));
+	guard_recv(s.fd, t_poll(s.fd, POLLIN) &&
+			      (!(s.flags & MSG_WAITALL) || (size_t)waits >= s.size));
 	return s;
 }
 
@@ -215,7 +216,7 @@ static void do_splice_in(struct dice *d)
 	/* A pipe takes 16 buffers, whose size is each kernel's own. */
 	if (s.size > 4096)
 		s.size = 4096;
-	guard_begin(t_poll(s.fd, POLLIN));
+	guard_recv(s.fd, t_poll(s.fd, POLLIN));
 	r = splice(s.fd, NULL, w.pipe[1], NULL, s.size, chance(d, 30) ? SPLICE_F_NONBLOCK : 0);
 	guard_end();
 	tr_res(r);

@@ -65,6 +65,15 @@ struct send {
 	struct object *o;
 };
 
+/* Linux, with a peer: what is sent after a MSG_MORE to somebody else goes there, too. */
+static void name_it(struct send *s)
+{
+	const struct object *o = object_of(s->slot);
+
+	if (o && o->peered)
+		s->flags &= ~MSG_MORE;
+}
+
 static struct send begin(struct dice *d, const char *call, bool with_flags)
 {
 	struct send s = {.slot = pick_wild(d, chance(d, 90) ? K_CONNECTED : K_TCP)};
@@ -80,7 +89,7 @@ static struct send begin(struct dice *d, const char *call, bool with_flags)
 	if (with_flags)
 		tr(", %s", flag_text(s.flags));
 	tr(")");
-	guard_begin(t_poll(s.fd, POLLOUT) != 0);
+	guard_send(s.fd, t_poll(s.fd, POLLOUT) != 0);
 	return s;
 }
 
@@ -113,6 +122,7 @@ static void do_sendto(struct dice *d)
 	socklen_t len = chance(d, 80) ? sizeof(to) : (socklen_t)ONE_OF(d, 0, 8, 200, -1);
 	bool null = chance(d, 20);
 
+	name_it(&s);
 	tr(" to %s len %d", null ? "NULL" : addr_text(&to), (int)len);
 	end(&s, sendto(s.fd, data, s.size, s.flags, null ? NULL : (struct sockaddr *)&to, len));
 }
@@ -164,6 +174,7 @@ static void do_sendmsg(struct dice *d)
 	char control[64] = {0};
 
 	if (chance(d, 15)) {
+		name_it(&s);
 		m.msg_name = &to;
 		m.msg_namelen = (socklen_t)ONE_OF(d, sizeof(to), 4, -1);
 		tr(" named %d", (int)m.msg_namelen);

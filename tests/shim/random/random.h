@@ -26,6 +26,7 @@ struct object {
 	uint16_t local, remote;	  /* ports of the connection, to find the peer */
 	uint32_t tx, rx;	  /* positions in the two streams: byte p has the value pattern(p) */
 	uint32_t gave_up_at;	  /* value of tx at which settle() stopped waiting for the peer to get it */
+	bool peered;		  /* a datagram socket that has a peer */
 	bool shut;		  /* shutdown() before it was connected, or of its reading side */
 	bool loose;		  /* out-of-band bytes went through: contents aren't checked */
 };
@@ -94,6 +95,9 @@ void settle(void);
 void tr_changes(void);
 /* A call that may block: likely tells that it will not. A signal interrupts it. */
 void guard_begin(bool likely);
+/* The same for one that receives from fd, or sends: its own short timeout is nobody's to interrupt. */
+void guard_recv(int fd, bool likely);
+void guard_send(int fd, bool likely);
 void guard_end(void);
 int pipes_seen(void);
 void world_begin(uint64_t seed, unsigned int turn);

@@ -48,6 +48,25 @@ void guard_begin(bool likely)
 	alarm_every(likely ? LIKELY_MS : BLOCKS_MS);
 }
 
+/* Load would decide which of two timers comes first. */
+static bool ends_soon(int fd, int option)
+{
+	struct timeval t = {0};
+	socklen_t len = sizeof(t);
+
+	return getsockopt(fd, SOL_SOCKET, option, &t, &len) == 0 && t.tv_sec == 0 && t.tv_usec;
+}
+
+void guard_recv(int fd, bool likely)
+{
+	guard_begin(likely || ends_soon(fd, SO_RCVTIMEO));
+}
+
+void guard_send(int fd, bool likely)
+{
+	guard_begin(likely || ends_soon(fd, SO_SNDTIMEO));
+}
+
 void guard_end(void)
 {
 	int err = errno;
