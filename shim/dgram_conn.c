@@ -235,8 +235,8 @@ static int bind_only_stack(struct sock *s, struct chan_app *app, struct endpoint
 	return 0;
 }
 
-/* Bound already; but Linux looks at the address first, and nobody's is EADDRNOTAVAIL. The kernel knows its
- * own addresses, not the stack's. */
+/* Bound already; but Linux looks at the address first (of an IPv6 socket last), and nobody's is EADDRNOTAVAIL.
+ * The kernel knows its own addresses, not the stack's. */
 static int bind_again(const struct sock *s, int where, const struct endpoint *ep)
 {
 	struct endpoint at = { .addr = ep->addr };
@@ -244,7 +244,7 @@ static int bind_again(const struct sock *s, int where, const struct endpoint *ep
 	socklen_t len = addr_emit(&ss, s->family, &at);
 	int k, r = 0;
 
-	if (where < 0 || s->b->opts.flags & CHAN_O_FREEBIND)
+	if (where < 0 || s->b->opts.flags & CHAN_O_FREEBIND || s->family == AF_INET6)
 		return -EINVAL;
 	k = libc.socket(s->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (k < 0)

@@ -34,8 +34,8 @@ static int destination(const struct sock *s, const struct msghdr *msg, struct en
 		return 1;
 	if (msg->msg_namelen < sizeof(addr->sa_family))
 		return SOCK_TO_KERNEL;
-	if (addr->sa_family == AF_UNSPEC && s->family == AF_INET6)
-		return 1;
+	if (addr->sa_family == AF_UNSPEC && s->family == AF_INET6) /* as if unnamed, but by IPv6 */
+		return dgram_is_stack_conn(s) ? -ENETUNREACH : 1;
 	if (addr->sa_family == AF_UNSPEC && msg->msg_namelen >= sizeof(in)) {
 		memcpy(&in, addr, sizeof(in)); /* an old program's forgotten family */
 		in.sin_family = AF_INET;
@@ -112,6 +112,8 @@ static int aim(struct sock *s, int fd, const struct msghdr *msg, int flags, stru
 		if (!dgram_is_stack_conn(s))
 			return SOCK_TO_KERNEL; /* which says EDESTADDRREQ, or sends to its peer */
 		to = s->a->remote;
+		if (unlikely(!to.port) && s->family == AF_INET6)
+			return -EINVAL; /* Linux: to a mapped address it is as if named */
 	} else if (s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY) {
 		return SOCK_TO_KERNEL;
 	}
@@ -373,6 +375,33 @@ static uint32_t pending_at(struct sock *s, int fd)
 	return DGRAM_NOBODY;
 }
 
+/* udpv6_sendmsg(): who it is for comes before length and flags, of which udp_sendmsg() knows. 0,
+ * -ENETUNREACH or SOCK_TO_KERNEL. */
+static int six_destination(const struct sock *s, const struct msghdr *msg)
+{
+	struct endpoint to = { 0 };
+	int r;
+
+	if (likely(s->family != AF_INET6))
+		return 0;
+	r = destination(s, msg, &to);
+	if (r == -ENETUNREACH)
+		return r;
+	return r == SOCK_TO_KERNEL || (r == 1 && !dgram_is_stack_conn(s)) ||
+			       (r <= 0 && s->b->opts.flags & CHAN_O_V6ONLY) ?
+		       SOCK_TO_KERNEL : 0;
+}
+
+/* Too long, or MSG_OOB. */
+static int refuse(struct sock *s, const struct msghdr *msg, size_t len, int flags, uint32_t pending)
+{
+	int r = pending == DGRAM_NOBODY ? six_destination(s, msg) : 0;
+
+	if (r == SOCK_TO_KERNEL)
+		return to_kernel(s, flags);
+	return r < 0 ? r : len > IP_BYTES_MAX ? -EMSGSIZE : -EOPNOTSUPP;
+}
+
 static ssize_t send_or_check(struct sock *s, int fd, const struct msghdr *msg, size_t len, int flags,
 			     bool only_check)
 {
@@ -390,10 +419,8 @@ static ssize_t send_or_check(struct sock *s, int fd, const struct msghdr *msg, s
 	r = dgram_need_port(s, fd);
 	if (unlikely(r < 0))
 		return r == SOCK_TO_KERNEL ? to_kernel(s, flags) : r;
-	if (len > IP_BYTES_MAX)
-		return -EMSGSIZE;
-	if (flags & MSG_OOB)
-		return -EOPNOTSUPP;
+	if (unlikely(len > IP_BYTES_MAX || flags & MSG_OOB))
+		return refuse(s, msg, len, flags, pending);
 	if (unlikely(pending == DGRAM_STACK))
 		return only_check ? (ssize_t)len : cork_send(s, msg, len, flags, NULL);
 	memset(&o, 0, sizeof(o));

@@ -139,14 +139,15 @@ static int bind_kernel(struct sock *s, const struct endpoint *ep, enum chan_reas
 	return r;
 }
 
-/* Bound or connected already. Linux looks at the address first: nobody's is EADDRNOTAVAIL. */
+/* Bound or connected already. Linux looks at the address first: nobody's is EADDRNOTAVAIL. Not so
+ * __inet6_bind(). */
 static int bind_again(const struct sock *s, const struct endpoint *ep)
 {
 	struct endpoint at = { .addr = ep->addr };
 	struct sockaddr_storage ss;
 	int k, r = 0;
 
-	if (!s->app || s->b->opts.flags & CHAN_O_FREEBIND ||
+	if (!s->app || s->b->opts.flags & CHAN_O_FREEBIND || s->family == AF_INET6 ||
 	    bind_reason(s, s->app, ep) != (int)CHAN_REASON_bind_foreign_addr)
 		return -EINVAL;
 	k = libc.socket(s->family, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -30,12 +30,13 @@ static void do_socket(struct dice *d)
 	int slot = empty_slot(d), flags = some_type_flags(d);
 	int type = chance(d, 96) ? SOCK_STREAM : ONE_OF(d, 77, SOCK_SEQPACKET, SOCK_RDM);
 	int proto = chance(d, 96) ? ONE_OF(d, 0, IPPROTO_TCP) : ONE_OF(d, IPPROTO_UDP, 255, -1);
-	int fd;
+	int fd, family = some_family(d);
 
 	if (slot < 0)
 		return;
-	tr(" s%d socket(%d|%s, %d)", slot, type, type_flags(flags), proto);
-	fd = tr_fd(socket(AF_INET, type | flags, proto));
+	tr(" s%d socket(%s%d|%s, %d)", slot, family == AF_INET6 ? "6, " : "", type,
+	   type_flags(flags), proto);
+	fd = tr_fd(socket(family, type | flags, proto));
 	if (fd < 0)
 		return;
 	prepare(fd);
@@ -96,7 +97,8 @@ static void do_bind(struct dice *d)
 	else if (r < 41)
 		len = (socklen_t)ONE_OF(d, 0, 2, 15, 200, -1);
 	tr(" %s bind(%s, len %d)", slot_name(slot), addr_text(&a), (int)len);
-	tr_res(bind(fd_of(slot), (struct sockaddr *)&a, len));
+	const struct sockaddr *sa = addr_for(fd_of(slot), &a, &len);
+	tr_res(bind(fd_of(slot), sa, len));
 }
 
 static void do_listen(struct dice *d)
@@ -171,19 +173,24 @@ static void do_connect(struct dice *d)
 	struct sockaddr_in a = destination(d, slot);
 	socklen_t len = chance(d, 97) ? sizeof(a) : (socklen_t)ONE_OF(d, 0, 1, 2, 15, 200, -1);
 	struct object *o = object_of(slot);
+	const struct sockaddr *sa;
 
 	/* Linux keeps what a shutdown() of an unconnected socket noted: a connection or a listener born
 	 * half-closed. On the stack a new one is whole. */
 	if (o && o->shut)
 		return;
 	tr(" %s connect(%s, len %d)", slot_name(slot), addr_text(&a), (int)len);
+	sa = addr_for(fd_of(slot), &a, &len);
 	guard_begin(true);
-	r = connect(fd_of(slot), (struct sockaddr *)&a, len);
+	r = connect(fd_of(slot), sa, len);
 	guard_end();
 	tr_res(r);
 	if (o && r == 0)
 		o->peered = a.sin_family != AF_UNSPEC;
-	if (!o || !(o->kind & K_TCP))
+	/* Linux sends to where it found no way to, if there was a peer before. */
+	if (o && o->kind == K_DGRAM && o->peered && r < 0 && errno == ENETUNREACH)
+		close_all_of(slot);
+	if (!o || object_of(slot) != o || !(o->kind & K_TCP))
 		return;
 	if (r == 0 && a.sin_family == AF_UNSPEC) {
 		/* A listener's port, when Linux chose it, is free again: its own old address would be a
@@ -206,8 +213,8 @@ static void do_connect(struct dice *d)
 
 static int do_accept_on(struct dice *d, int slot, int flags, bool four)
 {
-	struct sockaddr_in a = {0};
-	socklen_t len = sizeof(a);
+	struct sockaddr_storage a = {0};
+	socklen_t len = w.six ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 	bool named = chance(d, 60);
 	int to = empty_slot(d), fd;
 	struct sockaddr *sa = named ? (struct sockaddr *)&a : NULL;
@@ -246,12 +253,13 @@ bool make_pair(struct dice *d)
 {
 	int a = empty_slot(d), b, l, fd, flags = some_type_flags(d);
 	struct sockaddr_in to;
+	socklen_t len = sizeof(to);
 
 	if (a < 0)
 		return false;
 	l = t_listen(8, &to);
-	fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (l < 0 || fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
+	fd = socket(some_family(d), SOCK_STREAM, 0);
+	if (l < 0 || fd < 0 || connect(fd, addr_for(fd, &to, &len), len) < 0) {
 		tr(" pair failed: %s", t_errname(errno));
 		close(l);
 		close(fd);
@@ -371,6 +379,8 @@ static void do_name(struct dice *d, bool peer)
 	struct sockaddr_storage room;
 	struct sockaddr_in *a = (struct sockaddr_in *)&room;
 	socklen_t len = chance(d, 85) ? sizeof(*a) : (socklen_t)ONE_OF(d, 0, 4, 8, 100, -1);
+	if (w.six && len == sizeof(*a))
+		len = sizeof(struct sockaddr_in6);
 	socklen_t had = len;
 
 	memset(&room, 0x55, sizeof(room));
@@ -380,8 +390,8 @@ static void do_name(struct dice *d, bool peer)
 	if (r < 0)
 		return;
 	tr(" len %d", (int)len);
-	if (had >= sizeof(*a))
-		tr(" %s", addr_text(a));
+	if (had >= len)
+		tr(" %s", addr_text(&room));
 	/* The byte after what was asked for must be untouched. */
 	if ((int)had >= 0 && ((unsigned char *)&room)[had] != 0x55)
 		tr(" OVERRUN");

@@ -8,13 +8,15 @@ static unsigned char data[70000];
 static void do_dgram(struct dice *d)
 {
 	int slot = empty_slot(d), fd, flags = ONE_OF(d, 0, 0, SOCK_NONBLOCK, SOCK_CLOEXEC), r;
+	int family = some_family(d);
 	struct sockaddr_in a = t_addr(0);
+	socklen_t len = sizeof(a);
 
 	if (!w.udp || slot < 0)
 		return;
 	r = (int)roll(d, 10);
-	tr(" s%d socket(%x)", slot, (unsigned int)flags);
-	fd = tr_fd(socket(AF_INET, SOCK_DGRAM | flags, ONE_OF(d, 0, IPPROTO_UDP)));
+	tr(" s%d socket(%s%x)", slot, family == AF_INET6 ? "6, " : "", (unsigned int)flags);
+	fd = tr_fd(socket(family, SOCK_DGRAM | flags, ONE_OF(d, 0, IPPROTO_UDP)));
 	if (fd < 0)
 		return;
 	put(slot, fd, object_new(K_DGRAM));
@@ -23,14 +25,15 @@ static void do_dgram(struct dice *d)
 	if (r < 6)
 		a.sin_port = htons(w.pool[roll(d, POOL_PORTS)]);
 	tr(" bind(%s)", addr_text(&a));
-	tr_res(bind(fd, (struct sockaddr *)&a, sizeof(a)));
+	const struct sockaddr *sa = addr_for(fd, &a, &len);
+	tr_res(bind(fd, sa, len));
 }
 
 /* The address of some datagram socket, or of nobody. */
 static struct sockaddr_in some_peer(struct dice *d)
 {
 	struct sockaddr_in a = t_addr(0), me = { 0 };
-	socklen_t len = sizeof(me);
+	socklen_t len = sizeof(me); /* the port is in the same place whatever the family */
 	uint32_t r = roll(d, 100);
 	int to = pick(d, K_DGRAM);
 
@@ -52,11 +55,13 @@ static void do_dgram_bind(struct dice *d)
 {
 	int slot = pick(d, K_DGRAM);
 	struct sockaddr_in a = t_addr(chance(d, 80) ? w.pool[roll(d, POOL_PORTS)] : 0);
+	socklen_t len = sizeof(a);
+	const struct sockaddr *sa = addr_for(fd_of(slot), &a, &len);
 
 	if (slot < 0)
 		return;
 	tr(" s%d bind(%s)", slot, addr_text(&a));
-	tr_res(bind(fd_of(slot), (struct sockaddr *)&a, sizeof(a)));
+	tr_res(bind(fd_of(slot), sa, len));
 }
 
 static void do_dgram_connect(struct dice *d)
@@ -68,7 +73,8 @@ static void do_dgram_connect(struct dice *d)
 	if (slot < 0)
 		return;
 	tr(" s%d connect(%s, len %d)", slot, addr_text(&a), (int)len);
-	if (tr_res(connect(fd_of(slot), (struct sockaddr *)&a, len)) == 0)
+	const struct sockaddr *sa = addr_for(fd_of(slot), &a, &len);
+	if (tr_res(connect(fd_of(slot), sa, len)) == 0)
 		object_of(slot)->peered = a.sin_family != AF_UNSPEC;
 }
 
@@ -91,10 +97,14 @@ static void do_dgram_send(struct dice *d)
 	bool named = chance(d, 60);
 	socklen_t len = chance(d, 95) ? sizeof(a) : (socklen_t)ONE_OF(d, 0, 2, 15, -1);
 	size_t n = some_size(d);
+	const struct sockaddr *sa = (struct sockaddr *)&a;
 	ssize_t r;
 
 	if (slot < 0)
 		return;
+	/* An IPv6 socket takes both forms. */
+	if (w.six && chance(d, 80))
+		sa = addr_for(fd_of(slot), &a, &len);
 	/* How much a receive buffer takes is each kernel's own: never near it. */
 	for (int i = 0; i < SLOTS; i++)
 		if (object_of(i) && object_of(i)->kind == K_DGRAM &&
@@ -111,13 +121,13 @@ static void do_dgram_send(struct dice *d)
 	} else if (how < 2) {
 		tr(" s%d sendto(%zu, %x) to %s len %d", slot, n, (unsigned int)flags, addr_text(&a),
 		   (int)len);
-		r = sendto(fd_of(slot), data, n, flags, (struct sockaddr *)&a, len);
+		r = sendto(fd_of(slot), data, n, flags, sa, len);
 	} else {
 		size_t cut = n ? roll(d, (uint32_t)n) : 0;
 		struct iovec iov[2] = { { data, cut }, { data + cut, n - cut } };
 		struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2 };
 		if (named) {
-			m.msg_name = &a;
+			m.msg_name = (void *)sa;
 			m.msg_namelen = len;
 		}
 		tr(" s%d sendmsg(%zu, %x) to %s len %d", slot, n, (unsigned int)flags,
@@ -134,10 +144,10 @@ static void do_dgram_recv(struct dice *d)
 	int flags = ONE_OF(d, 0, 0, MSG_DONTWAIT, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC,
 			   MSG_TRUNC | MSG_PEEK | MSG_DONTWAIT, MSG_WAITALL, MSG_OOB);
 	size_t n = (size_t)ONE_OF(d, 0, 1, 10, 100, 2000, 66000, 66000, 66000), shown;
-	struct sockaddr_in from = { .sin_family = 0x5555 };
+	struct sockaddr_storage from = { .ss_family = 0x5555 };
 	char control[64];
 	struct iovec iov = { data, n };
-	struct msghdr m = { .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov,
+	struct msghdr m = { .msg_name = &from, .msg_namelen = sizeof(struct sockaddr_in6), .msg_iov = &iov,
 			    .msg_iovlen = 1, .msg_control = control,
 			    .msg_controllen = sizeof(control), .msg_flags = 0x7777 };
 	bool plain = chance(d, 40);

@@ -124,7 +124,8 @@ static void do_sendto(struct dice *d)
 
 	name_it(&s);
 	tr(" to %s len %d", null ? "NULL" : addr_text(&to), (int)len);
-	end(&s, sendto(s.fd, data, s.size, s.flags, null ? NULL : (struct sockaddr *)&to, len));
+	const struct sockaddr *sa = addr_for(s.fd, &to, &len);
+	end(&s, sendto(s.fd, data, s.size, s.flags, null ? NULL : sa, len));
 }
 
 /* Cuts the bytes into parts, some of them empty; one may be a bad pointer. */

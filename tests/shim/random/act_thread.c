@@ -88,9 +88,11 @@ static void disturb(struct dice *d, int slot, int peer)
 		forget(peer);
 	} else if (r == 4) {
 		tr(" shutdown RD");
+		object_of(slot)->shut = true;
 		tr_res(shutdown(fd_of(slot), SHUT_RD));
 	} else if (r == 5) {
 		tr(" shutdown RDWR");
+		object_of(slot)->shut = true;
 		tr_res(shutdown(fd_of(slot), SHUT_RDWR));
 	} else {
 		tr(" nothing");

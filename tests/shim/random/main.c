@@ -101,6 +101,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++) {
 		w.udp |= !strcmp(argv[i], "udp");
 		w.oob |= !strcmp(argv[i], "oob");
+		w.six |= !strcmp(argv[i], "six");
 	}
 	collect();
 	guard_begin(true);

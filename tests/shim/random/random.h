@@ -48,7 +48,7 @@ struct world {
 	uint16_t pool[POOL_PORTS]; /* ports that bind() may ask for */
 	bool nodelay;		/* profile: TCP_NODELAY on each connection */
 	bool small_buffers;	/* SO_RCVBUF or SO_SNDBUF was set: little in flight from now on */
-	bool udp, oob;		/* datagram sockets, out-of-band data are wanted */
+	bool udp, oob, six;	/* datagram sockets, out-of-band data, IPv6 sockets are wanted */
 	int base_fd;		/* lowest free number when the seed began */
 };
 extern struct world w;
@@ -118,6 +118,11 @@ struct action {
 extern const struct action conn_actions[], name_actions[], send_actions[], recv_actions[],
 	fd_actions[], opt_actions[], ready_actions[], thread_actions[], dgram_actions[];
 const char *port_name(uint16_t port);
-const char *addr_text(const struct sockaddr_in *a);
+/* a is of any family; what was cut off is 0. */
+const char *addr_text(const void *a);
+/* The family of a new socket: with "six" some speak IPv4 by mapped addresses (RFC 4291 2.5.5.2). */
+int some_family(struct dice *d);
+/* *a as the socket fd wants it: itself, or mapped (then *len is another). Valid until the next call. */
+const struct sockaddr *addr_for(int fd, const struct sockaddr_in *a, socklen_t *len);
 /* Makes a connected pair in two slots; false when there is no room. */
 bool make_pair(struct dice *d);

@@ -38,8 +38,8 @@ def options():
     p.add_argument("--failures", type=int, default=5, help="stop after so many")
     p.add_argument("--shrink", action="store_true", help="drop the steps that a difference can spare")
     p.add_argument("--show", action="store_true", help="print both traces of --seed")
-    p.add_argument("--with", dest="extra", default="oob,udp",
-                   help="beside streams: udp, oob (comma between)")
+    p.add_argument("--with", dest="extra", default="oob,udp,six",
+                   help="beside IPv4 streams: oob, udp, six (comma between)")
     p.add_argument("--ignore", help="regex: differences whose bare line matches are only counted")
     p.add_argument("--side", choices=["bare", "stack"], help=argparse.SUPPRESS)
     p.add_argument("--out", help=argparse.SUPPRESS)

@@ -224,22 +224,59 @@ const char *port_name(uint16_t port)
 	return s;
 }
 
-const char *addr_text(const struct sockaddr_in *a)
+int some_family(struct dice *d)
 {
-	static char text[4][64];
-	static unsigned int next;
-	struct sockaddr_in me = t_addr(0);
-	char *s = text[next++ & 3], host[INET_ADDRSTRLEN];
+	return w.six && chance(d, 40) ? AF_INET6 : AF_INET;
+}
 
-	if (a->sin_family != AF_INET) {
-		snprintf(s, 64, "family %d", a->sin_family);
-		return s;
+const struct sockaddr *addr_for(int fd, const struct sockaddr_in *a, socklen_t *len)
+{
+	static struct sockaddr_in6 six;
+	int domain = AF_INET;
+	socklen_t room = sizeof(domain);
+
+	if (!w.six || a->sin_family != AF_INET || *len != sizeof(*a) ||
+	    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &room) < 0 || domain != AF_INET6)
+		return (const struct sockaddr *)a;
+	six = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = a->sin_port};
+	if (a->sin_addr.s_addr != INADDR_ANY) {
+		six.sin6_addr.s6_addr16[5] = 0xffff;
+		six.sin6_addr.s6_addr32[3] = a->sin_addr.s_addr;
 	}
-	inet_ntop(AF_INET, &a->sin_addr, host, sizeof(host));
-	snprintf(s, 64, "%s:%s",
-		 a->sin_addr.s_addr == me.sin_addr.s_addr ? "server"
-		 : a->sin_addr.s_addr == INADDR_ANY	  ? "any"
-							  : host,
-		 port_name(ntohs(a->sin_port)));
+	*len = sizeof(six);
+	return (const struct sockaddr *)&six;
+}
+
+static const char *host_text(int family, const void *addr, char *to, socklen_t room)
+{
+	static const char prefix[] = "::ffff:";
+	struct sockaddr_in me = t_addr(0);
+	char own[INET_ADDRSTRLEN];
+	size_t skip;
+
+	inet_ntop(AF_INET, &me.sin_addr, own, sizeof(own));
+	inet_ntop(family, addr, to, room);
+	if (!strcmp(to, "0.0.0.0") || !strcmp(to, "::"))
+		return "any";
+	skip = strncmp(to, prefix, strlen(prefix)) ? 0 : strlen(prefix);
+	return strcmp(to + skip, own) ? to : "server";
+}
+
+const char *addr_text(const void *addr)
+{
+	static char text[4][80];
+	static unsigned int next;
+	const struct sockaddr_in *a = addr;
+	const struct sockaddr_in6 *six = addr;
+	char *s = text[next++ & 3], host[INET6_ADDRSTRLEN];
+
+	if (a->sin_family == AF_INET)
+		snprintf(s, 80, "%s:%s", host_text(AF_INET, &a->sin_addr, host, sizeof(host)),
+			 port_name(ntohs(a->sin_port)));
+	else if (a->sin_family == AF_INET6)
+		snprintf(s, 80, "6:%s:%s", host_text(AF_INET6, &six->sin6_addr, host, sizeof(host)),
+			 port_name(ntohs(a->sin_port)));
+	else
+		snprintf(s, 80, "family %d", a->sin_family);
 	return s;
 }
