@@ -13,9 +13,22 @@ struct exec_target {
 	const char *path;
 	bool search;	  /* a name without a slash is looked for in PATH */
 };
+/* Tickets that stand at the numbers of sockets for the time of an exec. */
+enum { EXEC_RELAYS = 64 };
+struct exec_relay {
+	bool begun;
+	unsigned n;
+	struct {
+		int fd;
+		int was; /* a copy of what was there, -1: it is still there */
+		int fl;	 /* its file flags */
+		const void *sock;
+	} at[EXEC_RELAYS];
+};
 struct exec {
 	struct fault_exec fault;
 	struct handover hand;
+	struct exec_relay relay;
 	char *const *envp; /* for the new program */
 	void *env_map;	   /* it is ours, not the program's */
 	size_t env_len;
@@ -23,6 +36,10 @@ struct exec {
 void exec_begins(struct exec *x, const struct exec_target *target, char *const envp[]);
 /* It has failed, or a child has done it. */
 void exec_ends(struct exec *x);
+
+/* ---- exec_relay.c: sockets for a program that can't have the shim ---- */
+void exec_relay_begins(struct exec_relay *r);
+void exec_relay_undo(struct exec_relay *r);
 
 /* ---- exec_env.c ---- */
 /* Remembers what LD_PRELOAD and the FASTNET_ variables were when the program was started. */

@@ -47,6 +47,14 @@ int pass_ticket(struct sock *s, int fd)
 	return ticket;
 }
 
+int pass_ticket_for_relay(struct sock *s)
+{
+	struct chan_msg m = { .number = s->id, .size = s->gen, .kind = CHAN_TICKET_RELAY };
+	int ticket, r = chan_ticket_open(s->app, &m, NULL, 0, &ticket);
+
+	return r < 0 ? r : ticket;
+}
+
 /* ---- in ---- */
 static bool is_ticket(int fd)
 {

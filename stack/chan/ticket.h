@@ -17,7 +17,10 @@ enum {
 	CHAN_TICKET_FDS = 3, /* what else belongs to a socket: the shim's business */
 };
 /* TICKET, kind. */
-enum chan_ticket_kind { CHAN_TICKET_PASS, CHAN_TICKET_RELAY /* at once: who gets it has no shim */ };
+enum chan_ticket_kind {
+	CHAN_TICKET_PASS,
+	CHAN_TICKET_RELAY, /* who gets it has no shim: the relay works from the end of this process on */
+};
 /* The answer to CLAIM: kind. */
 enum chan_claim_kind {
 	CHAN_CLAIM_HELD,  /* number = sock, size = gen; the process holds it. fds: what belongs to it */

@@ -94,6 +94,7 @@ void control_proc_gone(struct control *ctl, struct attached *a, uint32_t proc)
 {
 	if (a->gone)
 		return;
+	ticket_proc_gone(ctl, a, proc);
 	client_proc_gone(a->c, proc);
 	if (client_n_procs(a->c) == 0)
 		control_detach(ctl, a);

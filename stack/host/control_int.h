@@ -86,6 +86,8 @@ void attach_refuse(struct conn *conn, int err, const char *text);
 /* ticket.c: False: hang up. */
 bool ticket_open(struct conn *conn, const struct chan_msg *m);
 bool ticket_claim(struct conn *conn);
+/* Process number proc of a has ended, perhaps by an exec. */
+void ticket_proc_gone(struct control *ctl, struct attached *a, uint32_t proc);
 /* All tickets of a client that is thrown out, or (NULL) of all. */
 void ticket_drop_all(struct control *ctl, struct attached *a);
 

@@ -27,6 +27,7 @@ struct ticket {
 	struct control *ctl;
 	struct attached *a;
 	uint32_t id, gen;
+	uint32_t relay_after; /* process number whose end begins the relay, UINT32_MAX: none */
 	ev_io io;
 	ev_timer look;
 	double look_s;
@@ -120,6 +121,16 @@ static void relay(struct ticket *t)
 	drop(t);
 }
 
+void ticket_proc_gone(struct control *ctl, struct attached *a, uint32_t proc)
+{
+	list_for_each_safe(it, next, &ctl->tickets) {
+		struct ticket *t = container_of(it, struct ticket, link);
+
+		if (t->a == a && t->relay_after == proc)
+			relay(t);
+	}
+}
+
 /* The last copy of the other end is closed, or somebody has written to it. */
 static void on_ticket(struct ev_loop *loop, ev_io *io, int events)
 {
@@ -195,7 +206,8 @@ static struct ticket *make(struct conn *conn, const struct chan_msg *m, int *fd)
 		return NULL;
 	}
 	*t = (struct ticket){ .ctl = conn->ctl, .a = conn->client, .id = m->number,
-			      .gen = (uint32_t)m->size, .fd = s[0], .ino = st.st_ino };
+			      .gen = (uint32_t)m->size, .fd = s[0], .ino = st.st_ino,
+			      .relay_after = m->kind == CHAN_TICKET_RELAY ? conn->proc : UINT32_MAX };
 	*fd = s[1];
 	return t;
 }
@@ -237,8 +249,6 @@ bool ticket_open(struct conn *conn, const struct chan_msg *m)
 	bool sent = attach_answer(conn, &r, &fd, fd >= 0);
 	if (fd >= 0)
 		close(fd);
-	if (t && m->kind == CHAN_TICKET_RELAY)
-		relay(t);
 	return sent;
 }
 

@@ -441,54 +441,6 @@ static void empty_environment(void)
 	close(b);
 }
 
-static void shell(void)
-{
-	int a, b;
-	char script[128], buf[64] = { 0 };
-	t_pair(&a, &b);
-	int low = dup2(a, 9);
-	close(a);
-	fcntl(b, F_SETFD, FD_CLOEXEC);
-	snprintf(script, sizeof(script), "read line <&%d; echo shell: $line >&%d; cat <&%d >&%d", low, low,
-		 low, low);
-	fflush(stdout);
-	pid_t pid = fork();
-	if (pid == 0) {
-		execlp("sh", "sh", "-c", script, (char *)NULL);
-		_exit(99);
-	}
-	close(low);
-	send(b, "first\n", 6, 0);
-	t_res("answer", t_read_all(b, buf, 13));
-	t_out("%.12s", buf);
-	ask(b, "by cat");
-	shutdown(b, SHUT_WR);
-	t_out("ends with %d", finish(pid));
-	gone(b);
-	close(b);
-}
-
-static void python(void)
-{
-	int a, b;
-	char script[160];
-	t_pair(&a, &b);
-	fcntl(b, F_SETFD, FD_CLOEXEC);
-	snprintf(script, sizeof(script),
-		 "import socket\ns = socket.socket(fileno=%d)\ns.sendall(s.recv(100))\n", a);
-	fflush(stdout);
-	pid_t pid = fork();
-	if (pid == 0) {
-		execlp("python3", "python3", "-c", script, (char *)NULL);
-		_exit(99);
-	}
-	close(a);
-	ask(b, "python");
-	t_out("ends with %d", finish(pid));
-	gone(b);
-	close(b);
-}
-
 static void signals(void)
 {
 	int a, b;
@@ -555,8 +507,8 @@ int main(int argc, char **argv)
 		T_CASE(at_its_number), T_CASE(as_standard_input), T_CASE(close_on_exec),
 		T_CASE(copies_share_the_file), T_CASE(failed_exec), T_CASE(listener), T_CASE(datagrams),
 		T_CASE(unread_and_half_closed), T_CASE(options_stay), T_CASE(fresh_socket_connects),
-		T_CASE(two_hops), T_CASE(both_ends), T_CASE(empty_environment), T_CASE(shell),
-		T_CASE(python), T_CASE(signals), T_CASE(threads),
+		T_CASE(two_hops), T_CASE(both_ends), T_CASE(empty_environment),
+		T_CASE(signals), T_CASE(threads),
 	};
 	setvbuf(stdout, NULL, _IOLBF, 4096);
 	if (argc != 5 || strcmp(argv[1], "exec") != 0)

@@ -143,12 +143,19 @@ static int role_hello(int via)
 	return fd >= 0 && send(fd, "hello", 5, 0) == 5 && shutdown(fd, SHUT_WR) == 0 ? echo(fd) : 9;
 }
 
+/* Another user must not see the sender's memory. */
+static int role_nobody(int via)
+{
+	return setgid(65534) == 0 && setuid(65534) == 0 ? role_echo(via) : 9;
+}
+
 static const struct role {
 	const char *name;
 	int (*run)(int via);
 } roles[] = {
 	{ "echo", role_echo }, { "mixed", role_mixed }, { "accept", role_accept },
 	{ "events", role_events }, { "hello", role_hello },
+	{ "nobody", role_nobody },
 };
 
 /* This program in that role, with one end of a pair; it inherits no other socket. */
@@ -411,6 +418,7 @@ static void to_a_program(const char *role, bool bare)
 }
 
 static void to_another_program(void) { to_a_program("echo", false); }
+static void to_another_user(void) { to_a_program("nobody", false); }
 static void to_one_with_sockets(void) { to_a_program("mixed", false); }
 
 static void listener_to_a_program(void)
@@ -574,7 +582,8 @@ int main(int argc, char **argv)
 	static const struct t_case cases[] = {
 		T_CASE(to_oneself), T_CASE(on_its_way), T_CASE(peeked), T_CASE(among_others),
 		T_CASE(many_messages), T_CASE(state_goes_along), T_CASE(to_a_child),
-		T_CASE(to_another_program), T_CASE(to_one_with_sockets), T_CASE(listener_to_a_program),
+		T_CASE(to_another_program), T_CASE(to_one_with_sockets), T_CASE(to_another_user),
+		T_CASE(listener_to_a_program),
 		T_CASE(datagram_socket), T_CASE(to_a_stranger), T_CASE(stranger_waits_for_events),
 		T_CASE(stranger_speaks_first), T_CASE(much_through_a_stranger),
 		T_CASE(stranger_is_killed_or_reset),
