@@ -4,6 +4,7 @@
 #include "shim/dgram_int.h"
 #include "shim/signal.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_heir.h"
 #include "shim/wait.h"
 #include "stack/base/sys.h"
 
@@ -14,17 +15,30 @@ bool dgram_is_orphan(const struct sock *s)
 }
 
 /* The maps of the dead engine stay as long as somebody may look at them: what it knew is still there. */
-void dgram_revive(struct sock *s, struct chan_app *app)
+static int bind_anew(struct sock *s, struct chan_app *app)
 {
 	struct endpoint local = { .addr = ipaddr_v4(0), .port = s->a->local.port };
 	struct endpoint remote = s->a->remote;
 
 	if (sock_has(s, SOCK_BOUND))
 		local.addr = s->bound.addr;
-	if (dgram_stack_bind(s, app, &local) < 0)
-		return;
+	int r = dgram_stack_bind(s, app, &local);
+	if (r < 0)
+		return r;
 	if (!ipaddr_is_any(&remote.addr))
 		dgram_stack_connect(s, app, local.port, &remote);
+	return 0;
+}
+
+void dgram_revive(struct sock *s, struct chan_app *app)
+{
+	int r = heir_find(s, app);
+
+	if (r != -ENOENT)
+		return;
+	if (bind_anew(s, app) == 0)
+		heir_made(s, app);
+	heir_done(app);
 }
 
 void dgram_revive_now(struct sock *s)

@@ -34,6 +34,8 @@ static _Atomic(struct attachment *) current;
 static _Atomic uint32_t lock;
 static _Atomic uint64_t retry_at_ns, restart_at_ns;
 static _Atomic uint32_t last_why;
+/* Of the first client that this process, or the one it was forked from, was part of. Under the lock. */
+static struct chan_key client_key;
 
 static bool env_is(const char *name, const char *word, bool otherwise)
 {
@@ -220,6 +222,7 @@ static struct attachment *free_slot(void)
 static void attached_now(struct attachment *t)
 {
 	hide(&t->app);
+	client_key = t->app.key;
 	atomic_store(&t->refs, 2);
 	explain_attached(&t->app);
 	deephook_install();
@@ -251,6 +254,7 @@ static struct attachment *attach(int *err)
 	if (!t)
 		return NULL;
 	chan_engine_paths(&paths, engine_config()->socket);
+	t->app.key = client_key;
 	*err = attach_any(&t->app, &paths);
 	if ((*err == -ENOENT || *err == -ECONNREFUSED) && engine_config()->autostart &&
 	    now >= atomic_load(&restart_at_ns)) {

@@ -98,6 +98,9 @@ void process_fork_prepare(void)
 	/* A signal handler that forks on top of our own fork: its child gets no token. */
 	if (chan_lock(&fork_lock) < 0)
 		return;
+	/* A process that sleeps most of the time (the master of some workers) may not have noticed: its
+	 * child is to have what its siblings have found again. */
+	sock_revive(0);
 	settle_bound();
 	n_tokens = 0;
 	for (unsigned i = 0; n_tokens < TOKENS && (app = engine_nth(&i)) != NULL; i++) {

@@ -5,10 +5,14 @@
 #include "shim/engine.h"
 #include "shim/explain.h"
 #include "shim/libc.h"
+#include "shim/signal.h"
 #include "shim/sock_conn.h"
 #include "shim/sock_opt.h"
 #include "shim/wait.h"
+#include "stack/base/sys.h"
 #include "stack/chan/stream.h"
+
+enum { ORPHAN_LOOK_MS = 250 };
 
 /* The connection at the head of the stack's queue as a new descriptor; -EAGAIN: none. The number is
  * made first: without one the connection stays in the queue, as in the kernel. */
@@ -76,6 +80,30 @@ static int accept_any(struct sock *s, int fd, struct sockaddr *addr, socklen_t *
 	return n < 0 ? -errno : fdtab_fresh(n);
 }
 
+/* Its engine has ended, and there is no kernel half to wait for. The program is told once; a program that goes
+ * on accepting waits for the next engine. 0: look again, or -errno. */
+static int accept_orphaned(struct sock *s, uint64_t deadline)
+{
+	uint64_t until = sock_revive(sock_is_nonblocking(s) ? 0 : deadline), now = wait_now_ns();
+	struct timespec ts = { 0 };
+
+	if (!sock_is_dead(s)) {
+		atomic_fetch_and(&s->flags, ~(uint32_t)SOCK_DEAD_TOLD);
+		return 0;
+	}
+	if (!(atomic_fetch_or(&s->flags, SOCK_DEAD_TOLD) & SOCK_DEAD_TOLD))
+		return -ENETDOWN;
+	if (sock_is_nonblocking(s) || now >= deadline)
+		return -EAGAIN;
+	until = min_u64(until, now + ORPHAN_LOOK_MS * NSEC_PER_MSEC);
+	if (until > now)
+		ts.tv_nsec = (long)(until - now);
+	if (sys_ppoll(NULL, 0, &ts) == -EINTR &&
+	    signal_interrupted(deadline == WAIT_FOREVER ? SIGNAL_ENDS : SIGNAL_ANY))
+		return -EINTR;
+	return 0;
+}
+
 int sock_accept(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	uint64_t deadline = 0;
@@ -93,12 +121,16 @@ int sock_accept(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, i
 		r = accept_any(s, fd, addr, len, flags);
 		if (r != -EAGAIN)
 			return r;
-		if (sock_is_dead(s) && !sock_has(s, SOCK_TWIN))
-			return -ENETDOWN;
-		if (sock_is_nonblocking(s))
-			return -EAGAIN;
 		if (!deadline)
 			deadline = wait_deadline_ms(atomic_load(&s->b->rcvtimeo_ms));
+		if (sock_is_dead(s) && !sock_has(s, SOCK_TWIN)) {
+			r = accept_orphaned(s, deadline);
+			if (r < 0)
+				return r;
+			continue;
+		}
+		if (sock_is_nonblocking(s))
+			return -EAGAIN;
 		r = sock_has(s, SOCK_TWIN) ? wait_mixed(&s->obj, fd, POLLIN, deadline) :
 					     wait_sock(s, seen, deadline);
 		if (r < 0)

@@ -4,15 +4,14 @@
 #include "shim/sock_conn.h"
 #include "shim/dgram.h"
 #include "shim/engine.h"
+#include "shim/sock_heir.h"
 #include "shim/wait.h"
 #include "stack/chan/app.h"
 
 /* How often a process that sleeps looks for a new engine. */
 enum { LOOK_MS = 250 };
 
-/* s listens on app instead of its dead engine. The old maps stay (their reference is not given back): another
- * thread may be looking at them. 0 or -errno. */
-static int relisten(struct sock *s, struct chan_app *app)
+static int listen_anew(struct sock *s, struct chan_app *app)
 {
 	struct chan_req req = {
 		.op = CHAN_OP_BIND,
@@ -32,8 +31,23 @@ static int relisten(struct sock *s, struct chan_app *app)
 	req.sock = rep.sock;
 	req.gen = rep.gen;
 	req.arg[0] = s->backlog;
-	r = chan_call(app, s->a->worker, &req, NULL);
-	if (s->epoll_items)
+	return chan_call(app, s->a->worker, &req, NULL);
+}
+
+/* s listens on app instead of its dead engine: by the socket that another process which shares it has made
+ * there, or by one of its own. The old maps stay (their reference is not given back): another thread may
+ * be looking at them. 0 or -errno. */
+static int relisten(struct sock *s, struct chan_app *app)
+{
+	int r = heir_find(s, app);
+
+	if (r == -ENOENT) {
+		r = listen_anew(s, app);
+		if (r == 0)
+			heir_made(s, app);
+		heir_done(app);
+	}
+	if (r == 0 && s->epoll_items)
 		epoll_sock_attached(s);
 	return r;
 }

@@ -71,13 +71,20 @@ static void set_pointers(struct chan_app *app)
 	app->evq_b = (void *)(b + chan_b_off_evq(n));
 	app->sock_b = (void *)(b + chan_b_off_sock(n));
 	app->proc_b = (void *)(b + chan_b_off_proc(n));
+	app->heirs = (void *)(b + chan_b_off_heirs(n));
+	app->key = app->a->key;
 }
 
 /* HELLO or IMAGE, and the answer. 0 with the descriptors, or -errno with none. */
-static int greet(int fd, uint32_t type, struct chan_msg *m, int *fds, unsigned *n_fds)
+static int greet(int fd, uint32_t type, const struct chan_key *key, struct chan_msg *m, int *fds,
+		 unsigned *n_fds)
 {
 	*m = (struct chan_msg){ .type = type, .version = CHAN_VERSION,
 				.netns = type == CHAN_MSG_HELLO ? chan_netns() : 0 };
+	if (type == CHAN_MSG_HELLO && key->nonce) {
+		m->len = sizeof(*key);
+		memcpy(m->text, key, sizeof(*key));
+	}
 	int err = chan_msg_send(fd, m, NULL, 0);
 	if (err)
 		return err;
@@ -97,7 +104,7 @@ static int attach_by(struct chan_app *app, int fd, uint32_t type, char *text, si
 	int fds[CHAN_MSG_FDS];
 	unsigned n_fds = CHAN_MSG_FDS;
 	struct chan_msg m;
-	int err = greet(fd, type, &m, fds, &n_fds);
+	int err = greet(fd, type, &app->key, &m, fds, &n_fds);
 
 	if (err) {
 		if (text && n && m.type == CHAN_MSG_REFUSED) {

@@ -24,10 +24,12 @@ struct chan_app {
 	struct chan_evq_b *evq_b;
 	struct chan_held *held; /* of all processes: held[proc] */
 	struct chan_proc_b *proc_b; /* of all processes */
+	struct chan_heirs *heirs;
 	size_t evq_stride;
 	uint32_t n_workers;
 	uint32_t proc;	 /* our number */
 	uint32_t client; /* for messages */
+	struct chan_key key; /* before attaching: of the client to join, if it is there; then ours */
 	_Atomic uint32_t held_words; /* words of our bitmap that may be non-zero */
 	_Atomic int fd;		     /* unix socket to the engine */
 	_Atomic int event_fd[CHAN_MAX_WORKERS];

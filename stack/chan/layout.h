@@ -32,6 +32,7 @@ enum {
 	CHAN_MAX_CALLS = 256,	       /* calls under way at once, per client */
 	CHAN_MAX_EXTENTS = 64,	       /* per client */
 	CHAN_MAX_ROUTES = 64,
+	CHAN_HEIRS = 512,	       /* listeners and datagram sockets that follow to a new engine */
 	CHAN_SEGS = 4, /* buffer segments of a stream that may be alive at once */
 	CHAN_SUBS = 4, /* event queues a socket reports to without SUB_ALL */
 };
@@ -355,6 +356,18 @@ struct chan_call_a {
 };
 _Static_assert(sizeof(struct chan_call_a) == 320, "ABI");
 
+/* What makes the processes of a client one client again when their engine has ended and another one
+ * serves: whoever shows a key that this engine's user has made (host/secret.c) joins the client that
+ * has it. Only processes of the client can read it; the rights that go with it are the client's. */
+struct chan_key {
+	uint64_t nonce; /* 0: none */
+	uint32_t uid, gid; /* of the process that attached first */
+	uint32_t low_ports;
+	uint32_t pad;
+	uint64_t mac;
+};
+_Static_assert(sizeof(struct chan_key) == 32, "ABI");
+
 /* ---- A: per client, read-only for it ---- */
 struct chan_a {
 	uint32_t magic, version;
@@ -362,8 +375,10 @@ struct chan_a {
 	uint32_t n_workers, max_socks, max_procs, max_evqs;
 	_Atomic uint32_t detached; /* [e] 1: the engine has thrown this client out; errno in err */
 	uint64_t off_call, off_sock, off_evq, size; /* of this extent */
-	uint8_t pad[16];
+	struct chan_key key;
+	uint8_t pad[48];
 };
+_Static_assert(sizeof(struct chan_a) == 144, "ABI");
 
 /* ---- B: per client, written by it ---- */
 /* Sockets that a worker must look at: three levels of 64. The application sets bottom to top, each
@@ -401,6 +416,19 @@ struct chan_proc_b {
 };
 _Static_assert(sizeof(struct chan_proc_b) == 576, "ABI");
 
+/* Sockets that took the place of those of an engine that ended, so that all processes which shared the old
+ * one find the new one. Written and read by applications only, under the lock. */
+struct chan_heir {
+	uint64_t number; /* what the sharers know the socket by, 0: free */
+	uint32_t sock, gen;
+};
+struct chan_heirs {
+	_Alignas(64) _Atomic uint32_t lock; /* owner's tid */
+	uint32_t next; /* to be overwritten when all are taken */
+	uint32_t pad[14];
+	struct chan_heir heir[CHAN_HEIRS];
+};
+
 /* Offsets in B, from the geometry in A's header. */
 static inline size_t chan_b_off_held(uint32_t n_workers)
 {
@@ -422,14 +450,19 @@ static inline size_t chan_b_off_proc(uint32_t n_workers)
 {
 	return chan_b_off_sock(n_workers) + (size_t)CHAN_MAX_SOCKS * sizeof(struct chan_sock_b);
 }
-static inline size_t chan_b_size(uint32_t n_workers)
+static inline size_t chan_b_off_heirs(uint32_t n_workers)
 {
 	return chan_b_off_proc(n_workers) + (size_t)CHAN_MAX_PROCS * sizeof(struct chan_proc_b);
+}
+static inline size_t chan_b_size(uint32_t n_workers)
+{
+	return chan_b_off_heirs(n_workers) + sizeof(struct chan_heirs);
 }
 
 /* ---- messages on the engine's unix socket (SOCK_SEQPACKET, path-named) ---- */
 enum chan_msg_type {
-	CHAN_MSG_HELLO = 1, /* app: version, netns inode; engine: CHAN_MSG_WELCOME or CHAN_MSG_REFUSED */
+	CHAN_MSG_HELLO = 1, /* app: version, netns inode, in text the key of the client that it was part of
+			     * under a former engine, if any; engine: CHAN_MSG_WELCOME or CHAN_MSG_REFUSED */
 	CHAN_MSG_WELCOME,   /* fds: extent E, A, B, then one eventfd per worker */
 	CHAN_MSG_REFUSED,   /* err, text */
 	CHAN_MSG_EXTENT,    /* app: number; engine: the same + fd, or err */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -36,14 +37,14 @@ void attach_refuse(struct conn *conn, int err, const char *text)
 }
 
 /* ---- HELLO ---- */
-static bool uid_allowed(const struct conn *conn)
+static bool uid_allowed(const struct conn *conn, uint32_t uid)
 {
 	const struct config *c = &conn->ctl->h->config;
 	const char *ids = config_str(c, CONFIG_allow_uids);
 
-	if (conn->uid == 0 || conn->uid == geteuid())
+	if (uid == 0 || uid == geteuid())
 		return true;
-	return *ids ? config_id_listed(ids, conn->uid) : geteuid() == 0;
+	return *ids ? config_id_listed(ids, uid) : geteuid() == 0;
 }
 
 /* By what the kernel says where we may look, else by what the program says. */
@@ -66,14 +67,30 @@ static bool worker_mail_to(void *arg, uint32_t worker, const struct sock_mail *m
 	return worker_mail(ctl->h->worker[worker], msg);
 }
 
-static struct attached *new_client(struct conn *conn, int *err)
+/* The key that a process has shown, or a new one. */
+static struct chan_key make_key(const struct conn *conn, const struct chan_key *shown)
+{
+	const struct host *h = conn->ctl->h;
+	const char *low = config_str(&h->config, CONFIG_low_ports);
+	struct chan_key key = { .uid = conn->uid, .gid = conn->gid,
+				.low_ports = config_id_listed(low, conn->uid) };
+
+	if (shown->nonce)
+		return *shown;
+	if (getrandom(&key.nonce, sizeof(key.nonce), 0) != sizeof(key.nonce))
+		return key; /* not genuine */
+	key.mac = host_key_mac(h, &key);
+	return key;
+}
+
+static struct attached *new_client(struct conn *conn, const struct chan_key *shown, int *err)
 {
 	struct control *ctl = conn->ctl;
 	const struct config *c = &ctl->h->config;
+	const struct chan_key key = make_key(conn, shown);
 	struct client_conf cc = {
 		.number = ++ctl->next_number, .n_workers = ctl->h->n_workers,
-		.pid = conn->pid, .uid = conn->uid, .gid = conn->gid,
-		.low_ports = config_id_listed(config_str(c, CONFIG_low_ports), conn->uid),
+		.pid = conn->pid, .uid = key.uid, .gid = key.gid, .low_ports = key.low_ports, .key = key,
 		.max_socks = (uint32_t)config_num(c, CONFIG_quota_sockets),
 		.max_bytes = config_num(c, CONFIG_quota_bytes),
 		.engine = &ctl->h->engine, .mail = worker_mail_to, .mail_arg = ctl,
@@ -117,10 +134,42 @@ static bool welcome(struct conn *conn)
 	return attach_answer(conn, &m, fds, n);
 }
 
-static bool attach(struct conn *conn)
+/* The client that this key was given to, under this engine. */
+static struct attached *client_of(struct control *ctl, const struct chan_key *key)
+{
+	list_for_each(it, &ctl->clients) {
+		struct attached *a = container_of(it, struct attached, link);
+
+		if (key->nonce && !a->gone && a->c->conf.key.nonce == key->nonce)
+			return a;
+	}
+	return NULL;
+}
+
+/* One more process of a client that others of its processes have brought here already. */
+static bool join(struct conn *conn, struct attached *a)
+{
+	int proc = client_add_proc(a->c);
+
+	if (proc < 0) {
+		attach_refuse(conn, -proc, strerror(-proc));
+		return false;
+	}
+	conn->kind = CONN_PROC;
+	conn->client = a;
+	conn->proc = (uint32_t)proc;
+	LOG(host, INFO, "client=%u pid=%u uid=%u is back", a->c->conf.number, conn->pid, conn->uid);
+	return welcome(conn);
+}
+
+static bool attach(struct conn *conn, const struct chan_key *key)
 {
 	int err, proc = -ENOBUFS;
-	struct attached *a = new_client(conn, &err);
+	struct attached *a = client_of(conn->ctl, key);
+
+	if (a)
+		return join(conn, a);
+	a = new_client(conn, key, &err);
 
 	if (a)
 		err = proc = client_add_proc(a->c);
@@ -144,8 +193,22 @@ static bool attach(struct conn *conn)
 	return welcome(conn);
 }
 
+/* The key in m if it is genuine, else none. */
+static struct chan_key shown_key(const struct conn *conn, const struct chan_msg *m)
+{
+	struct chan_key key = { 0 };
+
+	if (m->len == sizeof(key))
+		memcpy(&key, m->text, sizeof(key));
+	if (key.nonce && key.mac == host_key_mac(conn->ctl->h, &key))
+		return key;
+	return (struct chan_key){ 0 };
+}
+
 static bool on_hello(struct conn *conn, const struct chan_msg *m)
 {
+	const struct chan_key key = shown_key(conn, m);
+
 	if (conn->kind != CONN_NEW)
 		return false;
 	if (m->version != CHAN_VERSION) {
@@ -162,12 +225,12 @@ static bool on_hello(struct conn *conn, const struct chan_msg *m)
 		attach_refuse(conn, EXDEV, "the engine serves another network namespace");
 		return false;
 	}
-	if (!uid_allowed(conn)) {
+	if (!uid_allowed(conn, key.nonce ? key.uid : conn->uid)) {
 		attach_refuse(conn, EACCES,
 			      "this user may not attach; see option allow-uids of the engine");
 		return false;
 	}
-	return attach(conn);
+	return attach(conn, &key);
 }
 
 /* ---- requests of attached processes ---- */

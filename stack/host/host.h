@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "stack/base/list.h"
+#include "stack/base/rng.h"
 #include "stack/chan/region.h"
 #include "stack/dpdk/eal.h"
 #include "stack/dpdk/port.h"
@@ -31,6 +32,7 @@ struct host {			/* [k] constant once the workers run  [c] control thread only */
 	int lock_fd;		/* [k] */
 	bool is_second;		/* [k] another engine has the lock */
 	int listen_fd;		/* [k] */
+	struct siphash_key secret; /* [k] proves which keys of clients are genuine */
 
 	struct eal_info eal;	/* [k] */
 	bool eal_up;
@@ -64,6 +66,10 @@ int host_lock(struct host *h);
 int host_listen(struct host *h);
 void host_unlisten(struct host *h);
 void host_unlock(struct host *h);
+
+/* secret.c: the secret of all engines that serve this socket one after the other. Under the lock. */
+void host_secret(struct host *h);
+uint64_t host_key_mac(const struct host *h, const struct chan_key *key);
 
 /* netif.c: DPDK, ports, routes, by the configuration. 0 or -errno, h->err set. */
 int host_ports_open(struct host *h);

@@ -211,6 +211,8 @@ static int start(struct host *h)
 		r = host_lock(h);
 	h->is_second = r == -EBUSY;
 	if (!r)
+		host_secret(h);
+	if (!r)
 		r = host_ports_open(h);
 	if (!r)
 		r = control_init(h);

@@ -75,6 +75,7 @@ static int create_a(struct client *c)
 	c->a->magic = CHAN_MAGIC;
 	c->a->version = CHAN_VERSION;
 	c->a->client = c->conf.number;
+	c->a->key = c->conf.key;
 	c->a->n_workers = n;
 	c->a->max_socks = CHAN_MAX_SOCKS;
 	c->a->max_procs = CHAN_MAX_PROCS;

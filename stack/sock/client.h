@@ -32,6 +32,7 @@ struct client_conf {
 	uint32_t n_workers;
 	uint32_t pid, uid, gid;
 	bool low_ports;	     /* may bind ports below 1024 */
+	struct chan_key key; /* by which its processes find it again under the next engine */
 	uint32_t max_socks;  /* 0: CHAN_MAX_SOCKS */
 	uint64_t max_bytes;  /* of payload rings, 0: unlimited */
 	const struct region *engine; /* E: a struct chan_engine */
