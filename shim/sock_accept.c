@@ -80,8 +80,8 @@ static int accept_any(struct sock *s, int fd, struct sockaddr *addr, socklen_t *
 	return n < 0 ? -errno : fdtab_fresh(n);
 }
 
-/* Its engine has ended, and there is no kernel half to wait for. The program is told once; a program that goes
- * on accepting waits for the next engine. 0: look again, or -errno. */
+/* Its engine has ended, and there is no kernel half to wait for. The program is told once; if it goes on
+ * accepting it waits for the next engine. 0: look again, or -errno. */
 static int accept_orphaned(struct sock *s, uint64_t deadline)
 {
 	uint64_t until = sock_revive(sock_is_nonblocking(s) ? 0 : deadline), now = wait_now_ns();

@@ -174,7 +174,6 @@ static void make_table(uint64_t seed, const char *addr)
 	table_open();
 	table->seed = seed;
 	snprintf(table->addr, sizeof(table->addr), "%s", addr);
-	table->exec = getenv("CHAOS_EXEC") != NULL;
 	dice_init(seed);
 }
 

@@ -31,7 +31,6 @@ struct slot {
 struct table {
 	uint64_t seed;
 	char addr[64];
-	int exec; /* programs may go on in a new image */
 	_Atomic uint32_t next_id;
 	_Atomic bool stop;	      /* finish what you are at, and end */
 	_Atomic bool closed;	      /* servers: end */

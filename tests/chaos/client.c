@@ -231,7 +231,7 @@ static int one(void)
 		s.h.quits = 1;
 	} else if (dice(8) == 0) {
 		s.fork_at = dice(s.h.len + 1);
-	} else if (table->exec && dice(8) == 0) {
+	} else if (dice(8) == 0) {
 		s.exec_at = dice(s.h.len + 1);
 	}
 	int r = dial(&s);

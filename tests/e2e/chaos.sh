@@ -1,5 +1,6 @@
 #!/bin/bash
-# Chaos: 8 servers with workers and 8 clients; killed, stopped, forked at random, by a seed. Every
+# Chaos: 8 servers with workers and 8 clients; killed, stopped, forked and
+# replaced (exec) at random, by a seed. Every
 # stream that no kill excuses arrives whole, and at the end the engine holds nothing.
 # chaos.sh [local|WIRE] [seed]     local: both sides on one engine; else clients of the kernel's stack
 # SPDX-License-Identifier: MIT
@@ -30,7 +31,7 @@ fn_say "seed $seed"
 check "$seconds seconds of chaos" timeout $((seconds + 120)) env \
 	CHAOS_SERVER_PRELOAD="$preload" CHAOS_SERVER_NETNS="/run/netns/$FN_SRV" \
 	CHAOS_CLIENT_PRELOAD="${FN_CLI_SOCKET:+$preload}" CHAOS_CLIENT_NETNS="/run/netns/$FN_CLI" \
-	FASTNET_SOCKET="${FN_SRV_SOCKET-}" FASTNET_AUTOSTART=0 ${CHAOS_EXEC:+CHAOS_EXEC=1} \
+	FASTNET_SOCKET="${FN_SRV_SOCKET-}" FASTNET_AUTOSTART=0 \
 	unshare --pid --fork "$chaos" boss "$seed" "$seconds" "$FN_SRV_ADDR"
 [[ $FN_STACK == kernel ]] && exit 0
 check "no program is attached" fn_wait_for 10 is_at host_clients 0

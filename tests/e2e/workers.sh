@@ -32,7 +32,7 @@ nginx_start()
 		}
 	CONF
 	# The foreground process ends when the daemon serves.
-	check "$1: starts as a daemon" fn_on_stack nginx -p "$FN_TMP" -c "$FN_TMP/$name.conf"
+	check "$1: starts as a daemon" fn_on_stack "$nginx" -p "$FN_TMP" -c "$FN_TMP/$name.conf"
 	check "$1: wrote its pid" fn_wait_for 5 test -s "$FN_TMP/$name.pid"
 	master=$(cat "$FN_TMP/$name.pid")
 	fn_pid[$name]=$master
@@ -96,7 +96,7 @@ reloads()
 	download=$!
 	for ((i = 0; i < 10; i++)); do
 		sleep "$(awk -v s="$seconds" 'BEGIN { print s * 3 / 12 }')"
-		fn_on_stack nginx -p "$FN_TMP" -c "$FN_TMP/$1.conf" -s reload 2>>"$FN_TMP/$1.log"
+		fn_on_stack "$nginx" -p "$FN_TMP" -c "$FN_TMP/$1.conf" -s reload 2>>"$FN_TMP/$1.log"
 	done
 	wait "$load" || fn_die "$1: wrk failed"
 	if grep -qE 'Socket errors|Non-2xx' "$FN_TMP/wrk"; then
@@ -111,6 +111,37 @@ reloads()
 	check "$1: answers after them" fn_client curl -sSf -o /dev/null "http://$FN_SRV_ADDR/1024"
 }
 
+# A new binary takes the listeners over by exec, serves beside the old one, then alone.
+upgrade()
+{
+	local load old=$master
+	fn_client wrk -t 1 -c 64 -d $((seconds * 3)) -H 'Connection: close' \
+		"http://$FN_SRV_ADDR/1024" >"$FN_TMP/wrk" 2>&1 &
+	load=$!
+	kill -USR2 "$old"
+	check "$1: a second master" fn_wait_for 10 another_master "$1" "$old"
+	master=$(cat "$FN_TMP/$1.pid")
+	fn_pid[new-$1]=$master
+	check "$1: with its workers" fn_wait_for 10 four_workers
+	kill -WINCH "$old"
+	check "$1: the old workers end" fn_wait_for 25 no_workers "$old"
+	kill -QUIT "$old"
+	check "$1: the old master ends" fn_wait_for 10 eval "! kill -0 $old"
+	wait "$load" || fn_die "$1: wrk failed"
+	if grep -qE 'Socket errors|Non-2xx' "$FN_TMP/wrk"; then
+		cat "$FN_TMP/wrk" >&2
+		fn_die "$1: failed requests during the upgrade"
+	fi
+	ok "$1: binary upgrade, 0 failed requests of $(awk '/requests in/ { print $1 }' "$FN_TMP/wrk")"
+	check "$1: the new binary answers" fn_client curl -sSf -o /dev/null "http://$FN_SRV_ADDR/1024"
+	unset "fn_pid[new-$1]"
+	fn_pid[$1]=$master
+}
+
+another_master() { [[ -s $FN_TMP/$1.pid && $(cat "$FN_TMP/$1.pid") != "$2" ]]; }
+# The new master is a child of the old one.
+no_workers() { [[ $(xargs <"/proc/$1/task/$1/children") == "$master" ]]; }
+
 # A worker killed: nobody but its own connections notices, and its place is taken.
 killed_worker()
 {
@@ -121,6 +152,7 @@ killed_worker()
 	wrk_clean "$1: after a worker was killed" -t 1 -c 64 -d 1 -H 'Connection: close'
 }
 
+nginx=$(command -v nginx)	# by its path, for the upgrade
 e2e_start "${1:-auto}"
 FN_TIMEOUT=$(full_or 300 60)
 seconds=$(full_or 10 1)
@@ -131,6 +163,7 @@ while read -r name listen events; do
 	nginx_start "$name" "${listen/-/}" "${events/-/}"
 	fair "$name"
 	reloads "$name"
+	upgrade "$name"
 	killed_worker "$name"
 	nginx_stop "$name"
 	proved "$name"
