@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 4,
+	CHAN_VERSION = 5,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
