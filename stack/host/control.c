@@ -427,6 +427,11 @@ void control_run(struct host *h)
 	ev_run(ctl->loop, 0);
 }
 
+bool control_is_drained(const struct host *h)
+{
+	return !h->control || !h->control->n_clients;
+}
+
 void control_fini(struct host *h)
 {
 	struct control *ctl = h->control;

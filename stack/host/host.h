@@ -77,5 +77,7 @@ void host_ports_close(struct host *h);
 
 /* launch.c: extent E, data threads. */
 int host_launch(struct host *h);
-/* Ends the threads; connections that are left are forgotten. */
+/* Ends the threads. */
+void host_join(struct host *h);
+/* And frees what they had, which no program may use any more; connections that are left are forgotten. */
 void host_halt(struct host *h);

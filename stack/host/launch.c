@@ -131,13 +131,18 @@ int host_launch(struct host *h)
 	return 0;
 }
 
-void host_halt(struct host *h)
+void host_join(struct host *h)
 {
 	for (uint32_t i = 0; i < h->n_threads; i++)
 		worker_stop(h->worker[i]);
 	for (uint32_t i = 0; i < h->n_threads; i++)
 		pthread_join(h->thread[i], NULL);
 	h->n_threads = 0;
+}
+
+void host_halt(struct host *h)
+{
+	host_join(h);
 	for (uint32_t i = 0; i < h->n_workers; i++) {
 		if (!h->worker[i])
 			continue;

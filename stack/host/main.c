@@ -223,13 +223,21 @@ static int start(struct host *h)
 	return r;
 }
 
-static void stop(struct host *h)
+/* What programs have not let go of in time stays in the data threads, and ends with the process. */
+static void stop(struct host *h, int status)
 {
 	host_unlisten(h);
-	host_halt(h);
-	control_fini(h);
+	if (control_is_drained(h)) {
+		host_halt(h);
+		control_fini(h);
+		host_ports_close(h);
+		host_unlock(h);
+		return;
+	}
+	host_join(h);
 	host_ports_close(h);
 	host_unlock(h);
+	_exit(status);
 }
 
 static int serve(struct host *h)
@@ -245,7 +253,7 @@ static int serve(struct host *h)
 		tell(h, CHAN_READY_OK, "");
 		control_run(h);
 	}
-	stop(h);
+	stop(h, status);
 	return status;
 }
 

@@ -78,6 +78,29 @@ engine_dies()
 	proved
 }
 
+# An engine that is told to end twice does so at once, whatever its programs still have.
+told_twice()
+{
+	redis_start fourth
+	fn_client_bg peers python3 -u "$e2e_dir/peer_watch.py" "$FN_SRV_ADDR" 6379 50
+	check "fifty peers are connected" fn_wait_for 10 grep -q connected "$FN_TMP/peers.log"
+	kill -TERM "${fn_pid[engine]}"
+	kill -INT "${fn_pid[engine]}"
+	fn_stop engine
+	same "an engine told twice ends well" "$FN_STATUS" 0
+	fn_engine_start engine "$FN_SRV" "$FN_SRV_ADDR" "$(fn_port_of srv)" ||
+		fn_die "no new engine starts on the same socket and port"
+	ok "a new engine starts on the same socket and port"
+	fn_stop peers
+	fn_stop fourth
+	redis_start fifth
+	same "and serves" "$(redis ping)" PONG
+	proved
+}
+
 e2e_start "${1:-auto}"
 program_dies
-[[ $FN_STACK == kernel ]] || engine_dies
+[[ $FN_STACK == kernel ]] && exit 0
+engine_dies
+fn_stop third
+told_twice

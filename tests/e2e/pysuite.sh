@@ -15,7 +15,8 @@ short=(test_socket test_select test_epoll test_selectors test_socketserver test_
 	test_telnetlib test_urllib2_localnet test_docxmlrpc test_wsgiref test_robotparser)
 long=(test_poll test_asyncio test_ssl test_imaplib test_nntplib test_smtpd test_xmlrpc test_urllib
 	test_urllib2 test_logging test_threadsignals test_eintr test_signal test_fcntl test_ioctl
-	test_os test_subprocess test_multiprocessing_fork test_concurrent_futures)
+	test_os test_subprocess test_multiprocessing_fork test_multiprocessing_spawn
+	test_multiprocessing_forkserver test_concurrent_futures)
 # A connection on the stack can't be passed to another process yet (tests/shim/differences.txt).
 passing='PicklingConnections.test_pickling'
 opens=300		# connections that the stack has to have made in the short list, at least
