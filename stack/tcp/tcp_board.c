@@ -119,7 +119,7 @@ void tcp_board_acked(struct tcp_env *env, struct tcp_conn *c, seq_t ack, struct 
 	uint32_t acked = seq_diff(ack, c->snd_una);
 	uint32_t known = min_u32(c->reno_held, acked > c->mss ? acked - c->mss : 0);
 	news->delivered -= min_u32(known, news->delivered);
-	c->reno_held -= known;
+	c->reno_held = min_u32(c->reno_held - known, seq_diff(c->snd_nxt, ack));
 	if (news->again) /* nobody can tell which copies have arrived */
 		news->orig = news->has_rtt = false;
 }

@@ -43,6 +43,11 @@ struct pair {
 	uint64_t order;
 	uint32_t loss, dup; /* per 1000 */
 	uint32_t delay_us, jitter_us;
+	uint32_t reorder;	/* per 1000: overtaken by what is sent within another delay */
+	uint32_t burst_ms;	/* once in a while the wire is dead, up to so long */
+	uint32_t rate_mbit, queue_bytes; /* a bottleneck each way with a queue, 0 = none */
+	bool no_sack;		/* something on the way takes the option out of the SYNs */
+	struct link { uint64_t free_ns, dead_ns; } link[2];
 	char *why;
 	bool failed;
 };
@@ -65,15 +70,47 @@ static uint8_t byte_at(uint32_t pos, uint8_t salt)
 
 /* ---- the wire ---- */
 
-static void put_on_wire(struct pair *p, const struct packet *pkt)
+/* The packet stands in the queue of the bottleneck: marked when that is half full, lost when it is
+ * full; *leaves_ns is when the last bit has left. */
+static bool pass_queue(struct pair *p, struct packet *pkt, uint64_t *leaves_ns)
+{
+	struct link *l = &p->link[pkt->to];
+	uint32_t bytes = 40 + pkt->seg.len;
+
+	*leaves_ns = p->now_ns;
+	if (!p->rate_mbit)
+		return true;
+	uint64_t wait_ns = max_u64(l->free_ns, p->now_ns) - p->now_ns;
+	uint64_t queued = wait_ns * p->rate_mbit / 8000;
+	if (queued + bytes > p->queue_bytes)
+		return false;
+	if (queued > p->queue_bytes / 2 && pkt->seg.ecn == TCP_ECN_ECT0)
+		pkt->seg.ecn = TCP_ECN_CE;
+	l->free_ns = p->now_ns + wait_ns + bytes * 8000ull / p->rate_mbit;
+	*leaves_ns = l->free_ns;
+	return true;
+}
+
+/* Alone, or with all that comes for a while. */
+static bool is_lost(struct pair *p, struct link *l)
+{
+	if (p->burst_ms && p->now_ns >= l->dead_ns && rng_below(&p->rng, 300) == 0)
+		l->dead_ns = p->now_ns + (1 + rng_below(&p->rng, p->burst_ms)) * NSEC_PER_MSEC;
+	return p->now_ns < l->dead_ns || rng_below(&p->rng, 1000) < p->loss;
+}
+
+static void put_on_wire(struct pair *p, struct packet *pkt)
 {
 	uint32_t delay_us = p->delay_us + (p->jitter_us ? rng_below(&p->rng, p->jitter_us) : 0);
+	uint64_t leaves_ns;
 
-	if (p->n_wire == WIRE_MAX)
+	if (rng_below(&p->rng, 1000) < p->reorder)
+		delay_us += rng_below(&p->rng, p->delay_us + 1);
+	if (!pass_queue(p, pkt, &leaves_ns) || p->n_wire == WIRE_MAX)
 		return; /* a full queue loses */
 	struct packet *q = &p->wire[p->n_wire++];
 	*q = *pkt;
-	q->due_ns = p->now_ns + delay_us * NSEC_PER_USEC;
+	q->due_ns = leaves_ns + delay_us * NSEC_PER_USEC;
 	q->order = p->order++;
 	q->data = malloc(pkt->seg.len + 1);
 	memcpy(q->data, pkt->data, pkt->seg.len);
@@ -89,7 +126,8 @@ static void send_piece(struct host *h, struct packet *pkt, uint32_t tx_pos)
 		data[i] = byte_at(tx_pos + i, h->salt);
 	pkt->data = data;
 	segments++;
-	bool lost = rng_below(&p->rng, 1000) < p->loss;
+	bool lost = is_lost(p, &p->link[pkt->to]);
+	pkt->seg.sack_ok &= !p->no_sack;
 	if (getenv("FASTNET_PAIR_SHOW")) { /* for a single seed */
 		char text[256];
 
@@ -382,12 +420,14 @@ static void host_init(struct pair *p, int i, enum pair_end end)
 		.keepintvl_s = 1,
 		.keepcnt = 50,
 		.linger2_s = rng_below(r, 5) == 0 ? 5 : 0,
+		.cc = (uint8_t)rng_below(r, 4),
 	};
 	if (h->opts.sndbuf == 1)
 		h->total = min_u32(h->total, 100);
 	h->env.ops = &ops;
 	h->env.key = (struct siphash_key){ { rng_u64(r), rng_u64(r) } };
 	h->env.rng = &h->rng;
+	h->env.ecn = (enum tcp_ecn_mode)rng_below(r, 3);
 	h->env.tso_bytes = ONE_OF(r, 0, 0, 16000, 64000);
 	h->env.max_conns = h->env.max_timewait = h->env.max_synq = 4;
 	if (tcp_env_init(&h->env, p->now_ns) < 0)
@@ -466,6 +506,11 @@ const char *pair_run(uint64_t seed, enum pair_end end, char why[PAIR_WHY])
 	p->dup = ONE_OF(&p->rng, 0, 0, 10, 100);
 	p->delay_us = ONE_OF(&p->rng, 1, 50, 1000, 30000, 150000);
 	p->jitter_us = ONE_OF(&p->rng, 0, 0, 100, 5000, 60000);
+	p->reorder = ONE_OF(&p->rng, 0, 0, 0, 10, 100);
+	p->burst_ms = ONE_OF(&p->rng, 0, 0, 0, 1, 100);
+	p->rate_mbit = ONE_OF(&p->rng, 0, 0, 1, 10, 100);
+	p->queue_bytes = ONE_OF(&p->rng, 12000, 30000, 100000);
+	p->no_sack = rng_below(&p->rng, 4) == 0;
 	for (int i = 0; i < 2; i++)
 		host_init(p, i, end);
 	open_conn(p);
