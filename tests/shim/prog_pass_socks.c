@@ -107,6 +107,32 @@ static int role_mixed(int via)
 	return r;
 }
 
+/* Waits for one of its own and for the one it got together: first by epoll, then by poll. */
+static int role_together(int via)
+{
+	struct epoll_event ev;
+	char c;
+	int a, b;
+	t_pair(&a, &b);
+	int fd = take(via), ep = epoll_create1(EPOLL_CLOEXEC);
+	t_epoll_add(ep, b, EPOLLIN);
+	t_epoll_add(ep, fd, EPOLLIN);
+	send(a, "o", 1, 0);
+	if (epoll_wait(ep, &ev, 1, 5000) != 1 || ev.data.fd != b || read(b, &c, 1) != 1)
+		return 11;
+	send(fd, "1", 1, 0);
+	if (epoll_wait(ep, &ev, 1, 5000) != 1 || ev.data.fd != fd || read(fd, &c, 1) != 1)
+		return 12;
+	struct pollfd p[2] = { { .fd = b, .events = POLLIN }, { .fd = fd, .events = POLLIN } };
+	send(a, "p", 1, 0);
+	if (poll(p, 2, 5000) != 1 || !(p[0].revents & POLLIN) || read(b, &c, 1) != 1)
+		return 13;
+	send(fd, "2", 1, 0);
+	if (poll(p, 2, 5000) != 1 || !(p[1].revents & POLLIN) || read(fd, &c, 1) != 1)
+		return 14;
+	return 0;
+}
+
 static int role_accept(int via)
 {
 	char c;
@@ -156,6 +182,7 @@ static const struct role {
 	{ "echo", role_echo }, { "mixed", role_mixed }, { "accept", role_accept },
 	{ "events", role_events }, { "hello", role_hello },
 	{ "nobody", role_nobody },
+	{ "together", role_together },
 };
 
 /* This program in that role, with one end of a pair; it inherits no other socket. */
@@ -421,6 +448,26 @@ static void to_another_program(void) { to_a_program("echo", false); }
 static void to_another_user(void) { to_a_program("nobody", false); }
 static void to_one_with_sockets(void) { to_a_program("mixed", false); }
 
+static void waited_for_together(void)
+{
+	int via, a, b;
+	char c = 0;
+	pid_t pid = start("together", &via, false);
+	pair_own(&a, &b);
+	t_res("give", give(via, a));
+	close(a);
+	for (int i = 0; i < 2; i++) {
+		if (t_read_all(b, &c, 1) != 1)
+			break;
+		t_sleep_ms(20); /* so that it waits */
+		send(b, "x", 1, 0);
+	}
+	t_out("last %c, ends with %d", c, finish(pid));
+	gone(b);
+	close(b);
+	close(via);
+}
+
 static void listener_to_a_program(void)
 {
 	struct sockaddr_in addr;
@@ -582,7 +629,7 @@ int main(int argc, char **argv)
 	static const struct t_case cases[] = {
 		T_CASE(to_oneself), T_CASE(on_its_way), T_CASE(peeked), T_CASE(among_others),
 		T_CASE(many_messages), T_CASE(state_goes_along), T_CASE(to_a_child),
-		T_CASE(to_another_program), T_CASE(to_one_with_sockets), T_CASE(to_another_user),
+		T_CASE(to_another_program), T_CASE(to_one_with_sockets), T_CASE(to_another_user), T_CASE(waited_for_together),
 		T_CASE(listener_to_a_program),
 		T_CASE(datagram_socket), T_CASE(to_a_stranger), T_CASE(stranger_waits_for_events),
 		T_CASE(stranger_speaks_first), T_CASE(much_through_a_stranger),
