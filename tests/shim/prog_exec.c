@@ -285,13 +285,13 @@ static void listener(void)
 	pid_t pid = start("serve", l, -1);
 	close(l);
 	int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	t_res("late", connect(late, (struct sockaddr *)&addr, sizeof(addr)));
+	int r = connect(late, (struct sockaddr *)&addr, sizeof(addr));
 	for (int i = 0; i < 2; i++) {
 		char c = 0;
 		int fd = i ? late : early;
 		good += send(fd, "q", 1, 0) == 1 && t_read_all(fd, &c, 1) == 1 && c == 'q';
 	}
-	t_out("answered %d, ends with %d", good, finish(pid));
+	t_out("late %d, answered %d, ends with %d", r, good, finish(pid));
 	close(early);
 	close(late);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
