@@ -71,20 +71,17 @@ static void client_delete(struct sock_env *env, struct client_worker *cw)
 	env->priv->drain_look_ns = 0;
 }
 
-static void proc_gone(struct client_worker *cw, uint32_t proc)
+/* All sockets, not only those that it has a bit of: its last act may have been to clear one, without a word. */
+static void proc_gone(struct client_worker *cw)
 {
-	struct client *c = cw->client;
-
 	list_for_each_safe(it, next, &cw->listeners) {
 		sock_accept_taken(listener_sock(it));
 		sock_check_held(listener_sock(it));
 	}
 	list_for_each_safe(it, next, &cw->socks) {
 		struct sock *s = container_of(it, struct sock, link);
-		bool had = atomic_load_explicit(&c->held[proc].word[s->id / 64],
-						memory_order_relaxed) >> (s->id % 64) & 1;
 
-		if (!s->l && !s->queued && (had || s->creator == proc) &&
+		if (!s->l && !s->queued &&
 		    (s->started ? !s->passive || s->established : true))
 			sock_check_held(s);
 	}
@@ -104,7 +101,7 @@ void client_mail(struct sock_env *env, const struct sock_mail *msg)
 		break;
 	case SOCK_MAIL_PROC_GONE:
 		if (!cw->deleting)
-			proc_gone(cw, (uint32_t)msg->a);
+			proc_gone(cw);
 		atomic_fetch_add_explicit(&c->proc_acks[msg->a], 1, memory_order_release);
 		break;
 	default:

@@ -53,7 +53,6 @@ struct sock *sock_make(struct call *k)
 	if (!s)
 		return NULL;
 	k->made = true;
-	s->creator = k->req.proc;
 	s->v6 = k->req.v6 != 0;
 	s->a->v6 = s->v6;
 	if (k->req.type == SOCK_TYPE_DGRAM)
@@ -287,6 +286,14 @@ static void set_held(const struct call *k, bool held)
 		atomic_fetch_and_explicit(word, ~(1ull << (id % 64)), memory_order_seq_cst);
 }
 
+/* A process that was killed may have left a call behind that is carried out after its end. If it still counts
+ * as alive here, the mail about its end comes later. */
+static bool is_live(const struct client *c, uint32_t proc)
+{
+	return proc < CHAN_MAX_PROCS &&
+	       atomic_load_explicit(&c->live[proc / 64], memory_order_acquire) >> (proc % 64) & 1;
+}
+
 static int op_unbind(struct call *k)
 {
 	set_held(k, false);
@@ -363,10 +370,13 @@ static void run(struct client_worker *cw, uint32_t slot)
 	atomic_store_explicit(&k.req.seq, seq, memory_order_relaxed);
 	a->len = 0;
 	int result = dispatch(&k);
-	if (k.s && k.made)
+	bool orphaned = k.s && k.made && !is_live(cw->client, k.req.proc);
+	if (k.s && k.made && !orphaned)
 		set_held(&k, true);
 	if (result != DEFERRED)
 		sock_reply(cw, slot, seq, result, k.s);
+	if (orphaned)
+		sock_check_held(k.s);
 }
 
 void sock_calls(struct client_worker *cw, uint64_t taken[CHAN_MAX_CALLS / 64])

@@ -89,7 +89,6 @@ struct sock {
 	uint32_t flags_b;    /* CHAN_B_SHUT_* already acted upon */
 	uint32_t notified[CHAN_SUBS]; /* as published */
 	uint16_t pushed[CHAN_SUBS];   /* b->sub[i] when notified[i] was last counted up */
-	uint32_t creator;    /* process that made it, UINT32_MAX: accept() */
 	uint32_t sndbuf;     /* SO_SNDBUF, 0: grows by itself */
 	struct chan_urg urg; /* the peer's urgent byte as published, seq 0: none so far */
 	uint32_t urg_floor;  /* as published */

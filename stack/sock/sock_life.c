@@ -123,7 +123,6 @@ struct sock *sock_new(struct client_worker *cw)
 	s->id = cw->free_ids[--cw->n_free];
 	s->a = &c->sock_a[s->id];
 	s->b = &c->sock_b[s->id];
-	s->creator = UINT32_MAX;
 	s->state = CHAN_ST_OPEN;
 	list_init(&s->event_link);
 	reset_a(s);
@@ -236,7 +235,7 @@ void sock_close(struct sock *s)
 	tcp_close(&env->tcp, &s->conn, now);
 }
 
-bool sock_is_held(const struct sock *s)
+static bool has_holder(const struct sock *s)
 {
 	struct client *c = s->cw->client;
 
@@ -252,6 +251,22 @@ bool sock_is_held(const struct sock *s)
 		}
 	}
 	return false;
+}
+
+/* While we look the socket may pass from one process to another (fork and close), each time to one that we
+ * have asked already. The next holder's bit is set before the last one's is cleared, and close_seq
+ * counts afterwards: so nobody has it when two looks in a row find nobody and nobody has let go
+ * meanwhile. Whoever has marks the socket then, and we look again. */
+bool sock_is_held(const struct sock *s)
+{
+	uint32_t seq = atomic_load_explicit(&s->b->close_seq, memory_order_acquire);
+
+	for (int i = 0; i < 2; i++) {
+		if (has_holder(s))
+			return true;
+		atomic_thread_fence(memory_order_acquire);
+	}
+	return atomic_load_explicit(&s->b->close_seq, memory_order_relaxed) != seq;
 }
 
 void sock_check_held(struct sock *s)

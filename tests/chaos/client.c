@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include "tests/chaos/chaos.h"
 
-enum { BUF = 16384, STALL_MS = 20000, SPARE_MS = 500 };
+enum { BUF = 16384, STALL_MS = 20000, SPARE_MS = 3000 };
 
 struct stream {
 	int fd, group;
