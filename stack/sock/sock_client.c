@@ -71,7 +71,7 @@ static void client_delete(struct sock_env *env, struct client_worker *cw)
 	env->priv->drain_look_ns = 0;
 }
 
-/* All sockets, not only those that it has a bit of: its last act may have been to clear one, without a word. */
+/* All sockets, not only those that it has a bit of: its last act may have been to clear one. */
 static void proc_gone(struct client_worker *cw)
 {
 	list_for_each_safe(it, next, &cw->listeners) {
