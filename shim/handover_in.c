@@ -47,24 +47,6 @@ static struct handover_head *look(int fd)
 	return NULL;
 }
 
-static struct handover_head *find(void)
-{
-	int fd;
-
-	for (unsigned i = 0; (fd = handover_place(i)) >= 0; i++) {
-		struct handover_head *head = look(fd);
-
-		if (!head)
-			continue;
-		libc.close(fd);
-		/* Somebody between the two programs did not know it, and has started several. */
-		if (!atomic_exchange(&head->taken, 1))
-			return head;
-		munmap(head, head->size);
-	}
-	return NULL;
-}
-
 /* ---- sockets ---- */
 /* Copies what follows the record into o, behind its struct object. */
 static bool fill(struct object *o, size_t size, const char **from, const char *end)
@@ -229,6 +211,15 @@ static void read_all(struct reader *r)
 	}
 }
 
+/* Something else at the token's number must be left alone. */
+static bool is_token(int fd)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
+}
+
 static void take(struct handover_head *head)
 {
 	struct reader r = { .head = head, .at = (const char *)(head + 1),
@@ -239,7 +230,7 @@ static void take(struct handover_head *head)
 	if ((void *)r.sock == MAP_FAILED)
 		return;
 	for (uint32_t i = 0; i < head->n_engines; i++)
-		r.app[i] = engine_adopt(head->token[i]);
+		r.app[i] = is_token(head->token[i]) ? engine_adopt(head->token[i]) : NULL;
 	fault_arm();
 	read_all(&r);
 	/* Those without a number are closed by this. */
@@ -276,12 +267,21 @@ struct object *handover_read(int memfd, struct chan_app *app, uint32_t id, uint3
 
 void handover_arrive(void)
 {
-	int saved = errno;
-	/* Somebody else's program, with more rights than who has started it. */
-	struct handover_head *head = getauxval(AT_SECURE) ? NULL : find();
+	int saved = errno, fd;
 
-	if (unlikely(head)) {
-		take(head);
+	/* Somebody else's program, with more rights than who has started it. */
+	if (getauxval(AT_SECURE))
+		return;
+	/* All of them: one that makes no sense must not hide another. */
+	for (unsigned i = 0; (fd = handover_place(i)) >= 0; i++) {
+		struct handover_head *head = look(fd);
+
+		if (likely(!head))
+			continue;
+		libc.close(fd);
+		/* Somebody between the two programs did not know it, and has started several. */
+		if (!atomic_exchange(&head->taken, 1))
+			take(head);
 		munmap(head, head->size);
 	}
 	errno = saved;

@@ -17,8 +17,6 @@ long=(test_poll test_asyncio test_ssl test_imaplib test_nntplib test_smtpd test_
 	test_urllib2 test_logging test_threadsignals test_eintr test_signal test_fcntl test_ioctl
 	test_os test_subprocess test_multiprocessing_fork test_multiprocessing_spawn
 	test_multiprocessing_forkserver test_concurrent_futures)
-# A connection on the stack can't be passed to another process yet (tests/shim/differences.txt).
-passing='PicklingConnections.test_pickling'
 opens=300		# connections that the stack has to have made in the short list, at least
 
 lo_up()
@@ -65,7 +63,7 @@ side stack "$FN_SRV" "${words[@]}"
 finished bare stack
 
 "$python" "$e2e_dir/pysuite.py" diff "$FN_TMP/bare" "$FN_TMP/stack" "${modules[@]}" \
-	"${words[@]}" --again 3 --prefix "nsenter --net=/run/netns/$FN_SRV --" --except "$passing" ||
+	"${words[@]}" --again 3 --prefix "nsenter --net=/run/netns/$FN_SRV --" ||
 	fn_die "tests that pass on the kernel fail on the stack"
 if [[ $FN_STACK == fastnet ]] && (($# == 0)); then
 	made=$(fn_tool stat | awk '$1 == "tcp_active_open" { print $2 }')

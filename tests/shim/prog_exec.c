@@ -2,6 +2,9 @@
 // SPDX-License-Identifier: MIT
 #include "tests/shim/t.h"
 #include <sched.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include "shim/handover.h"
 
 extern char **environ;
 
@@ -501,6 +504,39 @@ static void threads(void)
 	close(b);
 }
 
+/* Files of the program's own where a bundle would be, that look like one or nearly so. */
+static void false_bundles(void)
+{
+	struct rlimit lim;
+	getrlimit(RLIMIT_NOFILE, &lim);
+	int at = (int)(lim.rlim_cur < 1024 ? lim.rlim_cur : 1024) - 1;
+	for (int kind = 0; kind < 4; kind++) {
+		uint32_t words[1024];
+		int a, b, m = memfd_create("own", MFD_ALLOW_SEALING);
+		/* The head: magic, version, taken, engines, their tokens, size; then records. */
+		memset(words, kind ? 0x7f : 0, sizeof(words));
+		if (kind >= 2) {
+			memcpy(words, (uint32_t[]){ HANDOVER_MAGIC, HANDOVER_VERSION, 0, 4, 0, 1, 2, 3 }, 32);
+			memcpy(words + 8, &(uint64_t){ sizeof(words) }, 8);
+		}
+		if (kind == 3)
+			memcpy(words + 10, (uint32_t[]){ HANDOVER_SOCK, 200, 0, 5, 1, 1 }, 24);
+		write(m, words, sizeof(words));
+		fcntl(m, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+		dup2(m, at);
+		close(m);
+		t_pair(&a, &b);
+		pid_t pid = start("echo", a, -1);
+		close(a);
+		ask(b, "beside a false one");
+		t_out("kind %d ends with %d", kind, finish(pid));
+		close(b);
+		/* With nothing to hand over it is all that is there. */
+		t_out("alone: %d", finish(start("closed", 900, -1)));
+		close(at);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct t_case cases[] = {
@@ -508,7 +544,7 @@ int main(int argc, char **argv)
 		T_CASE(copies_share_the_file), T_CASE(failed_exec), T_CASE(listener), T_CASE(datagrams),
 		T_CASE(unread_and_half_closed), T_CASE(options_stay), T_CASE(fresh_socket_connects),
 		T_CASE(two_hops), T_CASE(both_ends), T_CASE(empty_environment),
-		T_CASE(signals), T_CASE(threads),
+		T_CASE(signals), T_CASE(threads), T_CASE(false_bundles),
 	};
 	setvbuf(stdout, NULL, _IOLBF, 4096);
 	if (argc != 5 || strcmp(argv[1], "exec") != 0)

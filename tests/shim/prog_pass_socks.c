@@ -1,86 +1,6 @@
-/* Sockets passed over AF_UNIX: to this process, to a child, to a program started apart, and to one that knows
- * nothing of the stack. */
+/* Sockets passed over AF_UNIX: to this process, to a child, to a program started apart. */
 // SPDX-License-Identifier: MIT
-#include "tests/shim/t.h"
-#include <sys/uio.h>
-
-extern char **environ;
-
-static int finish(pid_t pid)
-{
-	int status = -1;
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-enum { FDS_MAX = 4 };
-static ssize_t give_many(int via, const int *fds, int n)
-{
-	char control[CMSG_SPACE(sizeof(int) * FDS_MAX)] = { 0 };
-	struct iovec v = { "x", 1 };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
-			    .msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)n) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int) * (size_t)n);
-	memcpy(CMSG_DATA(c), fds, sizeof(int) * (size_t)n);
-	return sendmsg(via, &m, 0);
-}
-
-static ssize_t give(int via, int fd) { return give_many(via, &fd, 1); }
-
-/* How many came; room: for so many. */
-static int take_many(int via, int *fds, int room, int flags, int *msg_flags)
-{
-	char control[CMSG_SPACE(sizeof(int) * FDS_MAX)], byte;
-	struct iovec v = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
-			    .msg_controllen = CMSG_LEN(sizeof(int) * (size_t)room) };
-	struct cmsghdr *c;
-	int n = 0;
-	if (recvmsg(via, &m, flags) != 1)
-		return -1;
-	if (msg_flags)
-		*msg_flags = m.msg_flags;
-	c = CMSG_FIRSTHDR(&m);
-	if (c) {
-		n = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		memcpy(fds, CMSG_DATA(c), (size_t)n * sizeof(int));
-	}
-	return n;
-}
-
-static int take(int via)
-{
-	int fd = -1;
-	return take_many(via, &fd, 1, 0, NULL) == 1 ? fd : -1;
-}
-
-static void ask(int b, const char *word)
-{
-	char buf[64] = { 0 };
-	send(b, word, strlen(word), 0);
-	t_res("answer", t_read_all(b, buf, strlen(word)));
-	t_out("%s", buf);
-}
-
-static void gone(int b)
-{
-	t_out("nobody has it: %s", t_mask((uint32_t)t_until(b, POLLRDHUP)));
-}
-
-static int echo(int fd)
-{
-	static char buf[65536];
-	ssize_t n;
-	while ((n = read(fd, buf, sizeof(buf))) > 0)
-		for (ssize_t at = 0, w; at < n; at += w)
-			if ((w = write(fd, buf + at, (size_t)(n - at))) <= 0)
-				return 2;
-	return n == 0 ? 0 : 1;
-}
+#include "tests/shim/pass.h"
 
 /* ---- programs ---- */
 static int role_echo(int via)
@@ -146,71 +66,10 @@ static int role_accept(int via)
 	return 0;
 }
 
-static int role_events(int via)
-{
-	struct epoll_event ev;
-	char c;
-	int fd = take(via), ep = epoll_create1(0), n = 0;
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	t_epoll_add(ep, fd, EPOLLIN | EPOLLRDHUP);
-	for (;;) {
-		if (epoll_wait(ep, &ev, 1, 5000) != 1)
-			return 9;
-		if (read(fd, &c, 1) != 1)
-			return n;
-		n++;
-		send(fd, &c, 1, 0);
-	}
-}
-
-static int role_hello(int via)
-{
-	int fd = take(via);
-	return fd >= 0 && send(fd, "hello", 5, 0) == 5 && shutdown(fd, SHUT_WR) == 0 ? echo(fd) : 9;
-}
-
-/* Another user must not see the sender's memory. */
-static int role_nobody(int via)
-{
-	return setgid(65534) == 0 && setuid(65534) == 0 ? role_echo(via) : 9;
-}
-
-static const struct role {
-	const char *name;
-	int (*run)(int via);
-} roles[] = {
+static const struct pass_role roles[] = {
 	{ "echo", role_echo }, { "mixed", role_mixed }, { "accept", role_accept },
-	{ "events", role_events }, { "hello", role_hello },
-	{ "nobody", role_nobody },
 	{ "together", role_together },
 };
-
-/* This program in that role, with one end of a pair; it inherits no other socket. */
-static pid_t start(const char *role, int *via, bool bare)
-{
-	char num[16], *argv[] = { "prog_pass_socks", "role", (char *)role, num, NULL };
-	char *none[] = { NULL };
-	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -1;
-	fflush(stdout);
-	pid_t pid = fork();
-	if (pid == 0) {
-		snprintf(num, sizeof(num), "%d", fcntl(pair[1], F_DUPFD, 0));
-		execve("/proc/self/exe", argv, bare ? none : environ);
-		_exit(99);
-	}
-	close(pair[1]);
-	*via = pair[0];
-	return pid;
-}
-
-static void pair_own(int *a, int *b)
-{
-	t_pair(a, b);
-	fcntl(*a, F_SETFD, FD_CLOEXEC);
-	fcntl(*b, F_SETFD, FD_CLOEXEC);
-}
 
 /* ---- within this process ---- */
 static void to_oneself(void)
@@ -428,24 +287,7 @@ static void to_a_child(void)
 	close(via[0]);
 }
 
-static void to_a_program(const char *role, bool bare)
-{
-	int via, a, b;
-	pid_t pid = start(role, &via, bare);
-	pair_own(&a, &b);
-	t_res("give", give(via, a));
-	close(a);
-	ask(b, "program");
-	ask(b, "again");
-	shutdown(b, SHUT_WR);
-	t_out("ends with %d", finish(pid));
-	gone(b);
-	close(b);
-	close(via);
-}
-
 static void to_another_program(void) { to_a_program("echo", false); }
-static void to_another_user(void) { to_a_program("nobody", false); }
 static void to_one_with_sockets(void) { to_a_program("mixed", false); }
 
 static void waited_for_together(void)
@@ -529,117 +371,15 @@ static void datagram_socket(void)
 	close(via[1]);
 }
 
-/* ---- to programs that are not preloaded ---- */
-static void to_a_stranger(void) { to_a_program("echo", true); }
-
-static void stranger_waits_for_events(void)
-{
-	int via, a, b;
-	pid_t pid = start("events", &via, true);
-	pair_own(&a, &b);
-	send(b, "e", 1, 0);
-	t_res("give", give(via, a));
-	close(a);
-	char c = 0;
-	t_res("answer", t_read_all(b, &c, 1));
-	ask(b, "f");
-	shutdown(b, SHUT_WR);
-	t_out("events %d", finish(pid));
-	gone(b);
-	close(b);
-	close(via);
-}
-
-static void stranger_speaks_first(void)
-{
-	int via, a, b;
-	char buf[16] = { 0 };
-	pid_t pid = start("hello", &via, true);
-	pair_own(&a, &b);
-	t_res("give", give(via, a));
-	close(a);
-	t_res("read", t_read_all(b, buf, 5));
-	t_out("%s", buf);
-	t_out("half closed: %s", t_mask((uint32_t)t_until(b, POLLRDHUP)));
-	shutdown(b, SHUT_WR);
-	t_out("ends with %d", finish(pid));
-	close(b);
-	close(via);
-}
-
-static void *writer(void *arg)
-{
-	static char block[16384];
-	for (int i = 0; i < 128; i++)
-		for (size_t at = 0; at < sizeof(block);) {
-			ssize_t w = send(*(int *)arg, block + at, sizeof(block) - at, MSG_NOSIGNAL);
-			if (w <= 0)
-				return NULL;
-			at += (size_t)w;
-		}
-	shutdown(*(int *)arg, SHUT_WR);
-	return NULL;
-}
-
-static void much_through_a_stranger(void)
-{
-	static char buf[65536];
-	int via, a, b;
-	long total = 0;
-	ssize_t n;
-	pthread_t t;
-	pid_t pid = start("echo", &via, true);
-	pair_own(&a, &b);
-	t_res("give", give(via, a));
-	close(a);
-	pthread_create(&t, NULL, writer, &b);
-	while ((n = read(b, buf, sizeof(buf))) > 0)
-		total += n;
-	pthread_join(t, NULL);
-	t_out("2 MB came back: %ld, ends with %d", total, finish(pid));
-	close(b);
-	close(via);
-}
-
-static void stranger_is_killed_or_reset(void)
-{
-	int via, a, b;
-	pid_t pid = start("echo", &via, true);
-	pair_own(&a, &b);
-	t_res("give", give(via, a));
-	close(a);
-	ask(b, "x");
-	kill(pid, SIGKILL);
-	t_out("ends with %d", finish(pid));
-	gone(b);
-	close(b);
-	close(via);
-	pid = start("echo", &via, true);
-	pair_own(&a, &b);
-	t_res("give", give(via, a));
-	close(a);
-	ask(b, "y");
-	t_reset(b);
-	t_out("it has ended: %d", finish(pid) < 3);
-	close(via);
-}
-
 int main(int argc, char **argv)
 {
 	static const struct t_case cases[] = {
 		T_CASE(to_oneself), T_CASE(on_its_way), T_CASE(peeked), T_CASE(among_others),
 		T_CASE(many_messages), T_CASE(state_goes_along), T_CASE(to_a_child),
-		T_CASE(to_another_program), T_CASE(to_one_with_sockets), T_CASE(to_another_user), T_CASE(waited_for_together),
-		T_CASE(listener_to_a_program),
-		T_CASE(datagram_socket), T_CASE(to_a_stranger), T_CASE(stranger_waits_for_events),
-		T_CASE(stranger_speaks_first), T_CASE(much_through_a_stranger),
-		T_CASE(stranger_is_killed_or_reset),
+		T_CASE(to_another_program), T_CASE(to_one_with_sockets), T_CASE(waited_for_together),
+		T_CASE(listener_to_a_program), T_CASE(datagram_socket),
 	};
+	int r = pass_role(roles, T_COUNT(roles), argc, argv);
 	setvbuf(stdout, NULL, _IOLBF, 4096);
-	if (argc != 4 || strcmp(argv[1], "role") != 0)
-		return t_run(cases, T_COUNT(cases), argc, argv);
-	for (size_t i = 0; i < T_COUNT(roles); i++)
-		if (!strcmp(argv[2], roles[i].name))
-			return roles[i].run(atoi(argv[3]));
-	return 97;
+	return r >= 0 ? r : t_run(cases, T_COUNT(cases), argc, argv);
 }
