@@ -235,8 +235,8 @@ static int bind_only_stack(struct sock *s, struct chan_app *app, struct endpoint
 	return 0;
 }
 
-/* Bound already; but Linux looks at the address first (of an IPv6 socket last), and nobody's is EADDRNOTAVAIL.
- * The kernel knows its own addresses, not the stack's. */
+/* Bound already; but Linux looks at the address first (of an IPv6 socket last), and nobody's is
+ * EADDRNOTAVAIL. The kernel knows its own addresses, not the stack's. */
 static int bind_again(const struct sock *s, int where, const struct endpoint *ep)
 {
 	struct endpoint at = { .addr = ep->addr };
