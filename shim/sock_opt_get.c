@@ -235,6 +235,8 @@ static int get_int(const struct sock *s, const struct opt_at *at)
 
 	switch (o->kind) {
 	case OPT_BIT:
+		if (o->arg == CHAN_O_CORK && sock_has(s, SOCK_MORE))
+			return 0; /* MSG_MORE's, not the program's */
 		return (s->b->opts.flags & o->arg) != 0;
 	case OPT_FIELD16:
 		if (is_connected(s))

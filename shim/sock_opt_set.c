@@ -341,6 +341,8 @@ static int set_number(struct sock *s, const struct opt_at *at, const void *val, 
 		v = o->kind == OPT_FIELD8 ? 0 : o->def;
 	switch (o->kind) {
 	case OPT_BIT:
+		if (o->arg == CHAN_O_CORK) /* what MSG_MORE has said is over */
+			atomic_fetch_and(&s->flags, ~(uint32_t)SOCK_MORE);
 		set_flag(s, o->arg, v != 0);
 		return 0;
 	case OPT_FIELD8:

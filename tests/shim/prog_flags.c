@@ -335,5 +335,37 @@ static void names_on_streams(void)
 	done(a, b);
 }
 
-T_MAIN(T_CASE(send_flags), T_CASE(recv_flags), T_CASE(send_flags_when_full), T_CASE(recvmsg_flags),
-       T_CASE(sendmsg_flags), T_CASE(names_on_streams))
+static int cork_of(int fd)
+{
+	int v = -1;
+	socklen_t len = sizeof(v);
+	getsockopt(fd, IPPROTO_TCP, TCP_CORK, &v, &len);
+	return v;
+}
+
+static void more_and_cork(void)
+{
+	int a, b, on = 1, off = 0, held = -1;
+	char in[8];
+	t_pair(&a, &b);
+	t_res("more", send(a, "ab", 2, MSG_MORE));
+	t_out("corked %d", cork_of(a));
+	setsockopt(a, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+	t_out("corked %d", cork_of(a));
+	t_res("no more", send(a, "cd", 2, 0));
+	t_out("corked %d", cork_of(a));
+	t_res("more", send(a, "ef", 2, MSG_MORE));
+	t_out("corked %d", cork_of(a));
+	setsockopt(a, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+	t_out("corked %d", cork_of(a));
+	t_res("arrived", t_read_all(b, in, 6));
+	t_res("more", send(a, "gh", 2, MSG_MORE));
+	setsockopt(a, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+	t_res("arrived", t_read_all(b, in, 2));
+	t_res("left", (ioctl(b, FIONREAD, &held), held));
+	close(a);
+	close(b);
+}
+
+T_MAIN(T_CASE(more_and_cork), T_CASE(send_flags), T_CASE(recv_flags), T_CASE(send_flags_when_full),
+       T_CASE(recvmsg_flags), T_CASE(sendmsg_flags), T_CASE(names_on_streams))
