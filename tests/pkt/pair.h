@@ -1,5 +1,6 @@
 /* Two whole TCP cores joined by a fake wire: seeded loss (also in bursts), duplication, reordering,
- * delay and jitter, a bottleneck whose queue drops and marks; seeded applications, controllers, ECN. One call is one scenario from open to the last timer. */
+ * delay and jitter, a bottleneck whose queue drops and marks; seeded applications, controllers, ECN. One
+ * call is one scenario from open to the last timer. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdint.h>
