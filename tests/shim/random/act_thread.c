@@ -150,7 +150,11 @@ static void do_blocked(struct dice *d)
 	tr(" %s;", wait_done(&b, 0) ? "returns" : "sleeps");
 	if (!wait_done(&b, 0)) {
 		disturb(d, slot, peer);
-		tr(" %s", wait_done(&b, 60) ? "woke it" : "does not wake it");
+		/* A busy machine may need long to let it run: then it is not asleep. */
+		settle_engine();
+		if (!wait_done(&b, 60))
+			until_asleep(&b);
+		tr(" %s", wait_done(&b, 0) ? "woke it" : "does not wake it");
 	}
 	finish(&b, o);
 }

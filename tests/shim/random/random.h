@@ -91,6 +91,8 @@ void object_restart(struct object *o);
 /* ---- waiting ---- */
 /* Returns when nothing moves any more: see settle.c. */
 void settle(void);
+/* A part of it: what has been called for until now has had its effect in the engine. */
+void settle_engine(void);
 /* Prints the slots whose state changed since the last time. */
 void tr_changes(void);
 /* A call that may block: likely tells that it will not. A signal interrupts it. */

@@ -197,6 +197,12 @@ void settle(void)
 	}
 }
 
+void settle_engine(void)
+{
+	for (int i = 0; i < SAME_ROUNDS; i++)
+		tcp_state(w.anchor[0]);
+}
+
 void tr_changes(void)
 {
 	char now[96];
