@@ -469,11 +469,18 @@ static int select_ask(struct select_call *c, const sigset_t *mask)
 		size_t size;
 	} with = { mask, (size_t)_NSIG / 8 };
 
+	int saved = errno, r = 0;
+
 	if (c->n_kernel == 0 && !mask)
 		return 0;
 	select_copy(c);
-	return libc.syscall(SYS_pselect6, c->n, c->work[0], c->work[1], c->work[2], &none, &with) < 0 ?
-		       -errno : 0;
+	/* A signal ends even a call that does not wait, and leaves the sets as they were given. */
+	if (libc.syscall(SYS_pselect6, c->n, c->work[0], c->work[1], c->work[2], &none, &with) < 0) {
+		r = -errno;
+		select_clear(c);
+	}
+	errno = saved;
+	return r;
 }
 
 static int select_loop(struct select_call *c, uint64_t deadline, const sigset_t *mask)
