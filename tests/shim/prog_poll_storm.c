@@ -1,5 +1,6 @@
-/* poll() and select() of a listener on the stack and one of the kernel's, in a storm of signals: the kernel tells
- * of a signal even where it was told not to wait, and then says nothing about its descriptors. */
+/* poll() and select() of a listener on the stack and one of the kernel's, in a storm of signals: the
+ * kernel tells of a signal even where it was told not to wait, and then says nothing about its
+ * descriptors. */
 // SPDX-License-Identifier: MIT
 #include <stddef.h>
 #include <sys/select.h>

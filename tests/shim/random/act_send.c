@@ -290,7 +290,7 @@ static void do_fill(struct dice *d)
 {
 	int slot = pick(d, K_CONNECTED), at = -1;
 	struct object *o = object_of(slot);
-	uint64_t end_ms = t_now_ms() + 5000;
+	uint64_t end_ms;
 	uint32_t sent;
 	static char sink[262144];
 
@@ -303,6 +303,8 @@ static void do_fill(struct dice *d)
 	guard_begin(true);
 	sent = (uint32_t)t_fill(fd_of(slot));
 	guard_end();
+	/* From here on: a smallest send buffer fills the peer at the pace of delayed ACKs. */
+	end_ms = t_now_ms() + 5000;
 	tr(" some=%d %s", sent > 0, t_mask((uint32_t)t_poll(fd_of(slot), POLLIN | POLLOUT)));
 	o->tx += sent;
 	o->loose = o->peer->loose = true; /* t_fill() has its own bytes */
