@@ -323,6 +323,7 @@ void sock_attach(struct sock *s, struct chan_app *app, uint32_t id, uint32_t gen
 	atomic_store(&b->rcvtimeo_ms, atomic_load(&s->b->rcvtimeo_ms));
 	atomic_store(&b->sndtimeo_ms, atomic_load(&s->b->sndtimeo_ms));
 	atomic_store(&b->rcvlowat, atomic_load(&s->b->rcvlowat));
+	atomic_store(&b->pacing, atomic_load(&s->b->pacing));
 	atomic_store(&b->peek_off, atomic_load(&s->b->peek_off));
 	engine_ref(app);
 	s->app = app;

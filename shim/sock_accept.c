@@ -46,6 +46,7 @@ static int accept_stack(struct sock *s, int flags)
 	atomic_store(&n->b->rcvtimeo_ms, atomic_load(&s->b->rcvtimeo_ms));
 	atomic_store(&n->b->sndtimeo_ms, atomic_load(&s->b->sndtimeo_ms));
 	atomic_store(&n->b->rcvlowat, atomic_load(&s->b->rcvlowat));
+	atomic_store(&n->b->pacing, atomic_load(&s->b->pacing));
 	atomic_store(&n->b->peek_off, atomic_load(&s->b->peek_off));
 	atomic_store(&n->b->file_flags, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
 	atomic_store(&n->flags, SOCK_CONNECT_TOLD | SOCK_ACCEPTED |

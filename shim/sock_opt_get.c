@@ -296,9 +296,11 @@ static ssize_t get_linger(const struct sock *s, void *buf, size_t room)
 }
 
 /* Linux: eight bytes for who has room for eight. */
-static ssize_t get_pacing(void *buf, size_t room)
+static ssize_t get_pacing(const struct sock *s, const struct opt_at *at, void *buf, size_t room)
 {
-	uint64_t rate = UINT64_MAX;
+	uint32_t set = atomic_load(&s->b->pacing);
+	bool zero = opt_recorded(s, at->index, -1) == 0;
+	uint64_t rate = set || zero ? set : UINT64_MAX;
 
 	return give(buf, room, &rate, room >= sizeof(rate) ? sizeof(rate) : sizeof(uint32_t));
 }
@@ -337,7 +339,7 @@ ssize_t opt_get(struct sock *s, const struct opt_at *at, void *buf, size_t room)
 		strcpy(name, control ? control : opt_control_name(0));
 		return give(buf, room, name, sizeof(name));
 	case OPT_PACING:
-		return get_pacing(buf, room);
+		return get_pacing(s, at, buf, room);
 	case OPT_STAMP:
 		return get_stamp(s, at, buf, room);
 	case OPT_STAMPING:

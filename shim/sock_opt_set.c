@@ -176,7 +176,11 @@ static int set_pacing(struct sock *s, const struct opt_at *at, const void *val, 
 
 	if (len == sizeof(rate) && opt_take(&rate, val, sizeof(rate)) < 0)
 		return -EFAULT;
-	return rate == UINT64_MAX ? 0 : opt_kernel_only(s, at->level, at->name, val, len);
+	if (rate >= UINT32_MAX && rate != UINT64_MAX) /* beyond what the record holds */
+		return opt_kernel_only(s, at->level, at->name, val, len);
+	opt_record(s, at->index, rate == UINT64_MAX ? -1 : (int)(uint32_t)rate);
+	atomic_store(&s->b->pacing, rate == UINT64_MAX ? 0 : (uint32_t)rate); /* 0: no pacing */
+	return 0;
 }
 
 static int set_buffer(struct sock *s, const struct opt_at *at, const void *val, socklen_t len, int v)

@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 5,
+	CHAN_VERSION = 6,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -260,7 +260,7 @@ struct chan_sock_b {
 	_Atomic uint32_t line;	      /* signal line + 1 (see chan/line.h), 0 = none */
 	_Atomic uint32_t rx_sleepers; /* threads asleep in recv(), counted while there is a line: they
 				       * make a signal about data needless */
-	uint32_t pad2[1];
+	_Atomic uint32_t pacing;      /* SO_MAX_PACING_RATE, bytes a second, 0 = none */
 };
 _Static_assert(sizeof(struct chan_sock_b) == 192, "ABI");
 

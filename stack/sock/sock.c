@@ -111,6 +111,14 @@ struct tcp_sockopts sock_opts(const struct chan_opts *o)
 	};
 }
 
+struct tcp_sockopts sock_tcp_opts(const struct chan_sock_b *b, const struct chan_opts *o)
+{
+	struct tcp_sockopts t = sock_opts(o);
+
+	t.pacing = atomic_load_explicit(&b->pacing, memory_order_relaxed);
+	return t;
+}
+
 void sock_note_opts(struct sock *s, const struct chan_opts *o)
 {
 	s->stamp = o->flags & CHAN_O_TIMESTAMP;
@@ -134,8 +142,8 @@ void sock_take_opts(struct sock *s)
 	if (s->sndbuf)
 		s->a->sndbuf = s->sndbuf;
 	if (s->l)
-		s->l->opts = sock_opts(&o);
-	s->conn.opts = sock_opts(&o);
+		s->l->opts = sock_tcp_opts(s->b, &o);
+	s->conn.opts = sock_tcp_opts(s->b, &o);
 	if (s->started)
 		tcp_opts_changed(&env->tcp, &s->conn, env->now_ns);
 }

@@ -205,6 +205,8 @@ bool sock_take_rx(struct sock *s);
 /* Takes b->opts, clamped, over to the connection or listener. */
 void sock_take_opts(struct sock *s);
 struct tcp_sockopts sock_opts(const struct chan_opts *o);
+/* Those, and what the socket has beside them. */
+struct tcp_sockopts sock_tcp_opts(const struct chan_sock_b *b, const struct chan_opts *o);
 /* The few that this side looks at itself. */
 void sock_note_opts(struct sock *s, const struct chan_opts *o);
 struct chan_opts sock_read_opts(const struct chan_sock_b *b);

@@ -55,6 +55,7 @@ static void reset_b(struct sock *s)
 	atomic_store_explicit(&b->rcvtimeo_ms, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->sndtimeo_ms, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->rcvlowat, 0, memory_order_relaxed);
+	atomic_store_explicit(&b->pacing, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->errq_head, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->zc_next, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->zc_told, 0, memory_order_relaxed);

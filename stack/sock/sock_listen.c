@@ -139,7 +139,7 @@ static void fill(struct listener *l, struct sock *s, uint32_t backlog)
 	l->home_worker = s->cw->env->worker;
 	l->hold = s->hold;
 	l->is_v6 = s->v6;
-	l->opts = sock_opts(&o);
+	l->opts = sock_tcp_opts(s->b, &o);
 	l->tl.local = s->local;
 	l->tl.v6only = o.flags & CHAN_O_V6ONLY;
 	l->tl.reuseport = o.flags & CHAN_O_REUSEPORT;

@@ -124,6 +124,7 @@ struct tcp_sockopts {
 	uint16_t user_mss;	     /* TCP_MAXSEG, 0 = none */
 	uint32_t keepidle_s, keepintvl_s, keepcnt; /* 0 = 7200, 75, 9 */
 	uint32_t user_timeout_ms;    /* 0 = default */
+	uint32_t pacing;	     /* SO_MAX_PACING_RATE, bytes a second, 0 = none */
 	uint32_t syncnt;	     /* 0 = 6 */
 	int32_t linger2_s;	     /* FIN-WAIT-2 life of an orphan, 0 = 60, < 0 = none */
 	uint8_t ttl, tos;	     /* 0 = default */

@@ -29,6 +29,7 @@ enum tcp_deadline {
 	TCPD_RTX,     /* retransmission, or persist when c->persist */
 	TCPD_DELACK,
 	TCPD_KEEP,    /* keepalive */
+	TCPD_PACE,    /* more may leave */
 	TCPD_COUNT
 };
 /* Kinds of wheel_timer in the core (wheel_timer.kind). */
@@ -141,6 +142,8 @@ struct tcp_conn {
 	uint64_t last_tx_ns;	 /* data sent: idle restart (RFC 5681 4.1) */
 	uint64_t ts_recent_ns;	 /* when ts_recent was set (PAWS: outdated after 24 days) */
 	uint64_t stall_ns;	 /* first retransmission or probe of what is unanswered now, 0 = none */
+	uint64_t pace_ns;	 /* not before may more leave, with opts.pacing */
+	uint32_t pace_budget;	 /* what may leave in this output */
 	uint64_t oow_ack_ns;	 /* last ACK answering an unacceptable pure ACK */
 	uint32_t ts_offset;	 /* added to the millisecond clock in TSval */
 	seq_t snd_wl1, snd_wl2;	 /* segment that last updated the window */

@@ -227,6 +227,8 @@ void tcp_timer_restarted(struct tcp_env *env, struct tcp_conn *c, uint64_t now_n
 /* The reordering window ends in wait_us, 0: nothing waits for it (RFC 8985 6.2 step 5). */
 void tcp_timer_reordering(struct tcp_env *env, struct tcp_conn *c, uint32_t wait_us,
 			  uint64_t now_ns);
+/* The next piece may leave at c->pace_ns. */
+void tcp_timer_paced(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 void tcp_timer_sent(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 void tcp_timer_acked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* Data waits, nothing is in flight: only a probe can find the window open. */
@@ -303,6 +305,11 @@ uint64_t tcp_tlp_timeout_ns(const struct tcp_conn *c);
 void tcp_tlp_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* True: the probe has repaired a loss. */
 bool tcp_tlp_acked(struct tcp_conn *c, const struct tcp_news *news);
+
+/* ---- tcp_pace.c: only with opts.pacing ---- */
+/* Bytes that may leave now. */
+uint32_t tcp_pace_budget(const struct tcp_conn *c, uint64_t now_ns);
+void tcp_pace_sent(struct tcp_conn *c, uint32_t len, uint64_t now_ns);
 
 /* ---- tcp_prr.c (RFC 6937) ---- */
 /* What the ACK was: the first of a recovery, one with progress and no loss, any other. */

@@ -35,6 +35,8 @@ static void send_new(struct tcp_env *env, struct tcp_conn *c, uint32_t len, bool
 		c->fin_sent = true;
 	}
 	c->snd_nxt = seq_add(text_end, fin);
+	if (unlikely(c->opts.pacing))
+		tcp_pace_sent(c, len, now_ns);
 	if (len && len < mss)
 		c->snd_sml = c->snd_nxt;
 	tcp_emit(env, c, flags, seq, len, now_ns);
@@ -65,6 +67,8 @@ void tcp_send_again(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t 
 	c->rtx_total_bytes += len;
 	if (c->prr)
 		c->prr_out += len;
+	if (c->opts.pacing)
+		tcp_pace_sent(c, len, now_ns);
 	tcp_undo_sent_again(c, len, now_ns);
 	tcp_board_sent_again(env, c, start, end, tcp_us(now_ns));
 	c->last_tx_ns = now_ns;
@@ -81,10 +85,11 @@ static void idle_restart(struct tcp_conn *c, uint64_t now_ns)
 {
 	uint64_t idle_ns = now_ns - c->last_tx_ns;
 
-	if (c->last_tx_ns && c->cc->restart)
+	if (!c->last_tx_ns || idle_ns <= (uint64_t)tcp_rtt_rto_us(&c->rtt) * NSEC_PER_USEC)
+		return;
+	c->cwnd = min_u32(c->cwnd, (uint32_t)TCP_INIT_SEGS * c->mss);
+	if (c->cc->restart)
 		c->cc->restart(c, idle_ns);
-	if (c->last_tx_ns && idle_ns > (uint64_t)tcp_rtt_rto_us(&c->rtt) * NSEC_PER_USEC)
-		c->cwnd = min_u32(c->cwnd, (uint32_t)TCP_INIT_SEGS * c->mss);
 }
 
 /* Most payload of one output. A port that cuts would give every piece the same urgent pointer. */
@@ -104,6 +109,7 @@ static void output_lost(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns
 		uint32_t all = seq_diff(r->end, r->start), len = min_u32(all, burst);
 		seq_t start = r->start;
 
+		room = min_u32(room, c->pace_budget);
 		if (room < min_u32(all, mss))
 			return;
 		if (len > room)
@@ -129,10 +135,11 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	while (!c->fin_sent && seq_le(c->snd_nxt, c->snd_end)) {
 		uint32_t avail = seq_diff(c->snd_end, c->snd_nxt), pipe = tcp_pipe(c);
 		uint32_t cwnd_room = c->cwnd > pipe ? c->cwnd - pipe : 0;
-		uint32_t wnd_room = tcp_wnd_room(c), room = min_u32(cwnd_room, wnd_room);
+		uint32_t our_room = min_u32(cwnd_room, c->pace_budget);
+		uint32_t wnd_room = tcp_wnd_room(c), room = min_u32(our_room, wnd_room);
 		uint32_t len = min_u32(min_u32(avail, room), burst);
 
-		by_cwnd = cwnd_room < wnd_room;
+		by_cwnd = our_room < wnd_room;
 		if (len > mss)
 			len -= len % mss;
 		/* a FIN takes a number, but no room in the congestion window */
@@ -155,7 +162,7 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		uint32_t pipe = tcp_pipe(c);
 
 		/* RFC 7661 in short: it grows only when it is used, in slow start by half */
-		c->cwnd_limited = (held && by_cwnd) || pipe + c->mss > c->cwnd ||
+		c->cwnd_limited = (held && by_cwnd && c->pace_budget >= mss) || pipe + c->mss > c->cwnd ||
 				  (c->cwnd < c->ssthresh && pipe >= c->cwnd / 2);
 	}
 	bool unsent = seq_lt(c->snd_nxt, c->snd_end) || (c->fin_queued && !c->fin_sent);
@@ -215,10 +222,15 @@ void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	if (!c->syn_acked) {
 		output_syn(env, c, now_ns);
 	} else {
+		c->pace_budget = UINT32_MAX;
+		if (unlikely(c->opts.pacing))
+			c->pace_budget = tcp_pace_budget(c, now_ns);
 		if (unlikely(tcp_lost(c)))
 			output_lost(env, c, now_ns);
 		if (seq_lt(c->snd_nxt, c->snd_end) || (c->fin_queued && !c->fin_sent))
 			output_new(env, c, now_ns);
+		if (c->pace_budget < c->mss && (tcp_lost(c) || seq_lt(c->snd_nxt, c->snd_end)))
+			tcp_timer_paced(env, c, now_ns);
 	}
 	if (c->ack_now)
 		tcp_emit_ack(env, c, now_ns);

@@ -1,5 +1,5 @@
 /* All timers of a connection as events: retransmission (RFC 6298 5), persist (RFC 9293 3.8.6.1),
- * delayed ACK (3.8.6.3), keepalive (3.8.4), tail loss probe and reordering window (RFC 8985). Other
+ * delayed ACK (3.8.6.3), keepalive (3.8.4), tail loss probe and reordering window (RFC 8985), pacing. Other
  * files say what happened; only this one arms.
  *
  * A connection has one wheel_timer. A deadline that moves away is just written down: the timer
@@ -37,6 +37,11 @@ void tcp_timer_restarted(struct tcp_env *env, struct tcp_conn *c, uint64_t now_n
 	if (c->persist)
 		tcp_timer_window_opened(c);
 	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c));
+}
+
+void tcp_timer_paced(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	set_deadline(env, c, TCPD_PACE, max_u64(c->pace_ns, now_ns + 1));
 }
 
 void tcp_timer_sent(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
@@ -280,6 +285,8 @@ static void conn_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	}
 	if (take_due(c, TCPD_KEEP, now_ns))
 		keep_fired(env, c, now_ns);
+	if (take_due(c, TCPD_PACE, now_ns))
+		tcp_output(env, c, now_ns);
 	for (int d = 0; d < TCPD_COUNT; d++) {
 		if (c->deadline_ns[d])
 			next_ns = min_u64(next_ns, c->deadline_ns[d]);

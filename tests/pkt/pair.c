@@ -421,6 +421,7 @@ static void host_init(struct pair *p, int i, enum pair_end end)
 		.keepcnt = 50,
 		.linger2_s = rng_below(r, 5) == 0 ? 5 : 0,
 		.cc = (uint8_t)rng_below(r, 4),
+		.pacing = ONE_OF(r, 0, 0, 0, 50000, 5000000),
 	};
 	if (h->opts.sndbuf == 1)
 		h->total = min_u32(h->total, 100);

@@ -1,6 +1,6 @@
-/* Two whole TCP cores joined by a fake wire: seeded loss (also in bursts), duplication, reordering,
- * delay and jitter, a bottleneck whose queue drops and marks; seeded applications, controllers, ECN. One
- * call is one scenario from open to the last timer. */
+/* Two whole TCP cores joined by a fake wire: seeded loss (alone, or a wire that is dead for a while),
+ * duplication, reordering, delay and jitter, a bottleneck whose queue drops and marks; seeded
+ * applications, controllers, ECN, pacing. One call is one scenario from open to the last timer. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdint.h>
