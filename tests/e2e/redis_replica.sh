@@ -47,7 +47,8 @@ agree()
 load_begins()
 {
 	fn_client_bg load timeout "$(full_or 240 60)" \
-		redis-benchmark -h "$FN_SRV_ADDR" -c 20 -d 100 -r 100000 -n "$(full_or 400000 30000)" -t set,incr,lpush -q
+		redis-benchmark -h "$FN_SRV_ADDR" -c 20 -d 100 -r 100000 \
+		-n "$(full_or 400000 30000)" -t set,incr,lpush -q
 }
 
 load_ends()
