@@ -244,6 +244,8 @@ static ssize_t emit(struct sock *s, const struct dgram_out *o, const struct iove
 			r = chan_dgram_send(s->app, s->id, &o->h, iov, n);
 		if (r == 0 && unlikely(o->only_check))
 			return (ssize_t)len;
+		if (r == 0 && unlikely(sock_has(s, SOCK_EDGE_OUT)))
+			epoll_sock_sent(s);
 		if (r == 0 && unlikely(flags & MSG_ZEROCOPY) && dgram_flag(s, DGRAM_S_ZEROCOPY))
 			errq_zerocopy_sent(s);
 		if (r == 0)

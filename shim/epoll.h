@@ -24,6 +24,8 @@ struct chan_app;
 struct sock;
 
 enum { EPOLL_PRIVATE = (int)(EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE) };
+/* What a wake-up about room to send carries. */
+enum { EPOLL_OUT = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND };
 enum epoll_item_flags {
 	ITEM_READY = 1 << 0, /* on the ready list */
 	ITEM_COOKIE = 1 << 1, /* its descriptor is in the kernel's set behind a cookie */

@@ -248,6 +248,15 @@ static void add_sock(struct epoll_item *it)
 		epoll_item_cookie(it);
 }
 
+/* The events of a registration, as given to ADD or MOD. */
+static void set_events(struct epoll_item *it, const struct epoll_event *ev)
+{
+	it->events = ev->events | EPOLLERR | EPOLLHUP;
+	it->data = ev->data.u64;
+	if (unlikely(it->events & EPOLLET && it->events & EPOLL_OUT) && it->sock && sock_is_dgram(it->sock))
+		atomic_fetch_or(&it->sock->flags, SOCK_EDGE_OUT);
+}
+
 static int ctl_add(struct epoll_set *set, int fd, struct object *o, const struct epoll_event *ev)
 {
 	struct epoll_item *it;
@@ -262,13 +271,13 @@ static int ctl_add(struct epoll_set *set, int fd, struct object *o, const struct
 		return -ENOMEM;
 	it->set = set;
 	it->fd = fd;
-	it->events = ev->events | EPOLLERR | EPOLLHUP;
-	it->data = ev->data.u64;
 	if (o->ops->type == OBJECT_SOCK) {
 		it->sock = sock_of(o);
+		set_events(it, ev);
 		add_sock(it);
 	} else {
 		it->inner = container_of(o, struct epoll_set, obj);
+		set_events(it, ev);
 		r = add_inner(it);
 		if (r < 0) {
 			item_free(it);
@@ -291,8 +300,7 @@ static int ctl_mod(struct epoll_set *set, int fd, struct object *o, const struct
 		return -ENOENT;
 	if (it->events & EPOLLEXCLUSIVE)
 		return -EINVAL;
-	it->events = ev->events | EPOLLERR | EPOLLHUP;
-	it->data = ev->data.u64;
+	set_events(it, ev);
 	if (epoll_item_mask(it))
 		epoll_item_queue(it);
 	return 0;
@@ -495,6 +503,19 @@ void epoll_sock_twin(struct sock *s)
 void epoll_sock_changed(struct sock *s)
 {
 	each_of_sock(s, epoll_item_queue);
+}
+
+static void item_sent(struct epoll_item *it)
+{
+	if (it->events & EPOLLET && it->events & EPOLL_OUT)
+		epoll_item_queue(it);
+}
+
+/* Linux: the buffer of a datagram that has left is room again, which is news, however much there was
+ * (sock_def_write_space()). */
+void epoll_sock_sent(struct sock *s)
+{
+	each_of_sock(s, item_sent);
 }
 
 static void item_to_kernel(struct epoll_item *it)

@@ -52,7 +52,7 @@ static uint32_t new_events(const struct epoll_item *it)
 	if (now.rx_tail != old->rx_tail)
 		m |= EPOLLIN | EPOLLPRI | EPOLLRDNORM | EPOLLRDBAND;
 	if (now.tx_una != old->tx_una)
-		m |= EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
+		m |= EPOLL_OUT;
 	return m;
 }
 

@@ -31,6 +31,7 @@ enum sock_flags {
 	SOCK_STRAY = 1 << 6,	 /* sock_after_fork(): no descriptor of it seen yet */
 	SOCK_WAS_CONNECTED = 1 << 8, /* connect() has succeeded: another one is EISCONN for ever */
 	SOCK_ACCEPTED = 1 << 9,	 /* came from accept() */
+	SOCK_EDGE_OUT = 1 << 11, /* a datagram socket whose room to send is watched with EPOLLET */
 	SOCK_PORT_GIVEN = 1 << 12, /* bind() named the port */
 	SOCK_PORT_LOOSE = 1 << 13, /* it did not, and the socket has been closed since: may bind anew */
 	SOCK_ADDR_KEPT = 1 << 14,  /* accepted on a given address, which outlives the connection */
@@ -185,3 +186,5 @@ void epoll_sock_twin(struct sock *s);
 void epoll_sock_changed(struct sock *s);
 /* s is being released: registrations go. */
 void epoll_sock_released(struct sock *s);
+/* A datagram has left. For sockets with SOCK_EDGE_OUT. */
+void epoll_sock_sent(struct sock *s);

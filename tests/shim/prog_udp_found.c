@@ -316,7 +316,39 @@ static void disconnect_keeps(void)
 	close(err);
 }
 
-T_MAIN(T_CASE(disconnect_keeps), T_CASE(unspec_with_port_0), T_CASE(peer_of_port_0),
+/* With EPOLLET every datagram that has left is news about room to send. */
+static void edges_of_sends(void)
+{
+	const uint32_t events[] = { EPOLLOUT | EPOLLET, EPOLLOUT | EPOLLET | EPOLLONESHOT, EPOLLIN | EPOLLET,
+				    EPOLLWRNORM | EPOLLET, EPOLLOUT };
+	const size_t sizes[] = { 1, 1400, 30000 };
+	static char data[30000];
+	struct epoll_event got[4];
+
+	for (unsigned i = 0; i < T_COUNT(events); i++) {
+		struct epoll_event ev = { .events = events[i] };
+		int a, b, ep = epoll_create1(0), outer = epoll_create1(0);
+		udp_pair(&a, &b);
+		t_res("add", epoll_ctl(ep, EPOLL_CTL_ADD, a, &ev));
+		ev.events = EPOLLIN | EPOLLET;
+		t_res("add the set", epoll_ctl(outer, EPOLL_CTL_ADD, ep, &ev));
+		t_out("%x: at first %d, set %d", events[i], epoll_wait(ep, got, 4, 0),
+		      epoll_wait(outer, got, 4, 0));
+		for (unsigned n = 0; n < T_COUNT(sizes); n++) {
+			t_res("send", send(a, data, sizes[n], 0));
+			if (events[i] & EPOLLET)
+				t_out("set %d", epoll_wait(outer, got, 4, 20));
+			t_out("then %d", epoll_wait(ep, got, 4, 0));
+			t_out("again %d", epoll_wait(ep, got, 4, 0));
+		}
+		close(outer);
+		close(ep);
+		close(a);
+		close(b);
+	}
+}
+
+T_MAIN(T_CASE(edges_of_sends), T_CASE(disconnect_keeps), T_CASE(unspec_with_port_0), T_CASE(peer_of_port_0),
        T_CASE(failed_calls_bind), T_CASE(files_of_failed_sends), T_CASE(splice_arguments),
        T_CASE(errors_of_pieces), T_CASE(errors_of_no_messages),
        T_CASE(connect_with_pieces))
