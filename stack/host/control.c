@@ -351,6 +351,7 @@ void control_stop(struct control *ctl)
 	if (ctl->stopping)
 		return;
 	ctl->stopping = true;
+	ctl->h->secret_is_needless = ctl->n_clients == 0;
 	ev_io_stop(ctl->loop, &ctl->listen_io);
 	ev_timer_stop(ctl->loop, &ctl->retry);
 	ev_timer_stop(ctl->loop, &ctl->linger);

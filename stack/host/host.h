@@ -33,6 +33,7 @@ struct host {			/* [k] constant once the workers run  [c] control thread only */
 	bool is_second;		/* [k] another engine has the lock */
 	int listen_fd;		/* [k] */
 	struct siphash_key secret; /* [k] proves which keys of clients are genuine */
+	bool secret_is_needless;   /* no client is left that could show a key to the next engine */
 
 	struct eal_info eal;	/* [k] */
 	bool eal_up;
@@ -69,6 +70,8 @@ void host_unlock(struct host *h);
 
 /* secret.c: the secret of all engines that serve this socket one after the other. Under the lock. */
 void host_secret(struct host *h);
+/* At the end, under the lock: removes its file if it is needless. */
+void host_secret_forget(const struct host *h);
 uint64_t host_key_mac(const struct host *h, const struct chan_key *key);
 
 /* netif.c: DPDK, ports, routes, by the configuration. 0 or -errno, h->err set. */

@@ -139,6 +139,7 @@ void host_unlisten(struct host *h)
 void host_unlock(struct host *h)
 {
 	if (h->lock_fd >= 0) {
+		host_secret_forget(h);
 		unlink(h->lock_path);
 		close(h->lock_fd);
 	}

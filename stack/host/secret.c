@@ -1,5 +1,6 @@
-/* The secret of the engines of one socket path, in a file beside it that outlives each of them and that only
- * their user can read: by it an engine knows the keys that its predecessor gave to its clients. */
+/* The secret of the engines of one socket path, in a file beside it that outlives each of them while there
+ * are clients, and that only their user can read: by it an engine knows the keys that its predecessor gave to
+ * its clients. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <fcntl.h>
@@ -40,9 +41,20 @@ void host_secret(struct host *h)
 	int r = fd < 0 ? -errno : read_or_write(fd, &h->secret);
 	if (fd >= 0)
 		close(fd);
+	h->secret_is_needless = r == 1;
 	if (r < 0)
 		LOG(host, WARN, "can't keep a key in %s: %s; processes that share a listener will not "
 		    "share it again under the next engine", path, strerror(-r));
+}
+
+void host_secret_forget(const struct host *h)
+{
+	char path[sizeof(h->socket_path) + 8];
+
+	if (!h->secret_is_needless)
+		return;
+	snprintf(path, sizeof(path), "%s.key", h->socket_path);
+	unlink(path);
 }
 
 uint64_t host_key_mac(const struct host *h, const struct chan_key *key)
