@@ -257,6 +257,8 @@ static int listen_locked(struct sock *s, int backlog)
 		return SOCK_TO_KERNEL;
 	if (sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING))
 		return -EINVAL;
+	if (sock_has(s, SOCK_ADDR_KEPT))
+		any.addr = s->a->local.addr;
 	if (!sock_has(s, SOCK_BOUND))
 		r = sock_bind_locked(s, &any);
 	if (r == 0 && !sock_is_attached(s) && sock_mode(s) != SOCK_KERNEL)

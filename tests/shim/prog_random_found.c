@@ -561,7 +561,24 @@ static void error_of_a_listener(void)
 	close(b);
 }
 
-T_MAIN(T_CASE(bind_is_no_edge), T_CASE(error_of_a_listener), T_CASE(disconnects_and_edges),
+/* An accepted socket keeps the address that it was reached at, over connect(AF_UNSPEC), for a listen(). */
+static void accepted_listens(void)
+{
+	struct sockaddr_in none = { .sin_family = AF_UNSPEC }, at = { 0 };
+	socklen_t len = sizeof(at);
+	int a, b;
+	t_pair(&a, &b);
+	t_res("disconnect", connect(b, (struct sockaddr *)&none, sizeof(none)));
+	close(a);
+	t_res("listen", listen(b, 5));
+	getsockname(b, (struct sockaddr *)&at, &len);
+	t_out("at the address of the server: %d, a port: %d", at.sin_addr.s_addr == t_addr(0).sin_addr.s_addr,
+	      at.sin_port != 0);
+	close(b);
+}
+
+T_MAIN(T_CASE(accepted_listens),
+       T_CASE(bind_is_no_edge), T_CASE(error_of_a_listener), T_CASE(disconnects_and_edges),
        T_CASE(shutdown_is_an_edge), T_CASE(connect_with_bad_addresses),
        T_CASE(connect_after_failure_and_shutdown), T_CASE(connect_after_reset),
        T_CASE(bind_twice_to_nobodys_address), T_CASE(data_after_shutdown_of_both),
