@@ -8,14 +8,6 @@
 
 extern char **environ;
 
-static int finish(pid_t pid)
-{
-	int status = -1;
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
 /* This program again, in the role named; numbers become arguments, -1 ends them. */
 static void become(const char *role, int fd, int other)
 {
@@ -207,7 +199,7 @@ static void at_its_number(void)
 	pid_t pid = start("echo", a, -1);
 	close(a);
 	ask(b, "number");
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	gone(b);
 	close(b);
 }
@@ -228,7 +220,7 @@ static void as_standard_input(void)
 	ask(b, "inetd");
 	ask(b, "style");
 	shutdown(b, SHUT_WR);
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	gone(b);
 	close(b);
 }
@@ -239,9 +231,9 @@ static void close_on_exec(void)
 	t_pair(&a, &b);
 	fcntl(a, F_SETFD, FD_CLOEXEC);
 	fcntl(b, F_SETFD, FD_CLOEXEC);
-	t_out("ends with %d", finish(start("closed", a, -1)));
+	t_out("ends with %d", t_finish(start("closed", a, -1)));
 	int c = fcntl(a, F_DUPFD, 0);
-	t_out("a copy without: ends with %d", finish(start("look", c, -1)));
+	t_out("a copy without: ends with %d", t_finish(start("look", c, -1)));
 	close(c);
 	ask(b, "");
 	close(a);
@@ -255,7 +247,7 @@ static void copies_share_the_file(void)
 	t_pair(&a, &b);
 	int c = dup(a);
 	send(b, "x", 1, 0);
-	t_out("ends with %d", finish(start("dups", a, c)));
+	t_out("ends with %d", t_finish(start("dups", a, c)));
 	t_out("here, too: nonblock %d", !!(fcntl(a, F_GETFL) & O_NONBLOCK));
 	close(a);
 	close(c);
@@ -294,7 +286,7 @@ static void listener(void)
 		int fd = i ? late : early;
 		good += send(fd, "q", 1, 0) == 1 && t_read_all(fd, &c, 1) == 1 && c == 'q';
 	}
-	t_out("late %d, answered %d, ends with %d", r, good, finish(pid));
+	t_out("late %d, answered %d, ends with %d", r, good, t_finish(pid));
 	close(early);
 	close(late);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -312,7 +304,7 @@ static void datagrams(void)
 	getsockname(a, (struct sockaddr *)&addr, &len);
 	t_res("connect", connect(b, (struct sockaddr *)&addr, sizeof(addr)));
 	send(b, "early", 5, 0);
-	t_out("ends with %d", finish(start("datagram", a, -1)));
+	t_out("ends with %d", t_finish(start("datagram", a, -1)));
 	t_res("answer", recv(b, buf, sizeof(buf), 0));
 	t_out("%s", buf);
 	len = sizeof(addr);
@@ -321,7 +313,7 @@ static void datagrams(void)
 	pid_t pid = start("datagram", a, -1);
 	close(a);
 	send(b, "late", 4, 0);
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	t_res("answer", recv(b, buf, sizeof(buf), 0));
 	close(b);
 }
@@ -332,7 +324,7 @@ static void unread_and_half_closed(void)
 	t_pair(&a, &b);
 	send(b, "before", 6, 0);
 	t_until(a, POLLIN);
-	t_out("ends with %d", finish(start("echo", a, -1)));
+	t_out("ends with %d", t_finish(start("echo", a, -1)));
 	char buf[16] = { 0 };
 	t_res("answer", t_read_all(b, buf, 6));
 	t_out("%s", buf);
@@ -340,18 +332,18 @@ static void unread_and_half_closed(void)
 	t_until(b, POLLRDHUP);
 	send(b, "half", 4, 0);
 	t_until(a, POLLIN);
-	t_out("ends with %d", finish(start("look", a, -1)));
+	t_out("ends with %d", t_finish(start("look", a, -1)));
 	shutdown(b, SHUT_WR);
 	t_until(a, POLLRDHUP);
-	t_out("ends with %d", finish(start("look", a, -1)));
+	t_out("ends with %d", t_finish(start("look", a, -1)));
 	close(a);
 	close(b);
 	t_pair(&a, &b);
 	fcntl(a, F_SETFL, O_NONBLOCK);
-	t_out("ends with %d", finish(start("look", a, -1)));
+	t_out("ends with %d", t_finish(start("look", a, -1)));
 	t_reset(b);
 	t_until(a, POLLHUP);
-	t_out("ends with %d", finish(start("look", a, -1)));
+	t_out("ends with %d", t_finish(start("look", a, -1)));
 	close(a);
 }
 
@@ -367,14 +359,14 @@ static void options_stay(void)
 	setsockopt(a, IPPROTO_IP, IP_TOS, (v = 16, &v), sizeof(v));
 	setsockopt(a, SOL_SOCKET, SO_PRIORITY, (v = 5, &v), sizeof(v));
 	setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	t_out("connected: ends with %d", finish(start("options", a, -1)));
+	t_out("connected: ends with %d", t_finish(start("options", a, -1)));
 	close(a);
 	close(b);
 	a = socket(AF_INET, SOCK_STREAM, 0);
 	setsockopt(a, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	setsockopt(a, SOL_SOCKET, SO_PRIORITY, (v = 3, &v), sizeof(v));
 	setsockopt(a, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	t_out("fresh: ends with %d", finish(start("options", a, -1)));
+	t_out("fresh: ends with %d", t_finish(start("options", a, -1)));
 	close(a);
 }
 
@@ -391,7 +383,7 @@ static void fresh_socket_connects(void)
 	int s = accept4(l, NULL, NULL, SOCK_CLOEXEC);
 	if (read(s, &c, 1) == 1)
 		send(s, &c, 1, 0);
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	gone(s);
 	close(s);
 	close(l);
@@ -405,7 +397,7 @@ static void two_hops(void)
 	close(a);
 	send(b, "1", 1, 0);
 	ask(b, "second");
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	gone(b);
 	close(b);
 }
@@ -419,7 +411,7 @@ static void both_ends(void)
 		t_pair(&a, &b);
 		become("both", a, b);
 	}
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 }
 
 static void empty_environment(void)
@@ -440,7 +432,7 @@ static void empty_environment(void)
 	}
 	close(a);
 	ask(b, "empty");
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	close(b);
 }
 
@@ -463,7 +455,7 @@ static void signals(void)
 	close(a);
 	t_res("it is ready", t_read_all(b, &c, 1));
 	send(b, "s", 1, 0);
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	close(b);
 }
 
@@ -500,7 +492,7 @@ static void threads(void)
 	t_res("exec is done", read(done[0], &c, 1));
 	close(done[0]);
 	ask(b, "thread");
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	close(b);
 }
 
@@ -529,10 +521,10 @@ static void false_bundles(void)
 		pid_t pid = start("echo", a, -1);
 		close(a);
 		ask(b, "beside a false one");
-		t_out("kind %d ends with %d", kind, finish(pid));
+		t_out("kind %d ends with %d", kind, t_finish(pid));
 		close(b);
 		/* With nothing to hand over it is all that is there. */
-		t_out("alone: %d", finish(start("closed", 900, -1)));
+		t_out("alone: %d", t_finish(start("closed", 900, -1)));
 		close(at);
 	}
 }

@@ -4,14 +4,6 @@
 
 extern char **environ;
 
-static int finish(pid_t pid)
-{
-	int status = -1;
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
 static void ask(int b, const char *word)
 {
 	char buf[64] = { 0 };
@@ -47,7 +39,7 @@ static void shell(void)
 	t_out("%.12s", buf);
 	ask(b, "by cat");
 	shutdown(b, SHUT_WR);
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	gone(b);
 	close(b);
 }
@@ -68,7 +60,7 @@ static void python(void)
 	}
 	close(a);
 	ask(b, "python");
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	gone(b);
 	close(b);
 }
@@ -109,7 +101,7 @@ static void a_static_program(void)
 	t_out("%s", buf);
 	ask(b, "static");
 	shutdown(b, SHUT_WR);
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	gone(b);
 	close(b);
 }

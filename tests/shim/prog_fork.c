@@ -5,15 +5,6 @@
 #include <sched.h>
 #include "tests/shim/t.h"
 
-static int finish(pid_t pid)
-{
-	int status = -1;
-
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
 /* Nothing that the program did not make itself. */
 static void no_other_child(void)
 {
@@ -71,7 +62,7 @@ static void parent_work(const char *how, struct family *f, pid_t pid)
 	c = 0;
 	t_read_all(fd, &c, 1);
 	t_out("%s: it accepts and says %c", how, c ? c : '-');
-	t_out("%s: it ends with %d", how, finish(pid));
+	t_out("%s: it ends with %d", how, t_finish(pid));
 	t_out("%s: and all is closed: %s", how, t_mask((uint32_t)t_until(f->parent, POLLRDHUP)));
 	t_out("%s: and that too: %s", how, t_mask((uint32_t)t_until(fd, POLLRDHUP)));
 	close(fd);
@@ -138,7 +129,7 @@ static void borrowed_memory(void)
 
 	t_pair(&fd[0], &fd[1]);
 	pid_t pid = clone(in_borrowed, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, fd);
-	t_out("it ends with %d", finish(pid));
+	t_out("it ends with %d", t_finish(pid));
 	send(fd[0], "x", 1, 0);
 	t_res("the parent's are open", t_read_all(fd[1], &c, 1));
 	close(fd[0]);
@@ -205,7 +196,7 @@ static void as_daemon(void)
 		_exit(0);
 	}
 	close(l);
-	t_out("what became a daemon ends with %d", finish(pid));
+	t_out("what became a daemon ends with %d", t_finish(pid));
 	ask_three(&addr);
 	refused(&addr);
 	no_other_child();
@@ -233,7 +224,7 @@ static void double_fork(void)
 	}
 	close(l);
 	close(b);
-	t_out("the one between ends with %d", finish(pid));
+	t_out("the one between ends with %d", t_finish(pid));
 	send(a, "g", 1, 0);
 	t_res("the grandchild", t_read_all(a, &c, 1));
 	t_res("its end", read(a, &c, 1));
@@ -268,7 +259,7 @@ static void long_line(void)
 	while (read(b, &c, 1) == 1)
 		seen |= 1 << (c - 'a');
 	t_out("generations %x", seen);
-	t_out("they end with %d", finish(pid));
+	t_out("they end with %d", t_finish(pid));
 	close(b);
 }
 
@@ -301,7 +292,7 @@ static void handlers_use_sockets(void)
 	pid_t pid = fork();
 	if (pid == 0)
 		_exit(write(hold[1], "x", 1) == 1 ? 0 : 1);
-	t_out("it ends with %d", finish(pid));
+	t_out("it ends with %d", t_finish(pid));
 	in_handler = -1;
 	t_res("said in all", t_read_all(b, got, 6));
 	/* Parent and child may overtake each other: each one's order counts. */
@@ -329,7 +320,7 @@ static void buffered_in_both(void)
 		fclose(f);
 		_exit(0);
 	}
-	t_out("it ends with %d", finish(pid));
+	t_out("it ends with %d", t_finish(pid));
 	fprintf(f, "parent;");
 	fclose(f);
 	t_res("what was buffered comes twice", t_read_all(b, got, sizeof(got) - 1));
@@ -354,7 +345,7 @@ static void many_children_at_once(void)
 		send(a, "n", 1, 0);
 	t_res("all answer", t_read_all(a, got, N));
 	for (int i = 0; i < N; i++)
-		good += finish(pid[i]) == 0;
+		good += t_finish(pid[i]) == 0;
 	t_out("%d end well", good);
 	close(b);
 	t_res("the last reference is gone", read(a, &c, 1));

@@ -4,15 +4,6 @@
 #include <stdatomic.h>
 #include "tests/shim/t.h"
 
-static int finish(pid_t pid)
-{
-	int status = -1;
-
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
 /* Nothing that the program did not make itself. */
 static void no_other_child(void)
 {
@@ -75,7 +66,7 @@ static void out_of_a_signal_handler(void)
 	t_out("said %c", got ? got : '-');
 	while (!forked_by_handler)
 		t_sleep_ms(1);
-	t_out("it ends with %d", finish(forked_by_handler));
+	t_out("it ends with %d", t_finish(forked_by_handler));
 	send(b, "r", 1, 0);
 	pthread_join(thread, NULL);
 	t_out("the call goes on: %d %.1s", w.result, w.got);
@@ -194,7 +185,7 @@ static void threads_inside_calls(const char *who, bool by_child)
 	pid_t pid = fork();
 	if (pid == 0)
 		_exit(look_at_all(w) ?: by_child ? wake_all(w) : 0);
-	t_out("the child ends with %d", finish(pid));
+	t_out("the child ends with %d", t_finish(pid));
 	if (!by_child)
 		wake_all(w);
 	for (int i = 0; i < KINDS; i++) {
@@ -233,7 +224,7 @@ static void out_of_a_thread(void)
 	pthread_join(thread, &pid);
 	send(fd[0], "t", 1, 0);
 	t_res("the thread's child", t_read_all(fd[0], &c, 1));
-	t_out("it ends with %d", finish((pid_t)(intptr_t)pid));
+	t_out("it ends with %d", t_finish((pid_t)(intptr_t)pid));
 	close(fd[0]);
 	close(fd[1]);
 }
@@ -256,7 +247,7 @@ static void *forks_often(void *arg)
 				      0 :
 				      1);
 		}
-		bad += finish(pid) != 0;
+		bad += t_finish(pid) != 0;
 	}
 	return (void *)bad;
 }

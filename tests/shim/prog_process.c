@@ -6,14 +6,6 @@
 
 extern char **environ;
 
-static int finish(pid_t pid)
-{
-	int status = -1;
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
 static void child_uses_the_parents_sockets(void)
 {
 	int a, b;
@@ -27,7 +19,7 @@ static void child_uses_the_parents_sockets(void)
 		_exit(1);
 	}
 	send(b, "ping", 4, 0);
-	t_out("child ends with %d", finish(pid));
+	t_out("child ends with %d", t_finish(pid));
 	t_res("answer", t_read_all(b, buf, 5));
 	t_out("%s", buf);
 	t_out("its exit closes nothing: %s", t_mask((uint32_t)t_poll(b, POLLIN | POLLRDHUP)));
@@ -62,7 +54,7 @@ static void parent_closes_child_serves(void)
 	t_out("%s", buf);
 	shutdown(c, SHUT_WR);
 	t_res("end", read(c, buf, 1));
-	t_out("child ends with %d", finish(pid));
+	t_out("child ends with %d", t_finish(pid));
 	close(c);
 	c = socket(AF_INET, SOCK_STREAM, 0);
 	t_res("the listener lives", connect(c, (struct sockaddr *)&addr, sizeof(addr)));
@@ -99,7 +91,7 @@ static void children_accept(void)
 	}
 	t_out("answered %d of %d", good, CLIENTS);
 	for (int i = 0; i < N; i++)
-		t_out("child %d ends with %d", i, finish(pid[i]));
+		t_out("child %d ends with %d", i, t_finish(pid[i]));
 	close(l);
 }
 
@@ -117,7 +109,7 @@ static void killed_child(void)
 	close(a);
 	t_out("the child still has it: %s", t_mask((uint32_t)t_poll(b, POLLIN | POLLRDHUP)));
 	kill(pid, SIGKILL);
-	t_out("child ends with %d", finish(pid));
+	t_out("child ends with %d", t_finish(pid));
 	t_out("now nobody has: %s", t_mask((uint32_t)t_until(b, POLLRDHUP)));
 	t_res("read", read(b, &c, 1));
 	close(b);
@@ -137,7 +129,7 @@ static void fresh_sockets_in_both(void)
 	t_pair(&a, &b);
 	send(a, "y", 1, 0);
 	t_res("parent", t_read_all(b, &c, 1));
-	t_out("child ends with %d", finish(pid));
+	t_out("child ends with %d", t_finish(pid));
 	close(a);
 	close(b);
 }
@@ -154,36 +146,36 @@ static void other_programs(void)
 	pid_t pid;
 	char *argv[] = { "sh", "-c", "exit 5", NULL };
 	t_res("posix_spawn", posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ));
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	posix_spawn_file_actions_t fa;
 	posix_spawn_file_actions_init(&fa);
 	posix_spawn_file_actions_addclose(&fa, a);
 	posix_spawn_file_actions_adddup2(&fa, 1, b);
 	t_res("posix_spawnp with actions", posix_spawnp(&pid, "sh", &fa, NULL, argv, environ));
 	posix_spawn_file_actions_destroy(&fa);
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	pid = fork();
 	if (pid == 0) {
 		execl("/bin/sh", "sh", "-c", "exit 6", (char *)NULL);
 		_exit(99);
 	}
-	t_out("fork and execl: %d", finish(pid));
+	t_out("fork and execl: %d", t_finish(pid));
 	pid = vfork();
 	if (pid == 0) {
 		execlp("sh", "sh", "-c", "exit 8", (char *)NULL);
 		_exit(99);
 	}
-	t_out("vfork and execlp: %d", finish(pid));
+	t_out("vfork and execlp: %d", t_finish(pid));
 	pid = vfork();
 	if (pid == 0)
 		_exit(9);
-	t_out("vfork and _exit: %d", finish(pid));
+	t_out("vfork and _exit: %d", t_finish(pid));
 	pid = fork();
 	if (pid == 0) {
 		execve("/nonexistent", argv, environ);
 		_exit(errno == ENOENT ? 10 : 99);
 	}
-	t_out("execve of nothing: %d", finish(pid));
+	t_out("execve of nothing: %d", t_finish(pid));
 	send(a, "alive", 5, 0);
 	t_res("the sockets live", t_read_all(b, buf, 5));
 	close(a);
@@ -206,15 +198,15 @@ static void odd_forks(void)
 	pid_t pid = _Fork();
 	if (pid == 0)
 		_exit(send(fd[0], "f", 1, 0) == 1 ? 12 : 1);
-	t_out("_Fork: %d", finish(pid));
+	t_out("_Fork: %d", t_finish(pid));
 	t_res("read", t_read_all(fd[1], &c, 1));
 	send(fd[1], "c", 1, 0);
 	pid = clone(in_clone, stack + sizeof(stack), SIGCHLD, fd);
-	t_out("clone: %d", finish(pid));
+	t_out("clone: %d", t_finish(pid));
 	pid = (pid_t)syscall(SYS_fork);
 	if (pid == 0)
 		_exit(send(fd[0], "s", 1, 0) == 1 ? 13 : 1);
-	t_out("fork by number: %d", finish(pid));
+	t_out("fork by number: %d", t_finish(pid));
 	t_res("read", t_read_all(fd[1], &c, 1));
 	send(fd[0], "p", 1, 0);
 	t_res("parent", t_read_all(fd[1], &c, 1));
@@ -246,7 +238,7 @@ static void inherited_epoll_set(void)
 	send(b, "x", 1, 0);
 	t_res("child has read", t_read_all(b, &c, 1));
 	if (write(pfd[1], "p", 1) == 1)
-		t_out("child ends with %d", finish(pid));
+		t_out("child ends with %d", t_finish(pid));
 	t_res("parent's set: pipe", epoll_wait(ep, ev, 4, 1000));
 	t_out("is the pipe %d", ev[0].data.fd == pfd[0]);
 	if (read(pfd[0], &c, 1) == 1)
@@ -259,7 +251,7 @@ static void inherited_epoll_set(void)
 		close(a);
 		_exit(0);
 	}
-	t_out("child closes all: %d", finish(pid));
+	t_out("child closes all: %d", t_finish(pid));
 	t_res("parent's set", epoll_wait(ep, ev, 4, 1000));
 	close(ep);
 	close(a);
@@ -321,7 +313,7 @@ static void fork_while_threads_work(void)
 			t_pair(&x, &y);
 			_exit(send(x, "z", 1, 0) == 1 && t_read_all(y, &c, 1) == 1 ? 0 : 1);
 		}
-		bad += finish(pid) != 0;
+		bad += t_finish(pid) != 0;
 	}
 	stop = true;
 	for (int i = 0; i < 2; i++)
@@ -355,7 +347,7 @@ static void atfork_handlers(void)
 	pid_t pid = fork();
 	if (pid == 0)
 		_exit(handlers);
-	t_out("child %d parent %d", finish(pid), handlers);
+	t_out("child %d parent %d", t_finish(pid), handlers);
 	close(a);
 	close(b);
 }

@@ -5,14 +5,6 @@
 
 extern char **environ;
 
-static int finish(pid_t pid)
-{
-	int status = -1;
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
 static void own(int fd)
 {
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -37,7 +29,7 @@ static void ask(int b, const char *word)
 static void end(int b, pid_t pid)
 {
 	shutdown(b, SHUT_WR);
-	t_out("ends with %d", finish(pid));
+	t_out("ends with %d", t_finish(pid));
 	t_out("after its end: %s", t_mask((uint32_t)t_until(b, POLLRDHUP)));
 	close(b);
 }
@@ -185,12 +177,12 @@ static void attributes(void)
 	t_out("mask here: %d", ({ sigset_t m; sigprocmask(SIG_BLOCK, NULL, &m);
 		sigismember(&m, SIGUSR1); }));
 	shutdown(b, SHUT_WR);
-	t_out("killed by USR2: %d", finish(pid) == 1000 + SIGUSR2);
+	t_out("killed by USR2: %d", t_finish(pid) == 1000 + SIGUSR2);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
 	t_res("spawn", shell(&pid, NULL, &attr,
 			     "kill -USR1 $$; kill -USR2 $$; kill -HUP $$; echo alive >&9"));
 	t_res("read", t_read_all(b, buf, 6));
-	t_out("%.5s, ends with %d", buf, finish(pid));
+	t_out("%.5s, ends with %d", buf, t_finish(pid));
 	signal(SIGUSR2, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
 	posix_spawnattr_destroy(&attr);
@@ -315,7 +307,7 @@ static void python_subprocess(void)
 	char buf[16] = { 0 };
 	shutdown(b, SHUT_WR);
 	t_res("read", t_read_all(b, buf, 7));
-	t_out("%.6s, ends with %d", buf, finish(pid));
+	t_out("%.6s, ends with %d", buf, t_finish(pid));
 	close(b);
 }
 

@@ -244,6 +244,14 @@ void t_sleep_ms(int ms)
 		;
 }
 
+int t_finish(pid_t pid)
+{
+	int status = -1;
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
 int t_self(void)
 {
 	return (int)syscall(SYS_gettid);

@@ -77,6 +77,8 @@ ssize_t t_read_all(int fd, void *buf, size_t n);
 /* Sends with MSG_DONTWAIT until nothing more fits and it stays so; returns the bytes. */
 size_t t_fill(int fd);
 void t_sleep_ms(int ms);
+/* Waits for a child: its exit status, 1000 + the signal that ended it, or -1: there is none. */
+int t_finish(pid_t pid);
 /* The caller's thread, for t_until_asleep(): returns when that thread has slept for a while. */
 int t_self(void);
 void t_until_asleep(int tid);
