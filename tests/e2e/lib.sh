@@ -68,6 +68,20 @@ full_or() { if ((E2E_FULL)); then echo "$1"; else echo "$2"; fi; }
 
 sha() { sha256sum "$1" | cut -d' ' -f1; }
 
+# wrk_clean WHAT wrk options...: requests, no socket errors, no other status than 200
+wrk_clean()
+{
+	local what=$1 out=$FN_TMP/wrk
+	shift
+	fn_client wrk "$@" >"$out" 2>&1 || { cat "$out" >&2; fn_die "$what: wrk failed"; }
+	if grep -qE 'Socket errors|Non-2xx' "$out" || ! grep -qE 'Requests/sec: +[0-9]*[1-9]' "$out"
+	then
+		cat "$out" >&2
+		fn_die "$what: errors"
+	fi
+	ok "$what: $(grep Requests/sec "$out")"
+}
+
 # after the programs have ended: the stack has no socket left but what waits out its time
 e2e_left() { fn_tool ss | awk 'NR > 1 && $2 != "TIME-WAIT" && $2 != "TIME_WAIT"'; }
 e2e_empty() { [[ -z $(e2e_left) ]]; }

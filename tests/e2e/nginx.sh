@@ -47,20 +47,6 @@ files()
 	rm -f "$FN_TMP/got"
 }
 
-# wrk_clean WHAT MINIMUM wrk options...: no socket errors, no other status than 200.
-wrk_clean()
-{
-	local what=$1 out=$FN_TMP/wrk
-	shift
-	fn_client wrk "$@" >"$out" 2>&1 || { cat "$out" >&2; fn_die "$what: wrk failed"; }
-	if grep -qE 'Socket errors|Non-2xx' "$out" || ! grep -qE 'Requests/sec: +[0-9]*[1-9]' "$out"
-	then
-		cat "$out" >&2
-		fn_die "$what: errors"
-	fi
-	ok "$what: $(grep Requests/sec "$out")"
-}
-
 log_is_honest()
 {
 	local foreign

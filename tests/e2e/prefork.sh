@@ -18,20 +18,6 @@ files()
 	done
 }
 
-# wrk_clean WHAT wrk options...: requests, and no error of any kind
-wrk_clean()
-{
-	local what=$1 out=$FN_TMP/wrk
-	shift
-	fn_client wrk "$@" >"$out" 2>&1 || { cat "$out" >&2; fn_die "$what: wrk failed"; }
-	if grep -qE 'Socket errors|Non-2xx' "$out" || ! grep -qE 'Requests/sec: +[0-9]*[1-9]' "$out"
-	then
-		cat "$out" >&2
-		fn_die "$what: errors"
-	fi
-	ok "$what: $(grep Requests/sec "$out")"
-}
-
 # ab_clean WHAT ab options...: all requests complete, none failed
 ab_clean()
 {

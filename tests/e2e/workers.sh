@@ -52,20 +52,6 @@ nginx_stop()
 	unset "fn_pid[$1]"
 }
 
-# wrk_clean WHAT wrk options...: no failed request.
-wrk_clean()
-{
-	local what=$1 out=$FN_TMP/wrk
-	shift
-	fn_client wrk "$@" "http://$FN_SRV_ADDR/1024" >"$out" 2>&1 ||
-		{ cat "$out" >&2; fn_die "$what: wrk failed"; }
-	if grep -qE 'Socket errors|Non-2xx' "$out"; then
-		cat "$out" >&2
-		fn_die "$what: failed requests"
-	fi
-	ok "$what: 0 failed requests, $(awk '/requests in/ { print $1 }' "$out") in all"
-}
-
 # Connections that each worker has taken, least first.
 shares() { awk '$3 == 1 { n[$1]++ } END { for (p in n) print n[p] }' "$log" | sort -n; }
 
@@ -73,7 +59,8 @@ fair()
 {
 	local n
 	: >"$log"
-	wrk_clean "$1: a connection per request" -t 1 -c 64 -d "$seconds" -H 'Connection: close'
+	wrk_clean "$1: a connection per request" -t 1 -c 64 -d "$seconds" -H 'Connection: close' \
+		"http://$FN_SRV_ADDR/1024"
 	n=$(shares)
 	# With the mutex who has it takes them, on Linux too.
 	[[ $1 != mutex ]] || return 0
@@ -149,7 +136,8 @@ killed_worker()
 	read -r victim _ <<<"$(workers)"
 	kill -KILL "$victim"
 	check "$1: another worker in its place" fn_wait_for 5 replaced "$victim"
-	wrk_clean "$1: after a worker was killed" -t 1 -c 64 -d 1 -H 'Connection: close'
+	wrk_clean "$1: after a worker was killed" -t 1 -c 64 -d 1 -H 'Connection: close' \
+		"http://$FN_SRV_ADDR/1024"
 }
 
 nginx=$(command -v nginx)	# by its path, for the upgrade
