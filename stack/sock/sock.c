@@ -301,8 +301,9 @@ static bool poll_dirty(struct sock_env *env, struct client_worker *cw, struct ch
 }
 
 /* What a thread did before a call must be seen before the call is: close(), then bind() of the same
- * port. So the calls are taken first and carried out last, and all marks in between. A client
- * that marks without end delays itself and the others by a bounded number of rounds. */
+ * port; a datagram to ourselves, then the receiver's connect(). So the calls are taken first and carried
+ * out last, and all marks in between. A client that marks without end delays itself and the others by a
+ * bounded number of rounds. */
 static bool poll_client(struct sock_env *env, struct client_worker *cw)
 {
 	struct chan_dirty *d = &cw->client->b->dirty[env->worker];
@@ -316,8 +317,10 @@ static bool poll_client(struct sock_env *env, struct client_worker *cw)
 		if (round == CHAN_MAX_SOCKS / SOCK_TAKE)
 			break;
 	}
-	if (any && !cw->violated)
+	if (any && !cw->violated) {
+		env->host->udp_settle(env->host_arg);
 		sock_calls(cw, calls);
+	}
 	return true;
 }
 

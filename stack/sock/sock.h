@@ -79,6 +79,8 @@ struct sock_host {
 	 * (broadcast not allowed), -ENOBUFS, -EINVAL. */
 	int (*udp_output)(void *arg, const struct sock_udp_tx *tx, const struct sock_piece *piece,
 			  unsigned n_pieces);
+	/* What udp_output() has left for sockets of this data thread is with them when this returns. */
+	void (*udp_settle)(void *arg);
 	/* Memberships of (group, interface) changed on this worker: IGMP is told. */
 	void (*group_changed)(void *arg, const struct ipaddr *group, uint32_t ifindex);
 	/* Interface by number, or for 0 by route to group or by a local address (any: none given); 0: no

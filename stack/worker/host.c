@@ -185,9 +185,15 @@ static bool host_mail(void *arg, uint32_t to, const struct sock_mail *msg)
 	return to < worker_set.n && worker_mail(worker_set.w[to], msg);
 }
 
+static void host_udp_settle(void *arg)
+{
+	local_drain(arg);
+}
+
 const struct sock_host worker_host = {
 	.tcp_output = host_tcp_output,
 	.udp_output = host_udp_output,
+	.udp_settle = host_udp_settle,
 	.find_interface = host_find_interface,
 	.path_mtu = host_path_mtu,
 	.realtime_ns = host_realtime_ns,

@@ -151,6 +151,7 @@ static bool control_to_worker(void *arg, uint32_t worker, const struct sock_mail
 
 static const struct sock_host host = {
 	.udp_output = rig_udp_output,
+	.udp_settle = rig_udp_settle,
 	.group_changed = rig_group_changed,
 	.find_interface = rig_find_interface,
 	.path_mtu = rig_path_mtu,

@@ -96,6 +96,7 @@ uint32_t rig_path_mtu(void *arg, const struct ipaddr *remote);
 uint64_t rig_realtime_ns(void *arg);
 bool rig_is_broadcast(void *arg, const struct ipaddr *a);
 bool rig_take_dgrams(struct rig_worker *w);
+void rig_udp_settle(void *arg);
 
 /* ---- an application's steps ---- */
 struct end {

@@ -137,6 +137,8 @@ bool rig_take_dgrams(struct rig_worker *w)
 	return any;
 }
 
+void rig_udp_settle(void *arg) { rig_take_dgrams(arg); }
+
 /* ---- an application's steps ---- */
 struct end rig_udp(struct chan_app *app, struct ipaddr addr, uint16_t port, uint32_t opt_flags)
 {

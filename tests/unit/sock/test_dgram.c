@@ -113,6 +113,27 @@ START_TEST(a_socket_without_port_gets_one_later)
 }
 END_TEST
 
+/* The port goes with the peer, but what was sent to it before has arrived. */
+START_TEST(what_was_sent_arrives_before_a_call)
+{
+	struct chan_dgram h;
+	char buf[8];
+
+	up(1);
+	struct end s = rig_udp(&srv, ANY, 5000, 0);
+	for (int i = 0; i < 500; i++) {
+		struct end c = fresh(&srv);
+		ck_assert_int_eq(rig_udp_connect(&c, RIG_ADDR, 5000), 0);
+		ck_assert_int_eq(rig_sendto(s, port_of(c), "a", 1), 0);
+		ck_assert_int_eq(rig_udp_connect(&c, ANY, 0), 0);
+		ck_assert_uint_eq(rig_recvfrom(c, &h, buf, 8), 1);
+		rig_close(c);
+	}
+	rig_close(s);
+	down();
+}
+END_TEST
+
 START_TEST(a_peer_comes_changes_and_goes)
 {
 	struct chan_dgram h;
@@ -378,6 +399,7 @@ int main(void)
 	tcase_add_loop_test(tc, question_and_answer, 1, 3);
 	tcase_add_test(tc, bind_refuses_as_linux_does);
 	tcase_add_test(tc, a_socket_without_port_gets_one_later);
+	tcase_add_test(tc, what_was_sent_arrives_before_a_call);
 	tcase_add_loop_test(tc, a_peer_comes_changes_and_goes, 1, 3);
 	tcase_add_test(tc, sources_are_read_back_in_the_order_of_their_coming);
 	tcase_add_test(tc, groups_are_joined_and_left);
