@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 6,
+	CHAN_VERSION = 7,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -64,12 +64,17 @@ struct chan_engine {
 	_Atomic uint32_t alive;
 	_Atomic uint32_t route_seq; /* [e] odd while routes change; readers retry */
 	uint32_t n_routes;
-	uint32_t flags; /* CHAN_ENGINE_ */
+	_Atomic uint32_t flags; /* [e] CHAN_ENGINE_ */
 	uint8_t pad[32];
 	struct chan_worker_e worker[CHAN_MAX_WORKERS];
 	struct chan_route route[CHAN_MAX_ROUTES];
 };
-enum { CHAN_ENGINE_LOOPBACK = 1 /* 127/8 belongs to the stack */ };
+enum chan_engine_flags {
+	CHAN_ENGINE_LOOPBACK = 1 << 0, /* 127/8 belongs to the stack */
+	CHAN_ENGINE_MOVED = 1 << 1,    /* another engine has taken the unix socket: whoever has a listener
+					* here makes one there; this one ends when it has nothing left. Set
+					* once, then everyone asleep on `alive` and all doorbells are woken */
+};
 
 /* ---- sockets ---- */
 /* One contiguous ring buffer of a stream, in force from stream position `start` on until the next
@@ -101,6 +106,9 @@ enum chan_sock_flags_a {
 	CHAN_A_ERRQ = 1 << 6,	  /* it has an error queue */
 	CHAN_A_URGENT = 1 << 7,	  /* the peer has sent urgent data, once: see chan/urgent.h */
 	CHAN_A_URG_BUSY = 1 << 12, /* SIGURG has been sent, what it is about comes in a moment */
+	CHAN_A_DRY = 1 << 13,	  /* listener of an engine that has MOVED: its port is listened on at the
+				   * other engine, and nothing is half-open or on the way to accept() here:
+				   * with rx_head == rx_tail nothing more will come */
 };
 
 /* Engine's half. Positions are stream positions modulo 2^32 (see stack/tcp/tcp.h); of datagram sockets
