@@ -28,8 +28,11 @@ static pid_t start(const char *role, int number)
 	const char *netns = getenv(*role == 's' ? "CHAOS_SERVER_NETNS" : "CHAOS_CLIENT_NETNS");
 	pid_t pid = fork();
 
-	if (pid)
+	if (pid) {
+		if (*role == 's')
+			atomic_store(&table->group_started_ns[number], now_ns());
 		return pid;
+	}
 	int fd = netns ? open(netns, O_RDONLY | O_CLOEXEC) : -1;
 	if (netns && (fd < 0 || setns(fd, CLONE_NEWNET) < 0)) {
 		perror(netns);
@@ -60,6 +63,8 @@ static void ended(pid_t pid, int status)
 	}
 	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
 		error("process %d ended by signal %d", pid, WTERMSIG(status));
+	if (WIFEXITED(status) && WEXITSTATUS(status) > 1)
+		error("process %d ended with status %d", pid, WEXITSTATUS(status));
 	for (int i = 0; i < SLOTS; i++) {
 		int old = pid;
 

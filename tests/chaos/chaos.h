@@ -39,6 +39,7 @@ struct table {
 	_Atomic bool family_killed[IDS]; /* by root: one of its processes was */
 	_Atomic bool was_stopped[IDS];
 	_Atomic uint64_t group_killed_ns[GROUPS];
+	_Atomic uint64_t group_started_ns[GROUPS], group_listens_ns[GROUPS]; /* the last time */
 	_Atomic uint32_t errors, streams, excused, refused, bytes_kb, forks, execs, worst_ms;
 };
 extern struct table *table;

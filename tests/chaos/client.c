@@ -53,6 +53,12 @@ static bool server_died(const struct stream *s)
 	return last != 0;
 }
 
+/* How many ms before connect() something was. */
+static long long before(const struct stream *s, const _Atomic uint64_t *at)
+{
+	return (long long)(s->start_ns - atomic_load(at)) / 1000000;
+}
+
 /* The stream ended before its time. */
 static int broken(const struct stream *s, const char *what)
 {
@@ -62,10 +68,14 @@ static int broken(const struct stream *s, const char *what)
 		atomic_fetch_add(s->had < sizeof(s->w) ? &table->refused : &table->excused, 1);
 		return 0;
 	}
-	error("%s: %s, group %d, sent %llu got %llu of %u, served by %u %u %u, %llu ms", what,
+	error("%s: %s, group %d, sent %llu got %llu of %u, served by %u %u %u, %llu ms; before "
+	      "connect(): killed %lld, started %lld, listening %lld ms", what,
 	      strerror(err), s->group, (unsigned long long)s->sent, (unsigned long long)s->got,
 	      s->h.len, s->w.chain[0], s->w.chain[1], s->w.chain[2],
-	      (unsigned long long)((now_ns() - s->start_ns) / 1000000));
+	      (unsigned long long)((now_ns() - s->start_ns) / 1000000),
+	      before(s, &table->group_killed_ns[s->group]),
+	      before(s, &table->group_started_ns[s->group]),
+	      before(s, &table->group_listens_ns[s->group]));
 	return 1;
 }
 

@@ -255,6 +255,7 @@ static int listen_on(int group)
 		}
 		usleep(1000);
 	}
+	atomic_store(&table->group_listens_ns[group], now_ns());
 	return fd;
 }
 

@@ -21,18 +21,20 @@ is_at()
 e2e_start "${1:-local}"
 seed=${2:-$((RANDOM * 32768 + RANDOM))}
 seconds=${CHAOS_SECONDS:-$(full_or 300 8)}
-chaos=$FN_BUILD/tests/chaos/chaos
-[[ -x $chaos ]] || fn_die "$chaos is not built"
+program=$FN_BUILD/tests/chaos/chaos
+[[ -x $program ]] || fn_die "$program is not built"
 floor=0
 [[ $FN_STACK == kernel ]] || floor=$(stat_of host_packets)
 preload=
 [[ $FN_STACK == kernel ]] || preload=$FN_SHIM
 fn_say "seed $seed"
-check "$seconds seconds of chaos" timeout $((seconds + 120)) env \
+# What the engine has counted explains a failure.
+chaos() { timeout "$@" || { [[ $FN_STACK == kernel ]] || fn_tool stat >&2; return 1; }; }
+check "$seconds seconds of chaos" chaos $((seconds + 120)) env \
 	CHAOS_SERVER_PRELOAD="$preload" CHAOS_SERVER_NETNS="/run/netns/$FN_SRV" \
 	CHAOS_CLIENT_PRELOAD="${FN_CLI_SOCKET:+$preload}" CHAOS_CLIENT_NETNS="/run/netns/$FN_CLI" \
 	FASTNET_SOCKET="${FN_SRV_SOCKET-}" FASTNET_AUTOSTART=0 \
-	unshare --pid --fork "$chaos" boss "$seed" "$seconds" "$FN_SRV_ADDR"
+	unshare --pid --fork "$program" boss "$seed" "$seconds" "$FN_SRV_ADDR"
 [[ $FN_STACK == kernel ]] && exit 0
 check "no program is attached" fn_wait_for 10 is_at host_clients 0
 check "no socket is left" fn_wait_for 10 is_at host_sockets 0
