@@ -181,6 +181,12 @@ static bool is_general_ours(long nr, const struct args *x)
 	}
 }
 
+/* What they carry may be ours where the descriptor is not: sendmsg() and its like look (pass.c). */
+static bool may_carry_rights(long nr)
+{
+	return nr == SYS_sendmsg || nr == SYS_recvmsg || nr == SYS_sendmmsg || nr == SYS_recvmmsg;
+}
+
 /* A raw fork: memory is copied, so that the child needs a place in the engine. */
 static bool is_copying_fork(long nr, const struct args *x)
 {
@@ -229,6 +235,8 @@ EXPORT long syscall(long nr, ...)
 	args.f = va_arg(ap, long);
 	va_end(ap);
 	if (fdtab_has(FD) && (bytes_of_ours(nr, x, &r) || control_of_ours(nr, x, &r)))
+		return r;
+	if (may_carry_rights(nr) && bytes_of_ours(nr, x, &r))
 		return r;
 	if (is_general_ours(nr, x) && general(nr, x, &r))
 		return r;

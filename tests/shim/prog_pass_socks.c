@@ -9,6 +9,12 @@ static int role_echo(int via)
 	return fd < 0 ? 9 : echo(fd);
 }
 
+static int role_by_number(int via)
+{
+	by_number = true;
+	return role_echo(via);
+}
+
 /* With sockets of its own, which go on. */
 static int role_mixed(int via)
 {
@@ -68,7 +74,7 @@ static int role_accept(int via)
 
 static const struct pass_role roles[] = {
 	{ "echo", role_echo }, { "mixed", role_mixed }, { "accept", role_accept },
-	{ "together", role_together },
+	{ "together", role_together }, { "by_number", role_by_number },
 };
 
 /* ---- within this process ---- */
@@ -290,6 +296,13 @@ static void to_a_child(void)
 static void to_another_program(void) { to_a_program("echo", false); }
 static void to_one_with_sockets(void) { to_a_program("mixed", false); }
 
+static void by_system_call(void)
+{
+	by_number = true;
+	to_a_program("by_number", false);
+	by_number = false;
+}
+
 static void waited_for_together(void)
 {
 	int via, a, b;
@@ -376,8 +389,8 @@ int main(int argc, char **argv)
 	static const struct t_case cases[] = {
 		T_CASE(to_oneself), T_CASE(on_its_way), T_CASE(peeked), T_CASE(among_others),
 		T_CASE(many_messages), T_CASE(state_goes_along), T_CASE(to_a_child),
-		T_CASE(to_another_program), T_CASE(to_one_with_sockets), T_CASE(waited_for_together),
-		T_CASE(listener_to_a_program), T_CASE(datagram_socket),
+		T_CASE(to_another_program), T_CASE(to_one_with_sockets), T_CASE(by_system_call),
+		T_CASE(waited_for_together), T_CASE(listener_to_a_program), T_CASE(datagram_socket),
 	};
 	int r = pass_role(roles, T_COUNT(roles), argc, argv);
 	setvbuf(stdout, NULL, _IOLBF, 4096);
