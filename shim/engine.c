@@ -106,6 +106,30 @@ void engine_put(struct chan_app *app)
 	atomic_store(&t->in_use, 0);
 }
 
+void engine_leave(struct chan_app *old)
+{
+	static struct chan_app *last;
+	static uint32_t n, refs;
+	static _Atomic uint32_t leave_lock;
+	struct chan_app *done = NULL;
+
+	/* Busy (or left so by a fork): that one reference stays for good. */
+	if (chan_trylock(&leave_lock) < 0)
+		return;
+	if (old != last) {
+		done = last;
+		n = refs;
+		last = old;
+		refs = 0;
+	}
+	refs++;
+	while (done && n > 0) {
+		n--;
+		engine_put(done);
+	}
+	chan_unlock(&leave_lock);
+}
+
 static bool try_ref(struct attachment *t)
 {
 	uint32_t n = atomic_load(&t->refs);

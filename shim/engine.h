@@ -35,6 +35,10 @@ struct chan_app *engine_of_client(const struct chan_app *app, uint32_t client);
 void engine_ref(struct chan_app *app);
 /* The last one of a dead engine frees its maps. */
 void engine_put(struct chan_app *app);
+/* A reference of something that has moved away from old, whose maps another thread may be looking at still:
+ * it is given back when something moves away from the engine after that one. Until then each of its
+ * sleepers has been woken by its end. */
+void engine_leave(struct chan_app *old);
 /* The i-th attachment, living or dead, NULL: past the last. Detached slots are skipped. For fork. */
 struct chan_app *engine_nth(unsigned *i);
 /* The living one if this process is attached, without trying to. No reference. */

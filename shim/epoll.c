@@ -1,5 +1,5 @@
-/* Epoll sets: their life, event queue, doorbell, and what a fork does to them. Items are epoll_ctl.c's,
- * waiting is epoll_wait.c's. */
+/* Epoll sets: their life, how their sleepers are woken, and what a fork does to them. Event queues are
+ * epoll_queue.c's, items epoll_ctl.c's, waiting is epoll_wait.c's. */
 // SPDX-License-Identifier: MIT
 #include "shim/epoll.h"
 #include <stdio.h>
@@ -15,7 +15,6 @@
 #include "shim/signal.h"
 #include "shim/sock.h"
 #include "shim/wait.h"
-#include "stack/chan/evq.h"
 #include "stack/chan/lock.h"
 
 _Atomic uint32_t epoll_lock;
@@ -49,7 +48,8 @@ int epoll_set_made(int fd)
 	if (!o)
 		return fd; /* it gets one when it must */
 	set = set_of(o);
-	atomic_store(&set->doorbell, -1);
+	for (unsigned i = 0; i < EPOLL_QUEUES; i++)
+		atomic_store(&set->queue[i].doorbell, -1);
 	atomic_store(&set->kick, -1);
 	atomic_store(&set->hint_fd, fd);
 	fdtab_set(fd, o);
@@ -71,24 +71,11 @@ int epoll_set_fd(struct epoll_set *set)
 }
 
 /* ---- life ---- */
-static void *table(size_t entries)
-{
-	void *p = mmap(NULL, entries * sizeof(void *), PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static int add_to_kernel(int epfd, int fd, uint64_t cookie)
-{
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u64 = cookie };
-
-	return libc.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
-}
-
 /* The eventfd by which one thread of the program wakes another that sleeps in the same set. */
 static int open_kick(struct epoll_set *set, int epfd)
 {
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
+				  .data.u64 = set->cookie + EPOLL_COOKIE_KICK };
 	int fd = libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	if (fd < 0)
@@ -96,7 +83,7 @@ static int open_kick(struct epoll_set *set, int epfd)
 	fd = fdtab_hide(fd, &set->kick);
 	if (fd < 0)
 		return fd;
-	return add_to_kernel(epfd, fd, set->cookie + 1);
+	return libc.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
 static void new_cookie(struct epoll_set *set)
@@ -116,11 +103,11 @@ int epoll_set_enliven(struct epoll_set *set)
 		return 0;
 	if (epfd < 0)
 		return -EBADF;
-	set->by_fd = table(FDTAB_SIZE);
-	set->by_id = table(CHAN_MAX_SOCKS);
-	if (!set->by_fd || !set->by_id) {
-		r = -ENOMEM;
-		goto fail;
+	set->by_fd = mmap(NULL, FDTAB_SIZE * sizeof(void *), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (set->by_fd == MAP_FAILED) {
+		set->by_fd = NULL;
+		return -ENOMEM;
 	}
 	new_cookie(set);
 	r = open_kick(set, epfd);
@@ -132,69 +119,9 @@ int epoll_set_enliven(struct epoll_set *set)
 	return 0;
 fail:
 	fdtab_hidden_close(&set->kick);
-	if (set->by_fd)
-		munmap(set->by_fd, FDTAB_SIZE * sizeof(void *));
-	if (set->by_id)
-		munmap(set->by_id, CHAN_MAX_SOCKS * sizeof(void *));
-	set->by_fd = set->by_id = NULL;
+	munmap(set->by_fd, FDTAB_SIZE * sizeof(void *));
+	set->by_fd = NULL;
 	return r;
-}
-
-/* The queue of a set whose engine has ended: its sockets are errors for ever, nothing will ring. */
-static void drop_queue(struct epoll_set *set)
-{
-	if (!set->app)
-		return;
-	if (!atomic_load(&set->stale) && chan_alive(set->app))
-		chan_evq_close(set->app, set->evq);
-	fdtab_hidden_close(&set->doorbell);
-	engine_put(set->app);
-	set->app = NULL;
-	set->evq = set->overflow = 0;
-}
-
-static void forget_ids(struct epoll_set *set)
-{
-	madvise(set->by_id, CHAN_MAX_SOCKS * sizeof(void *), MADV_DONTNEED); /* zeroes it */
-}
-
-int epoll_set_open_queue(struct epoll_set *set, struct chan_app *app)
-{
-	int pipe_fd, r;
-	uint32_t evq;
-
-	if (set->app == app)
-		return 0;
-	if (set->app && chan_alive(set->app))
-		return -ENOSPC; /* two living engines in one process: the second has no queue here */
-	for (uint32_t i = 0; set->app && i < CHAN_MAX_SOCKS; i++)
-		for (struct epoll_item *it = set->by_id[i]; it; it = it->next_id) {
-			it->flags &= ~(uint32_t)ITEM_SUBSCRIBED;
-			epoll_item_queue(it);
-		}
-	forget_ids(set);
-	drop_queue(set);
-	r = chan_evq_open(app, &evq, &pipe_fd);
-	if (r < 0)
-		return r;
-	r = fdtab_hide(pipe_fd, &set->doorbell);
-	if (r >= 0)
-		r = add_to_kernel(epoll_set_fd(set), r, set->cookie);
-	if (r < 0) {
-		fdtab_hidden_close(&set->doorbell);
-		chan_evq_close(app, evq);
-		return r;
-	}
-	set->evq = evq;
-	set->overflow = 0;
-	engine_ref(app);
-	set->app = app;
-	/* Threads that sleep in the set already are sleepers of this queue from now on. */
-	if (atomic_load(&set->sleeping)) {
-		atomic_fetch_add(&app->evq_b[evq].arm_seq, 1);
-		chan_evq_sleepers(app, evq, (int32_t)atomic_load(&set->sleeping));
-	}
-	return 0;
 }
 
 /* Every item of the set, by the sparse table: only at its end and after a fork. */
@@ -232,10 +159,9 @@ static void set_release(struct object *o)
 	/* Now nobody else has the set: its own lock is taken because removing items expects it. */
 	atomic_store(&set->lock, chan_tid());
 	each_item(set, epoll_item_remove);
-	drop_queue(set);
+	epoll_queues_close(set);
 	fdtab_hidden_close(&set->kick);
 	munmap(set->by_fd, FDTAB_SIZE * sizeof(void *));
-	munmap(set->by_id, CHAN_MAX_SOCKS * sizeof(void *));
 	atomic_store(&set->lock, 0);
 	if (locked)
 		epoll_lock_give(&epoll_lock);
@@ -290,26 +216,13 @@ void epoll_set_wake(struct epoll_set *set)
 		errno = saved;
 }
 
-void epoll_set_heard(struct epoll_set *set)
-{
-	char junk[64];
-	int saved = errno, bell = atomic_load(&set->doorbell);
-
-	if (bell < 0)
-		return;
-	while (libc.syscall(SYS_read, bell, junk, sizeof(junk)) == (long)sizeof(junk))
-		;
-	if (set->app)
-		chan_evq_heard(set->app, set->evq);
-	errno = saved;
-}
-
 void epoll_set_hush(struct epoll_set *set)
 {
 	int saved = errno, kick = atomic_load(&set->kick);
 	uint64_t junk;
 
-	epoll_set_heard(set);
+	EPOLL_EACH_QUEUE(q, set)
+		epoll_queue_heard(q);
 	if (kick >= 0)
 		libc.syscall(SYS_read, kick, &junk, sizeof(junk));
 	errno = saved;
@@ -412,7 +325,8 @@ static void copy_registrations(struct epoll_set *set, int epfd, int fresh)
 
 static void readopt_item(struct epoll_item *it)
 {
-	it->flags &= ~(uint32_t)(ITEM_COOKIE | ITEM_SUBSCRIBED);
+	it->flags &= ~(uint32_t)(ITEM_COOKIE | ITEM_UNHEARD);
+	it->queue = NULL;
 	if (it->inner || epoll_watches_twin(it->sock))
 		epoll_item_cookie(it);
 	if (it->sock && sock_is_attached(it->sock))
@@ -440,14 +354,9 @@ int epoll_adopt(struct epoll_set *set)
 				  libc.fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0);
 	}
 	libc.close(fresh);
-	/* The parent's queue stays the parent's. */
-	fdtab_hidden_close(&set->doorbell);
+	epoll_queues_leave(set);
 	fdtab_hidden_close(&set->kick);
-	if (set->app)
-		engine_put(set->app);
-	set->app = NULL;
-	set->evq = set->overflow = 0;
-	forget_ids(set);
+	set->unheard = 0;
 	new_cookie(set);
 	r = open_kick(set, epfd);
 	each_item(set, readopt_item);

@@ -29,8 +29,11 @@ enum { EPOLL_OUT = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND };
 enum epoll_item_flags {
 	ITEM_READY = 1 << 0, /* on the ready list */
 	ITEM_COOKIE = 1 << 1, /* its descriptor is in the kernel's set behind a cookie */
-	ITEM_SUBSCRIBED = 1 << 2,
+	ITEM_UNHEARD = 1 << 2, /* there is no event queue for it: looked at often */
 };
+enum { EPOLL_QUEUES = 4 }; /* living engines, and clients of one, that a set hears of at once */
+/* Cookies of our own registrations in the kernel's set: the doorbell of queue i is number i. */
+enum { EPOLL_COOKIE_KICK = EPOLL_QUEUES, EPOLL_COOKIE_ITEM };
 /* What the socket looked like when it was last looked at: an edge is a difference. */
 struct epoll_edge {
 	uint32_t rx_tail, tx_una, state, flags, err_seq, shut;
@@ -42,7 +45,8 @@ struct epoll_item {
 	int fd;			 /* number it was added under: half of its key */
 	uint32_t index;		 /* in the pool, for the cookie */
 	uint32_t events, flags;
-	uint32_t id; /* in the engine while subscribed */
+	struct epoll_queue *queue; /* of the set, that it is subscribed to; NULL: none */
+	uint32_t id;		   /* in the engine while subscribed */
 	uint64_t data;
 	struct epoll_edge edge;
 	uint32_t inner_edges; /* inner->edges when last looked at */
@@ -53,6 +57,13 @@ struct epoll_item {
 	struct epoll_item *prev, *next; /* ready list */
 };
 
+/* Where the sockets of one attachment report their changes. */
+struct epoll_queue {
+	struct chan_app *app; /* NULL: unused */
+	uint32_t evq, overflow;
+	_Atomic int doorbell;	   /* hidden descriptor, -1: none */
+	struct epoll_item **by_id; /* sparse, CHAN_MAX_SOCKS long; kept for the next queue here */
+};
 struct epoll_set {
 	struct object obj;
 	_Atomic uint32_t lock;
@@ -60,18 +71,20 @@ struct epoll_set {
 	_Atomic uint32_t stale;	   /* inherited over a fork, see epoll_adopt() */
 	_Atomic uint32_t sleeping; /* threads in (or on their way into) the kernel's wait */
 	_Atomic uint32_t plain;	   /* the same while it is not live; EPOLL_PLAIN_OVER: it is */
-	_Atomic int doorbell, kick; /* hidden descriptors, -1: none */
+	_Atomic int kick;	   /* hidden descriptor, -1: none */
 	_Atomic int hint_fd;	   /* a number that was seen to be this set's */
-	uint64_t cookie;	   /* + 0 doorbell, + 1 kick, + 2 + item index */
-	struct chan_app *app;	   /* whose queue; NULL: no socket of the engine in it yet */
-	uint32_t evq, overflow;
+	uint64_t cookie;	   /* + EPOLL_COOKIE_, for items + their index */
+	struct epoll_queue queue[EPOLL_QUEUES];
+	uint32_t n_queues; /* those behind it were never used */
+	uint32_t busy;	   /* the one that last had something */
+	bool queue_died;   /* the engine of one has ended */
 	_Atomic uint32_t kernel_fds; /* registrations in the kernel's set other than doorbell and kick */
 	uint32_t calls;	     /* since the kernel's set was last asked */
 	uint64_t asked_ns;
 	uint32_t edges;	     /* items put on the ready list so far */
-	bool without_queue;  /* no event queue to be had: look at all items, often */
+	uint32_t unheard;    /* items with ITEM_UNHEARD */
 	uint32_t n_items;
-	struct epoll_item **by_fd, **by_id; /* sparse, FDTAB_SIZE and CHAN_MAX_SOCKS long */
+	struct epoll_item **by_fd;	    /* sparse, FDTAB_SIZE long */
 	struct epoll_item *inner_items;	    /* sets inside this one */
 	struct epoll_item *outer_items;	    /* registrations of this set in others */
 	struct epoll_item *head, *tail;	    /* ready list */
@@ -104,8 +117,6 @@ static inline void epoll_set_put(struct epoll_set *set) { object_put(&set->obj);
 int epoll_set_made(int fd);
 /* Makes the set live: tables, cookie. 0 or -errno. Caller holds both locks. */
 int epoll_set_enliven(struct epoll_set *set);
-/* The event queue of app for this set. 0 or -errno. Caller holds both locks. */
-int epoll_set_open_queue(struct epoll_set *set, struct chan_app *app);
 /* A descriptor number of the set, -1: none left. */
 int epoll_set_fd(struct epoll_set *set);
 /* Puts it on the ready list's tail (idempotent); the caller wakes: epoll_set_wake(). */
@@ -115,10 +126,33 @@ void epoll_item_attached(struct epoll_item *it);
 void epoll_item_unqueue(struct epoll_item *it);
 /* Wakes one sleeper of the set, if there is one and something is ready. Caller holds set->lock. */
 void epoll_set_wake(struct epoll_set *set);
-/* The doorbell rang: reads it empty. (The kick is edge-triggered and only counts.) */
-void epoll_set_heard(struct epoll_set *set);
-/* Reads doorbell and kick empty, so that they don't make the descriptor readable any more. */
+/* Reads doorbells and kick empty, so that they don't make the descriptor readable any more. */
 void epoll_set_hush(struct epoll_set *set);
+
+/* ---- epoll_queue.c: event queues of a set ---- */
+/* The one for the sockets of app, opened now if need be; NULL: none is to be had. Both locks. */
+struct epoll_queue *epoll_queue_get(struct epoll_set *set, struct chan_app *app);
+/* Closes the queues of engines that have ended; their items are ready then. Both locks. */
+void epoll_queues_bury(struct epoll_set *set);
+/* All of them: the set's last descriptor is closed. */
+void epoll_queues_close(struct epoll_set *set);
+/* Child of a fork: they stay the parent's. */
+void epoll_queues_leave(struct epoll_set *set);
+/* The doorbell rang: reads it empty. (The kick is edge-triggered and only counts.) */
+void epoll_queue_heard(struct epoll_queue *q);
+/* Calls f for each item of q. f may not remove it. */
+void epoll_queue_each(struct epoll_queue *q, void (*f)(struct epoll_item *it));
+/* The next queue of the set that is open, from q on. NULL: none. */
+static inline struct epoll_queue *epoll_queue_next(struct epoll_set *set, struct epoll_queue *q)
+{
+	for (; q < set->queue + set->n_queues; q++)
+		if (q->app)
+			return q;
+	return NULL;
+}
+#define EPOLL_EACH_QUEUE(q, set)                                                                   \
+	for (struct epoll_queue *q = epoll_queue_next(set, (set)->queue); q;                       \
+	     q = epoll_queue_next(set, q + 1))
 
 /* ---- epoll_ctl.c: items ---- */
 /* 0 or -errno; EPOLL_TO_KERNEL: none of our business, same arguments to libc. */
@@ -127,7 +161,7 @@ int epoll_set_ctl(int epfd, int op, int fd, struct epoll_event *ev);
 struct epoll_item *epoll_item_nth(uint32_t index);
 /* Unlinks and frees it; keeps the kernel's registration when the descriptor is gone anyway. Both locks. */
 void epoll_item_remove(struct epoll_item *it);
-/* Reports it to the set's queue from now on. Both locks. */
+/* Reports it to the queue of its engine from now on. Both locks. */
 void epoll_item_subscribe(struct epoll_item *it);
 /* Has the kernel's socket under the number of s anything to tell? One that is only bound always hangs up. */
 bool epoll_watches_twin(const struct sock *s);

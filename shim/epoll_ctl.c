@@ -76,7 +76,7 @@ static void unlink_fd(struct epoll_item *it)
 
 static void unlink_id(struct epoll_item *it)
 {
-	struct epoll_item **p = &it->set->by_id[it->id];
+	struct epoll_item **p = &it->queue->by_id[it->id];
 
 	while (*p && *p != it)
 		p = &(*p)->next_id;
@@ -122,7 +122,7 @@ int epoll_item_cookie(struct epoll_item *it)
 {
 	struct epoll_set *set = it->set;
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
-				  .data.u64 = set->cookie + 2 + it->index };
+				  .data.u64 = set->cookie + EPOLL_COOKIE_ITEM + it->index };
 
 	if (it->sock && it->events & EPOLLEXCLUSIVE)
 		ev.events |= EPOLLEXCLUSIVE;
@@ -135,35 +135,41 @@ int epoll_item_cookie(struct epoll_item *it)
 
 static void unsubscribe(struct epoll_item *it)
 {
-	struct epoll_set *set = it->set;
+	struct epoll_queue *q = it->queue;
 
-	if (!(it->flags & ITEM_SUBSCRIBED))
+	if (it->flags & ITEM_UNHEARD) {
+		it->flags &= ~(uint32_t)ITEM_UNHEARD;
+		it->set->unheard--;
+	}
+	if (!q)
 		return;
 	unlink_id(it);
-	it->flags &= ~(uint32_t)ITEM_SUBSCRIBED;
-	if (!set->by_id[it->id] && set->app && !atomic_load(&set->stale))
-		chan_unsubscribe(set->app, it->id, set->evq);
+	it->queue = NULL;
+	if (!q->by_id[it->id] && !atomic_load(&it->set->stale))
+		chan_unsubscribe(q->app, it->id, q->evq);
 }
 
 void epoll_item_subscribe(struct epoll_item *it)
 {
-	struct epoll_set *set = it->set;
 	struct sock *s = it->sock;
+	struct epoll_queue *q;
 
-	if (it->flags & ITEM_SUBSCRIBED && it->id == s->id && set->app == s->app)
+	if (it->queue && it->id == s->id && it->queue->app == s->app)
 		return;
 	unsubscribe(it);
 	if (sock_is_dead(s))
 		return;
-	if (epoll_set_open_queue(set, s->app) < 0) {
-		set->without_queue = true;
+	q = epoll_queue_get(it->set, s->app);
+	if (!q) {
+		it->flags |= ITEM_UNHEARD;
+		it->set->unheard++;
 		return;
 	}
+	it->queue = q;
 	it->id = s->id;
-	it->next_id = set->by_id[it->id];
-	set->by_id[it->id] = it;
-	it->flags |= ITEM_SUBSCRIBED;
-	chan_subscribe(set->app, it->id, set->evq);
+	it->next_id = q->by_id[it->id];
+	q->by_id[it->id] = it;
+	chan_subscribe(q->app, it->id, q->evq);
 }
 
 void epoll_item_remove(struct epoll_item *it)
@@ -321,6 +327,8 @@ static int ctl_locked(struct epoll_set *set, int op, int fd, struct object *o,
 {
 	if (atomic_load(&set->stale))
 		epoll_adopt(set);
+	if (unlikely(set->queue_died))
+		epoll_queues_bury(set);
 	switch (op) {
 	case EPOLL_CTL_ADD:
 		return ctl_add(set, fd, o, ev);

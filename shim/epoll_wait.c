@@ -20,7 +20,7 @@
 
 /* While sockets of ours keep a set busy the kernel's part is asked every so many calls or so often. */
 enum { ASK_CALLS = 16, ASK_NS = 50000 };
-enum { SLICE_NS = 2000000 }; /* sleeps of a set that has no event queue */
+enum { SLICE_NS = 2000000 }; /* sleeps of a set with items that no event queue reports */
 
 /* ---- edges and masks ---- */
 static void look(const struct sock *s, struct epoll_edge *e)
@@ -100,40 +100,41 @@ static void notice(struct epoll_item *it)
 	epoll_item_queue(it);
 }
 
-static void notice_all(struct epoll_set *set, bool force)
+static void notice_unheard(struct epoll_set *set)
 {
 	struct epoll_item *it;
 
-	for (uint32_t i = 0; (it = epoll_item_nth(i)) != NULL; i++) {
-		if (it->set != set)
-			continue;
-		if (force && it->events & ~(uint32_t)EPOLL_PRIVATE)
-			epoll_item_queue(it);
-		else
+	for (uint32_t i = 0; (it = epoll_item_nth(i)) != NULL; i++)
+		if (it->set == set && it->flags & ITEM_UNHEARD)
 			notice(it);
-	}
 }
 
-/* Event queue -> ready list. */
-static void drain(struct epoll_set *set)
+static void drain_queue(struct epoll_set *set, struct epoll_queue *q)
 {
 	enum { BATCH = 64 };
 	uint32_t ids[BATCH], n;
 	bool lost = false, any_lost = false;
 
-	if (unlikely(set->without_queue))
-		notice_all(set, false);
-	if (!set->app || !chan_evq_pending(set->app, set->evq, set->overflow))
-		return;
 	do {
-		n = chan_evq_drain(set->app, set->evq, ids, BATCH, &set->overflow, &lost);
+		n = chan_evq_drain(q->app, q->evq, ids, BATCH, &q->overflow, &lost);
 		for (uint32_t i = 0; i < n; i++)
-			for (struct epoll_item *it = set->by_id[ids[i]]; it; it = it->next_id)
+			for (struct epoll_item *it = q->by_id[ids[i]]; it; it = it->next_id)
 				notice(it);
 		any_lost |= lost; /* said once; a full ring takes many rounds */
 	} while (n == BATCH);
 	if (any_lost)
-		notice_all(set, false);
+		epoll_queue_each(q, notice);
+	set->busy = (uint32_t)(q - set->queue);
+}
+
+/* Event queues -> ready list. */
+static void drain(struct epoll_set *set)
+{
+	if (unlikely(set->unheard))
+		notice_unheard(set);
+	EPOLL_EACH_QUEUE(q, set)
+		if (chan_evq_pending(q->app, q->evq, q->overflow))
+			drain_queue(set, q);
 }
 
 /* Sets inside this one have no queue that reports here. */
@@ -182,21 +183,37 @@ static int collect(struct epoll_set *set, struct epoll_event *ev, int max)
 	return n;
 }
 
+/* Its socket is an error now. */
+static void notice_end(struct epoll_item *it)
+{
+	if (it->events & ~(uint32_t)EPOLL_PRIVATE)
+		epoll_item_queue(it);
+}
+
+static void bell_rang(struct epoll_set *set, struct epoll_queue *q)
+{
+	if (!q->app)
+		return;
+	if (likely(chan_alive(q->app))) {
+		epoll_queue_heard(q);
+		return;
+	}
+	set->queue_died = true;
+	epoll_queue_each(q, notice_end);
+}
+
 /* One of our own registrations in the kernel's set has fired. */
 static void cookie_fired(struct epoll_set *set, uint64_t which, uint32_t events)
 {
 	struct epoll_item *it;
 
-	if (which == 0) {
-		if (set->app && !chan_alive(set->app))
-			notice_all(set, true);
-		else
-			epoll_set_heard(set);
+	if (which < EPOLL_QUEUES) {
+		bell_rang(set, &set->queue[which]);
 		return;
 	}
-	if (which == 1)
+	if (which == EPOLL_COOKIE_KICK)
 		return;
-	it = epoll_item_nth((uint32_t)which - 2);
+	it = epoll_item_nth((uint32_t)which - EPOLL_COOKIE_ITEM);
 	if (!it || it->set != set || !(it->flags & ITEM_COOKIE))
 		return;
 	if (it->events & ~(uint32_t)EPOLL_PRIVATE)
@@ -278,8 +295,9 @@ bool epoll_set_rest_begin(struct epoll_set *set)
 		return false;
 	atomic_fetch_add(&set->sleeping, 1);
 	if (atomic_load(&set->live)) {
-		if (set->app && !chan_evq_sleep(set->app, set->evq, set->overflow))
-			empty = false;
+		EPOLL_EACH_QUEUE(q, set)
+			if (!chan_evq_sleep(q->app, q->evq, q->overflow))
+				empty = false;
 		for (struct epoll_item *it = set->inner_items; it; it = it->next_inner)
 			if (!epoll_set_rest_begin(it->inner))
 				empty = false;
@@ -296,8 +314,8 @@ void epoll_set_rest_end(struct epoll_set *set)
 		return;
 	atomic_fetch_sub(&set->sleeping, 1);
 	if (atomic_load(&set->live)) {
-		if (set->app)
-			chan_evq_awake(set->app, set->evq);
+		EPOLL_EACH_QUEUE(q, set)
+			chan_evq_awake(q->app, q->evq);
 		for (struct epoll_item *it = set->inner_items; it; it = it->next_inner)
 			epoll_set_rest_end(it->inner);
 	}
@@ -317,7 +335,7 @@ static int kernel_wait(const struct epoll_set *set, int epfd, const struct epoll
 {
 	uint64_t now = wait_now_ns(), deadline = args->deadline_ns;
 
-	if (unlikely(set->without_queue) && now + SLICE_NS < deadline)
+	if (unlikely(set->unheard) && now + SLICE_NS < deadline)
 		deadline = now + SLICE_NS;
 
 	uint64_t left = deadline > now ? deadline - now : 0;
@@ -356,18 +374,19 @@ static int doze(struct epoll_set *set, int epfd, const struct epoll_wait_args *a
 	return r;
 }
 
-/* Looks at the queue for a moment: sleeping and waking cost more than the next event is far. */
+/* Looks at the queue that was last busy for a moment: sleeping and waking cost more than the next event is
+ * far. Without a lock: the maps stay, see engine_leave(). */
 static bool spin(const struct epoll_set *set, uint64_t deadline)
 {
-	const struct chan_app *app = set->app;
+	const struct epoll_queue *q = &set->queue[set->busy];
+	const struct chan_app *app = q->app;
 
-	if (!app || app->n_workers != 1 || !chan_alive(app) || set->without_queue)
+	if (!app || app->n_workers != 1 || !chan_alive(app) || set->unheard)
 		return false;
 	if (deadline != WAIT_FOREVER && wait_now_ns() + CHAN_SPIN_US * 1000ull > deadline)
 		return false;
-	return chan_spin(app, 0, &chan_evq_a(app, set->evq)->tail[0],
-			 atomic_load_explicit(&app->evq_b[set->evq].head[0],
-					      memory_order_relaxed));
+	return chan_spin(app, 0, &chan_evq_a(app, q->evq)->tail[0],
+			 atomic_load_explicit(&app->evq_b[q->evq].head[0], memory_order_relaxed));
 }
 
 int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args *args)

@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "shim/fault.h"
@@ -19,7 +18,7 @@
 
 /* Up to so many bytes of working memory are taken from the stack. */
 enum { ON_STACK = 16384 };
-enum { SLICE_NS = 2000000 }; /* sleeps without an event queue */
+enum { SLICE_NS = 2000000 }; /* sleeps while no event queue reports a socket */
 /* A wait without limit that must still end with EINTR after any signal handler. */
 #define LONG_NS 31536000000000000ull
 
@@ -48,38 +47,17 @@ static uint64_t sleep_until(const struct poll_group *g, uint64_t deadline)
 {
 	uint64_t slice;
 
-	if (poll_ours_doorbell(g) >= 0)
+	if (!g->unheard)
 		return deadline;
 	slice = wait_now_ns() + SLICE_NS;
 	return slice < deadline ? slice : deadline;
 }
 
 /* ---- poll ---- */
-bool poll_has_ours(struct pollfd *fds, nfds_t n)
-{
-	enum { FEW = 16 };
-	struct rlimit lim;
-	uint32_t fd;
-
-	if (!fault_guards(SIGSEGV)) /* no socket of ours yet, and nobody to catch a bad pointer */
-		return false;
-	fault_thread();
-	/* More than there can be: the kernel says EINVAL without looking at them, and so may we not. */
-	if (n > FEW && (getrlimit(RLIMIT_NOFILE, &lim) < 0 || n > lim.rlim_cur))
-		return false;
-	for (nfds_t i = 0; i < n; i++) {
-		if (unlikely(user_get32(&fd, (const uint32_t *)&fds[i].fd) < 0))
-			return false;
-		if (fdtab_has((int)fd))
-			return true;
-	}
-	return false;
-}
-
 struct poll_call {
 	struct poll_group g;
 	struct pollfd *fds;  /* a copy of the program's */
-	struct pollfd *kfds; /* the kernel's share: fd -1 where it is ours; one more for the doorbell */
+	struct pollfd *kfds; /* the kernel's share: fd -1 where it is ours; POLL_BELLS more */
 	nfds_t n;
 	nfds_t n_kernel;
 	struct scratch scratch;
@@ -151,10 +129,12 @@ static int poll_kernel(struct poll_call *c, uint64_t deadline, const sigset_t *m
 		if (poll_ours_has_kernel_half(&c->g.ours[i]))
 			c->kfds[c->g.ours[i].slot] = (struct pollfd){ .fd = c->g.ours[i].fd,
 								      .events = POLLIN };
-	c->kfds[c->n] = (struct pollfd){ .fd = poll_ours_doorbell(&c->g), .events = POLLIN };
-	r = libc.ppoll(c->kfds, c->n + 1, left_until(sleep_until(&c->g, deadline), &ts), mask);
+	for (uint32_t i = 0; i < c->g.n_queues; i++)
+		c->kfds[c->n + i] = (struct pollfd){ .fd = poll_ours_doorbell(&c->g, i), .events = POLLIN };
+	r = libc.ppoll(c->kfds, c->n + c->g.n_queues, left_until(sleep_until(&c->g, deadline), &ts), mask);
 	r = r < 0 ? -errno : 0;
-	c->g.rang = r == 0 && c->kfds[c->n].revents;
+	for (uint32_t i = 0; r == 0 && i < c->g.n_queues; i++)
+		c->g.rang |= (c->kfds[c->n + i].revents != 0) << i;
 	for (uint32_t i = 0; i < c->g.n; i++)
 		c->kfds[c->g.ours[i].slot].fd = -1;
 	if (r < 0)
@@ -208,7 +188,7 @@ static int poll_loop(struct poll_call *c, uint64_t deadline, const sigset_t *mas
 int poll_mixed(struct pollfd *fds, nfds_t n, uint64_t deadline_ns, const sigset_t *mask)
 {
 	struct poll_call c = { .n = n };
-	size_t ours = n * sizeof(struct poll_ours), all = ours + (2 * n + 1) * sizeof(struct pollfd);
+	size_t ours = n * sizeof(struct poll_ours), all = ours + (2 * n + POLL_BELLS) * sizeof(struct pollfd);
 	char *mem;
 	int r;
 
@@ -222,7 +202,7 @@ int poll_mixed(struct pollfd *fds, nfds_t n, uint64_t deadline_ns, const sigset_
 	}
 	c.g.ours = (struct poll_ours *)mem;
 	c.kfds = (struct pollfd *)(mem + ours);
-	c.fds = c.kfds + n + 1;
+	c.fds = c.kfds + n + POLL_BELLS;
 	r = user_get(c.fds, fds, n * sizeof(*fds));
 	if (r == 0) {
 		r = poll_loop(&c, deadline_ns, mask);
@@ -298,43 +278,6 @@ static inline uint32_t count_ours(const uint64_t *const map[SETS], int n, uint32
 			count += fdtab_has(i + __builtin_ctzll(all));
 	}
 	return count;
-}
-
-/* Adds what a set has in word i; false: it can't be read. */
-static inline bool add_word(uint64_t *all, const fd_set *set, int i)
-{
-	uint64_t one;
-
-	if (!set)
-		return true;
-	if (unlikely(user_get64(&one, (const uint64_t *)set + i) < 0))
-		return false;
-	*all |= one;
-	return true;
-}
-
-/* count_ours() > 0, for who nearly always hears no: a few nanoseconds. */
-bool select_has_ours(int n, const fd_set *r, const fd_set *w, const fd_set *x)
-{
-	int end = fdtab_end();
-
-	n = n < end ? n : end;
-	if (n <= 0 || !fault_guards(SIGSEGV))
-		return false;
-	fault_thread();
-	for (int i = 0; i < n; i += BITS) {
-		uint64_t all = 0;
-
-		if (!add_word(&all, r, i / BITS) || !add_word(&all, w, i / BITS) ||
-		    !add_word(&all, x, i / BITS))
-			return false;
-		if (n - i < BITS)
-			all &= (1ull << (n - i)) - 1;
-		for (; all; all &= all - 1)
-			if (fdtab_has(i + __builtin_ctzll(all)))
-				return true;
-	}
-	return false;
 }
 
 /* False: a number in the sets is one of the shim's own, that is: not open. */
@@ -415,28 +358,38 @@ static void select_cancelled(void *arg)
 		munmap(c->scratch.mem, c->scratch.len);
 }
 
+/* The number of doorbell i if the bitmaps have a bit for it; else, or without one, -1. */
+static int bell_of(const struct select_call *c, uint32_t i)
+{
+	int bell = poll_ours_doorbell(&c->g, i);
+
+	return bell >= 0 && (uint32_t)bell / BITS < c->words ? bell : -1;
+}
+
 static int select_kernel(struct select_call *c, uint64_t deadline, const sigset_t *mask)
 {
-	int bell = poll_ours_doorbell(&c->g), n = bell >= c->n ? bell + 1 : c->n;
+	int n = c->n, r, bell;
 	struct timespec ts;
-	int r;
 
 	select_copy(c);
 	for (uint32_t i = 0; i < c->g.n; i++)
 		if (poll_ours_has_kernel_half(&c->g.ours[i]))
 			c->work[0][c->g.ours[i].fd / BITS] |= 1ull << (c->g.ours[i].fd % BITS);
-	if (bell >= 0 && (uint32_t)bell / BITS < c->words)
+	for (uint32_t i = 0; (bell = bell_of(c, i)) >= 0; i++) {
 		c->work[0][bell / BITS] |= 1ull << (bell % BITS);
+		n = bell >= n ? bell + 1 : n;
+	}
 	r = libc.pselect(n, (fd_set *)c->work[0], (fd_set *)c->work[1], (fd_set *)c->work[2],
 			 left_until(sleep_until(&c->g, deadline), &ts), mask);
 	r = r < 0 ? -errno : r;
 	if (r <= 0)
 		select_clear(c);
-	c->g.rang = bell >= 0 && (uint32_t)bell / BITS < c->words && bit(c->work[0], bell);
 	for (uint32_t i = 0; i < c->g.n; i++) /* halves: ours to judge */
 		c->work[0][c->g.ours[i].fd / BITS] &= ~(1ull << (c->g.ours[i].fd % BITS));
-	if (bell >= 0 && (uint32_t)bell / BITS < c->words)
+	for (uint32_t i = 0; (bell = bell_of(c, i)) >= 0; i++) {
+		c->g.rang |= (uint32_t)bit(c->work[0], bell) << i;
 		c->work[0][bell / BITS] &= ~(1ull << (bell % BITS));
+	}
 	return r < 0 ? r : 0;
 }
 
@@ -569,7 +522,7 @@ int wait_mixed(struct object *o, int kernel_fd, short events, uint64_t deadline_
 {
 	struct poll_ours one = { .o = o, .fd = kernel_fd,
 				 .want = (uint16_t)events | POLLERR | POLLHUP };
-	struct pollfd kfds[2] = { { .fd = -1 }, { .fd = -1 } };
+	struct pollfd kfds[1 + POLL_BELLS] = { { .fd = -1 } };
 	struct poll_call c = { .g = { .ours = &one, .n = 1 }, .kfds = kfds, .n = 1 };
 	volatile int r = 0; /* lives across the cancellation frame */
 

@@ -200,20 +200,30 @@ bool poll_ours_has_kernel_half(const struct poll_ours *p)
 	return set_of(p) || (s && sock_has(s, SOCK_TWIN));
 }
 
-static struct chan_app *first_app(const struct poll_group *g)
+/* The queue that s is subscribed to while the group is armed. NULL: none. */
+static struct poll_queue *queue_of(const struct poll_group *g, const struct sock *s)
 {
-	for (uint32_t i = 0; i < g->n; i++) {
-		struct sock *s = sock_in(&g->ours[i]);
-
-		if (s && sock_is_attached(s) && !sock_is_dead(s))
-			return s->app;
-	}
+	if (s && sock_is_attached(s))
+		for (uint32_t i = 0; i < g->n_queues; i++)
+			if (g->queue[i]->app == s->app)
+				return g->queue[i];
 	return NULL;
 }
 
-static bool is_subscribable(const struct poll_group *g, const struct sock *s)
+/* The same, borrowed if need be. */
+static struct poll_queue *queue_for(struct poll_group *g, const struct sock *s)
 {
-	return g->queue && s && sock_is_attached(s) && s->app == g->queue->app;
+	struct poll_queue *q = queue_of(g, s);
+
+	if (q || !s || !sock_is_attached(s) || sock_is_dead(s))
+		return q;
+	if (g->n_queues < POLL_BELLS)
+		q = queue_take(s->app);
+	if (q)
+		g->queue[g->n_queues++] = q;
+	else
+		g->unheard = true;
+	return q;
 }
 
 static void want_out(struct sock *s, uint32_t want)
@@ -224,52 +234,59 @@ static void want_out(struct sock *s, uint32_t want)
 
 bool poll_ours_arm(struct poll_group *g)
 {
-	struct chan_app *app = first_app(g);
-	bool quiet = true;
+	bool quiet = true, socks = false;
 
-	g->queue = app ? queue_take(app) : NULL;
+	g->n_queues = 0;
+	g->unheard = false;
 	for (g->armed = 0; g->armed < g->n; g->armed++) {
 		struct poll_ours *p = &g->ours[g->armed];
 		struct epoll_set *set = set_of(p);
 		struct sock *s = sock_in(p);
+		struct poll_queue *q = queue_for(g, s);
 
 		if (set && !epoll_set_rest_begin(set))
 			quiet = false;
-		if (is_subscribable(g, s))
-			chan_subscribe(app, s->id, g->queue->evq);
+		if (q)
+			chan_subscribe(q->app, s->id, q->evq);
 		if (s)
 			want_out(s, p->want);
+		socks |= s != NULL;
 	}
-	if (g->queue && !chan_evq_sleep(app, g->queue->evq, g->queue->overflow))
-		quiet = false;
+	/* Something alone that has no place in an engine yet may get one by another thread. */
+	g->unheard |= g->n_queues == 0 && socks;
+	for (uint32_t i = 0; i < g->n_queues; i++)
+		if (!chan_evq_sleep(g->queue[i]->app, g->queue[i]->evq, g->queue[i]->overflow))
+			quiet = false;
 	return quiet && poll_ours_look(g) == 0;
 }
 
 void poll_ours_disarm(struct poll_group *g)
 {
-	if (g->queue)
-		chan_evq_awake(g->queue->app, g->queue->evq);
+	for (uint32_t i = 0; i < g->n_queues; i++)
+		chan_evq_awake(g->queue[i]->app, g->queue[i]->evq);
 	while (g->armed > 0) {
 		struct poll_ours *p = &g->ours[--g->armed];
 		struct epoll_set *set = set_of(p);
 		struct sock *s = sock_in(p);
+		struct poll_queue *q = queue_of(g, s);
 
 		if (set)
 			epoll_set_rest_end(set);
-		if (is_subscribable(g, s))
-			chan_unsubscribe(s->app, s->id, g->queue->evq);
+		if (q)
+			chan_unsubscribe(q->app, s->id, q->evq);
 	}
-	if (g->queue) {
-		queue_empty(g->queue, g->rang);
-		g->rang = false;
-		queue_give(g->queue);
-		g->queue = NULL;
+	while (g->n_queues > 0) {
+		struct poll_queue *q = g->queue[--g->n_queues];
+
+		queue_empty(q, g->rang >> g->n_queues & 1);
+		queue_give(q);
 	}
+	g->rang = 0;
 }
 
-int poll_ours_doorbell(const struct poll_group *g)
+int poll_ours_doorbell(const struct poll_group *g, uint32_t i)
 {
-	return g->queue ? atomic_load(&g->queue->doorbell) : -1;
+	return i < g->n_queues ? atomic_load(&g->queue[i]->doorbell) : -1;
 }
 
 bool poll_ours_is_one(const struct poll_group *g)

@@ -7,6 +7,8 @@
 #include "shim/object.h"
 
 struct poll_queue;
+/* Attachments whose sockets one call hears of at once. */
+enum { POLL_BELLS = 4 };
 struct poll_ours {
 	struct object *o; /* with a reference; NULL: one of the shim's own, invisible */
 	int fd;
@@ -18,9 +20,11 @@ struct poll_ours {
 struct poll_group {
 	struct poll_ours *ours;
 	uint32_t n;
-	struct poll_queue *queue; /* while armed */
+	struct poll_queue *queue[POLL_BELLS]; /* while armed */
+	uint32_t n_queues;
+	bool unheard; /* something is not reported by any of them */
 	uint32_t armed;		  /* sets and sockets armed so far */
-	bool rang;		  /* the caller has seen the doorbell readable: read it */
+	uint32_t rang;		  /* bit i: the caller has seen doorbell i readable, read it */
 };
 
 /* Takes fd into the group when it is ours at this moment. False: it is the kernel's. */
@@ -34,8 +38,8 @@ bool poll_ours_has_kernel_half(const struct poll_ours *p);
  * way. */
 bool poll_ours_arm(struct poll_group *g);
 void poll_ours_disarm(struct poll_group *g);
-/* The doorbell while armed, -1: none to be had, sleep in short slices. */
-int poll_ours_doorbell(const struct poll_group *g);
+/* Doorbell i while armed, -1: there is none. */
+int poll_ours_doorbell(const struct poll_group *g, uint32_t i);
 /* One socket of ours among the kernel's: looks at it for a moment before anything is armed. True: something
  * has changed. */
 bool poll_ours_spin(const struct poll_group *g);

@@ -34,33 +34,6 @@ static int listen_anew(struct sock *s, struct chan_app *app)
 	return chan_call(app, s->a->worker, &req, NULL);
 }
 
-/* A socket has moved away from old, whose maps another thread may be looking at still: the reference is
- * given back when sockets move away from the engine after that one. Until then each of its sleepers
- * has been woken by its end. */
-static void leave(struct chan_app *old)
-{
-	static struct chan_app *last;
-	static uint32_t n, refs;
-	static _Atomic uint32_t lock;
-	struct chan_app *done = NULL;
-
-	/* Busy (or left so by a fork): that one reference stays for good. */
-	if (chan_trylock(&lock) < 0)
-		return;
-	if (old != last) {
-		done = last;
-		n = refs;
-		last = old;
-		refs = 0;
-	}
-	refs++;
-	while (done && n > 0) {
-		n--;
-		engine_put(done);
-	}
-	chan_unlock(&lock);
-}
-
 /* s listens on app instead of its dead engine: by the socket that another process which shares it has made
  * there, or by one of its own. 0 or -errno. */
 static int relisten(struct sock *s, struct chan_app *app)
@@ -107,7 +80,7 @@ static uint32_t each_orphan(struct chan_app *app)
 				else if (is_orphan(s))
 					relisten(s, app);
 				if (s->app != old)
-					leave(old);
+					engine_leave(old);
 				sock_unlock(s);
 			}
 		}
