@@ -85,13 +85,26 @@ void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *
 		tcp_want_output(env, c);
 }
 
+/* RFC 9293 3.10.7.4 fifth goes by the sequence number first. What is sent again has an old one and the newest
+ * ACK: its window must count too, or the old window would be read from the new snd_una on and reach
+ * beyond what was promised (as Linux decides). */
+static bool window_is_news(const struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	uint32_t wnd = (uint32_t)seg->wnd << c->snd_wscale;
+
+	if (seq_lt(seg->ack, c->snd_una))
+		return false;
+	if (seq_gt(seg->ack, c->snd_una) || seq_gt(seg->seq, c->snd_wl1))
+		return true;
+	/* of two that say the same otherwise the wider is the later: windows do not shrink */
+	return seq_eq(seg->seq, c->snd_wl1) && (wnd > c->snd_wnd || wnd == 0);
+}
+
 void tcp_update_window(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg)
 {
-	if (!seq_lt(c->snd_wl1, seg->seq) &&
-	    !(seq_eq(c->snd_wl1, seg->seq) && seq_le(c->snd_wl2, seg->ack)))
-		return; /* older than what we know */
+	if (!window_is_news(c, seg))
+		return;
 	c->snd_wl1 = seg->seq;
-	c->snd_wl2 = seg->ack;
 	c->snd_wnd_raw = seg->wnd;
 	c->snd_wnd = (uint32_t)seg->wnd << c->snd_wscale;
 	c->max_snd_wnd = max_u32(c->max_snd_wnd, c->snd_wnd);

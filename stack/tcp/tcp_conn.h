@@ -146,7 +146,7 @@ struct tcp_conn {
 	uint32_t pace_budget;	 /* what may leave in this output */
 	uint64_t oow_ack_ns;	 /* last ACK answering an unacceptable pure ACK */
 	uint32_t ts_offset;	 /* added to the millisecond clock in TSval */
-	seq_t snd_wl1, snd_wl2;	 /* segment that last updated the window */
+	seq_t snd_wl1;		 /* number of the segment that last updated the window */
 	uint32_t max_snd_wnd;	 /* largest window seen */
 	seq_t snd_sml;		 /* end of the last small segment sent (Minshall's Nagle) */
 	seq_t recover;		 /* RFC 6582, RFC 6675's RecoveryPoint */

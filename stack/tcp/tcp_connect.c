@@ -121,7 +121,6 @@ static void learn_from_syn(const struct tcp_env *env, struct tcp_conn *c,
 	c->snd_wnd = c->max_snd_wnd = seg->wnd; /* not scaled in a SYN */
 	c->snd_wnd_raw = seg->wnd;
 	c->snd_wl1 = seg->seq;
-	c->snd_wl2 = seg->ack;
 }
 
 /* Our SYN is acknowledged by a SYN: the handshake is done. */

@@ -53,7 +53,6 @@ static bool fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	c->last_rx_ns = now_ns;
 	c->keep_probes = 0;
 	c->snd_wl1 = seg->seq;
-	c->snd_wl2 = seg->ack;
 	if (seq_gt(seg->ack, c->snd_una))
 		tcp_ack_new(env, c, seg, NULL, now_ns);
 	if (seg->len == 0)
@@ -152,7 +151,6 @@ static bool syn_rcvd_ack(struct tcp_env *env, struct tcp_conn *c, const struct t
 	c->snd_wnd = (uint32_t)seg->wnd << c->snd_wscale;
 	c->max_snd_wnd = max_u32(c->max_snd_wnd, c->snd_wnd);
 	c->snd_wl1 = seg->seq;
-	c->snd_wl2 = seg->ack;
 	tcp_ack_new(env, c, seg, NULL, now_ns);
 	if (c->fin_queued)
 		tcp_set_state(c, TCPS_FIN_WAIT_1, now_ns);

@@ -293,6 +293,29 @@ START_TEST(promise_is_kept_when_the_scale_rounds_it_down) /* RFC 7323 2.4 */
 }
 END_TEST
 
+/* Its number is old, its ACK is the newest: the window counts from there. */
+START_TEST(window_of_a_repeated_segment_counts_with_its_ack)
+{
+	struct rig *r = rig_established(.mss = 1000, .wnd = 3000);
+	rig_send(r, 1000);
+	OUT(r, .seq = 1, .ack = 1, .flags = A | P, .len = 1000);
+	IN(r, .seq = 1001, .ack = 1, .flags = A, .len = 1000, .wnd = 3000); /* the one before is lost */
+	OUT(r, .seq = 1001, .ack = 1, .flags = A);
+	IN(r, .seq = 1, .ack = 1001, .flags = A, .len = 1000, .wnd = 2000);
+	OUT(r, .seq = 1001, .ack = 2001, .flags = A);
+	rig_send(r, 2500);
+	OUT(r, .seq = 1001, .ack = 2001, .flags = A, .len = 1000);
+	OUT(r, .seq = 2001, .ack = 2001, .flags = A, .len = 1000);
+	QUIET(r);
+	IN(r, .seq = 2001, .ack = 3001, .flags = A, .wnd = 3000);
+	OUT(r, .seq = 3001, .ack = 2001, .flags = A | P, .len = 500);
+	/* overtaken by it: older than what we know */
+	IN(r, .seq = 2001, .ack = 2001, .flags = A, .wnd = 9000);
+	ck_assert_uint_eq(r->c->snd_wnd, 3000);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(tiny_reads_of_a_full_buffer_send_few_updates)
 {
 	struct rig *r = rig_established(.rcvbuf = 60000);
@@ -317,4 +340,5 @@ RIG_MAIN("tcp_window", { window_shrinks_with_unread_data_and_opens_when_read },
 	 { shrunk_window_still_retransmits }, { stale_window_does_not_count },
 	 { scaled_windows_both_ways }, { scale_beyond_14_is_taken_for_14 },
 	 { promise_is_kept_when_the_scale_rounds_it_down },
+	 { window_of_a_repeated_segment_counts_with_its_ack },
 	 { tiny_reads_of_a_full_buffer_send_few_updates })
