@@ -226,7 +226,7 @@ static void output(struct tcp_env *tcp, const struct tcp_flow *flow, const struc
 			return;
 		sock_sent(sock_of(c), tx_pos + seg->len);
 	}
-	env->host->tcp_output(env->host_arg, flow, seg, piece, n, c ? &c->opts : NULL);
+	env->host->tcp_output(env->host_arg, flow, seg, piece, n, c ? &c->opts : tcp->synack_opts);
 }
 
 static uint16_t path_mss(struct tcp_env *tcp, const struct tcp_flow *flow)

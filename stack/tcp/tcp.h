@@ -82,12 +82,23 @@ struct tcp_env {
 	uint32_t max_conns;	  /* sizes the tables */
 	uint32_t max_timewait;	  /* records */
 	uint32_t max_synq;	  /* half-open connections of all listeners */
+	/* A SYN that finds the queue full: dropped, answered by a cookie; or cookies in any case. Linux'
+	 * tcp_syncookies 0, 1, 2. */
+	enum tcp_cookie_mode { TCP_COOKIE_OFF, TCP_COOKIE_FULL, TCP_COOKIE_ALWAYS } syncookies;
+	bool abort_on_overflow;	  /* final ACK, accept queue full: RST (Linux' tcp_abort_on_overflow) */
 	enum tcp_ecn_mode { TCP_ECN_IF_ASKED, TCP_ECN_ON, TCP_ECN_OFF } ecn; /* Linux' tcp_ecn 2, 1, 0 */
 	/* the core's from here on */
 	struct wheel wheel;
 	struct list touched;	  /* conns with events, by touch_link: the host drains it */
 	struct list pending;	  /* conns with something to send at the next flush */
 	struct tcp_table *table;
+	/* While ops->output() sends the SYN-ACK of a listener: its options, else NULL. */
+	const struct tcp_sockopts *synack_opts;
+	struct tcp_cookies { /* secrets of this tick and the last (tcp_cookie.c) */
+		struct siphash_key key[2];
+		uint64_t tick;
+		bool drawn;
+	} cookies;
 	struct tcp_challenge { uint64_t window_ns; uint32_t left; } challenge;
 	uint32_t n_conns, n_synq, n_timewait;
 };
@@ -104,7 +115,9 @@ struct tcp_listener {
 	bool reuseport;		 /* several listeners on one endpoint share by flow hash */
 	uint32_t backlog;	 /* as Linux: a new SYN is dropped when n_acceptq > backlog */
 	uint32_t n_acceptq;	 /* kept by the host: established, not yet taken by accept() */
-	uint32_t n_synq;	 /* the core's */
+	uint32_t n_synq;	 /* the core's from here on: half-open connections ... */
+	uint32_t n_young;	 /* ... whose SYN-ACK was sent only once */
+	uint64_t cookie_ns;	 /* last cookie sent, 0: none */
 	struct tcp_sockopts *opts; /* inherited by accepted connections */
 	struct list link;	 /* table */
 	void *host;

@@ -11,7 +11,7 @@ struct flow_key {
 	uint32_t ports, salt;
 };
 
-static uint32_t keyed(const struct tcp_env *env, const struct tcp_flow *flow, uint32_t ports,
+static uint32_t keyed(const struct siphash_key *key, const struct tcp_flow *flow, uint32_t ports,
 		      uint32_t salt)
 {
 	struct flow_key k = {
@@ -21,21 +21,24 @@ static uint32_t keyed(const struct tcp_env *env, const struct tcp_flow *flow, ui
 		.salt = salt,
 	};
 
-	return (uint32_t)siphash(&env->key, &k, sizeof(k));
+	return (uint32_t)siphash(key, &k, sizeof(k));
+}
+
+uint32_t tcp_flow_keyed(const struct siphash_key *key, const struct tcp_flow *flow, uint32_t salt)
+{
+	return keyed(key, flow, (uint32_t)flow->local.port << 16 | flow->remote.port, salt);
 }
 
 seq_t tcp_isn(const struct tcp_env *env, const struct tcp_flow *flow, uint64_t now_ns)
 {
-	uint32_t ports = (uint32_t)flow->local.port << 16 | flow->remote.port;
-
 	/* 64 ns a number, as Linux: outruns most connections, wraps in 275 s */
-	return seq_of(keyed(env, flow, ports, 1) + (uint32_t)(now_ns >> 6));
+	return seq_of(tcp_flow_keyed(&env->key, flow, TCP_SALT_ISN) + (uint32_t)(now_ns >> 6));
 }
 
 uint32_t tcp_ts_offset(const struct tcp_env *env, const struct tcp_flow *flow)
 {
 	/* RFC 7323 5.4: per host pair, so that it keeps growing over successive connections */
-	return keyed(env, flow, 0, 2);
+	return keyed(&env->key, flow, 0, TCP_SALT_STAMP);
 }
 
 uint16_t tcp_announced_mss(struct tcp_env *env, const struct tcp_flow *flow, uint16_t user_mss)

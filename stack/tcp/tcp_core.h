@@ -21,10 +21,11 @@ enum {
 	TCP_SYNACK_RETRIES = 5,
 	TCP_PROBE_RETRIES = 15,	/* zero-window probes without any answer */
 	TCP_ORPHAN_BACKOFF = 8,	/* an orphan facing a closed window gives up after 102 s */
-	TCP_SYNQ_MIN = 256,	/* half-open connections that any listener may have */
+	TCP_SYNQ_CALM = 8,	/* half-open connections that are no reason to prune, as Linux */
 };
 #define TCP_DELACK_NS (40 * NSEC_PER_MSEC)
 #define TCP_TIMEWAIT_NS (60 * NSEC_PER_SEC)	/* 2 MSL as Linux has it */
+#define TCP_COOKIE_NS (120 * NSEC_PER_SEC)	/* cookies are looked for so long after the last one */
 #define TCP_OOW_NS (500 * NSEC_PER_MSEC)	/* between answers to unacceptable pure ACKs */
 /* Time that 15 (8) retransmissions from 200 ms on take: RFC 9293's R2, as Linux' tcp_retries2 and
  * tcp_orphan_retries. */
@@ -64,6 +65,9 @@ void tcp_orphan_fin_wait_2(struct tcp_env *env, struct tcp_conn *c, uint64_t now
 /* ---- tcp_connect.c ---- */
 void tcp_syn_sent_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
 			const void *payload, uint64_t now_ns);
+/* Addresses, ports and salt under key; who uses which salt. */
+enum { TCP_SALT_ISN = 1, TCP_SALT_STAMP, TCP_SALT_COOKIE };
+uint32_t tcp_flow_keyed(const struct siphash_key *key, const struct tcp_flow *flow, uint32_t salt);
 /* RFC 6528. */
 seq_t tcp_isn(const struct tcp_env *env, const struct tcp_flow *flow, uint64_t now_ns);
 uint32_t tcp_ts_offset(const struct tcp_env *env, const struct tcp_flow *flow);
@@ -86,9 +90,10 @@ struct tcp_syn_opts {
 
 /* ---- tcp_listen.c ---- */
 /* A segment for no connection: LISTEN, or nobody. hint: ISN must be beyond this one (TIME-WAIT
- * reuse), NULL = no such rule. */
-void tcp_listen_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
-		      const seq_t *hint, uint64_t now_ns);
+ * reuse), NULL = no such rule. A connection when the segment completes a handshake that a cookie
+ * stands for: the caller goes on with it there. */
+struct tcp_conn *tcp_listen_input(struct tcp_env *env, const struct tcp_flow *flow,
+				  const struct tcp_seg *seg, const seq_t *hint, uint64_t now_ns);
 /* SYN-RECEIVED in a record. A connection when the handshake is complete: the caller goes on with
  * the segment there. */
 struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const struct tcp_seg *seg,
@@ -96,6 +101,18 @@ struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const s
 void tcp_synq_timer_fired(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns);
 struct tcp_listener *tcp_find_listener(struct tcp_env *env, const struct endpoint *local,
 				       uint32_t hash);
+
+/* ---- tcp_cookie.c ---- */
+/* The ISN that stands for a SYN; *mss becomes what can be told from it, not more than it was unless that
+ * was below the smallest. */
+seq_t tcp_cookie_make(struct tcp_env *env, const struct tcp_flow *flow, seq_t irs, uint16_t *mss,
+		      uint64_t now_ns);
+/* The peer's MSS; 0: iss was never sent, or too long ago. */
+uint16_t tcp_cookie_check(struct tcp_env *env, const struct tcp_flow *flow, seq_t irs, seq_t iss,
+			  uint64_t now_ns);
+/* TSval that holds window scale, SACK and ECN of q in its low bits, and back. False: it can't be ours. */
+uint32_t tcp_cookie_stamp(const struct tcp_synq *q, uint64_t now_ns);
+bool tcp_cookie_unstamp(struct tcp_synq *q, uint32_t tsecr);
 
 /* ---- tcp_timewait.c ---- */
 /* True: a SYN that may take the 4-tuple over; the record is gone and *hint is set. */

@@ -108,6 +108,14 @@ void tcp_emit_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	send_seg(env, &c->flow, &seg, c, 0);
 }
 
+/* In the name of a listener: its options rule the IP header (as Linux, ttl, tos and DF). */
+static void send_synq(struct tcp_env *env, const struct tcp_synq *q, struct tcp_seg *seg)
+{
+	env->synack_opts = q->listener->opts;
+	send_seg(env, &q->flow, seg, NULL, 0);
+	env->synack_opts = NULL;
+}
+
 void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
 {
 	struct tcp_seg seg = {
@@ -116,13 +124,14 @@ void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
 		.flags = (uint8_t)(TCPF_SYN | TCPF_ACK | (q->ecn_ok ? TCPF_ECE : 0)),
 		.wnd = (uint16_t)q->wnd,
 		.has_ts = q->ts_ok,
-		.tsval = q->ts_ok ? tcp_ts_now(q->ts_offset, now_ns) : 0,
 		.tsecr = q->ts_recent,
 	};
 
+	if (q->ts_ok)
+		seg.tsval = q->cookie ? tcp_cookie_stamp(q, now_ns) : tcp_ts_now(q->ts_offset, now_ns);
 	syn_options(&seg, q->our_mss, q->wscale_ok, q->rcv_wscale, q->sack_ok);
 	q->sent_ns = now_ns;
-	send_seg(env, &q->flow, &seg, NULL, 0);
+	send_synq(env, q, &seg);
 }
 
 void tcp_emit_synq_ack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
@@ -137,7 +146,7 @@ void tcp_emit_synq_ack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
 		.tsecr = q->ts_recent,
 	};
 
-	send_seg(env, &q->flow, &seg, NULL, 0);
+	send_synq(env, q, &seg);
 }
 
 void tcp_emit_timewait_ack(struct tcp_env *env, struct tcp_timewait *tw, uint64_t now_ns)

@@ -242,14 +242,14 @@ void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tc
 
 	STAT_INC(tcp_rx_segs);
 	if (!n) {
-		tcp_listen_input(env, flow, seg, NULL, now_ns);
+		c = tcp_listen_input(env, flow, seg, NULL, now_ns);
 	} else if (n->kind == TCPN_CONN) {
 		c = container_of(n, struct tcp_conn, node);
 	} else if (n->kind == TCPN_SYN) {
 		c = tcp_synq_input(env, container_of(n, struct tcp_synq, node), seg, now_ns);
 	} else if (tcp_timewait_input(env, container_of(n, struct tcp_timewait, node), seg, &hint,
 				      now_ns)) {
-		tcp_listen_input(env, flow, seg, &hint, now_ns);
+		c = tcp_listen_input(env, flow, seg, &hint, now_ns);
 	}
 	if (!c)
 		return;

@@ -40,7 +40,8 @@ int tcp_listen(struct tcp_env *env, struct tcp_listener *l)
 		if (conflict(l, container_of(it, struct tcp_listener, link)))
 			return -EADDRINUSE;
 	}
-	l->n_synq = 0;
+	l->n_synq = l->n_young = 0;
+	l->cookie_ns = 0;
 	list_push(bucket, &l->link);
 	env->table->n_listeners++;
 	return 0;
@@ -120,86 +121,92 @@ static void drop_syn(const struct tcp_seg *seg, enum tcp_drop why, uint64_t now_
 	TRACE(TCP_DROP, 0, now_ns, why, seg->seq.v, 0);
 }
 
-/* LISTEN, third: a SYN. */
+static uint32_t rcvbuf_of(const struct tcp_listener *l) { return l->opts ? l->opts->rcvbuf : 0; }
+
+/* What both ways of keeping a half-open connection know of it. */
+static void synq_init(struct tcp_env *env, struct tcp_synq *q, struct tcp_listener *l,
+		      const struct tcp_flow *flow, uint16_t our_mss)
+{
+	q->listener = l;
+	q->flow = *flow;
+	q->our_mss = our_mss;
+	q->rcv_wscale = tcp_choose_wscale(rcvbuf_of(l));
+	q->ts_offset = tcp_ts_offset(env, flow);
+	q->wnd = min_u32(rcvbuf_of(l), UINT16_MAX);
+}
+
+static void synq_learn(struct tcp_env *env, struct tcp_synq *q, const struct tcp_seg *seg)
+{
+	q->irs = seg->seq;
+	q->peer_mss = seg->has_mss ? seg->mss : TCP_DEFAULT_MSS;
+	q->wscale_ok = seg->has_wscale;
+	q->snd_wscale = (uint8_t)min_u32(seg->wscale, TCP_WSCALE_MAX);
+	q->ts_ok = seg->has_ts;
+	q->sack_ok = seg->sack_ok;
+	q->ecn_ok = tcp_ecn_granted(env, q->listener->opts, seg->flags);
+	q->ts_recent = seg->has_ts ? seg->tsval : 0;
+}
+
+/* Nothing is kept but the time: the ACK will tell all. */
+static void answer_by_cookie(struct tcp_env *env, struct tcp_listener *l,
+			     const struct tcp_flow *flow, const struct tcp_seg *seg,
+			     uint16_t our_mss, uint64_t now_ns)
+{
+	struct tcp_synq q = { .cookie = true };
+
+	synq_init(env, &q, l, flow, our_mss);
+	synq_learn(env, &q, seg);
+	if (!q.ts_ok) /* no place for them */
+		q.wscale_ok = q.sack_ok = q.ecn_ok = false;
+	q.iss = tcp_cookie_make(env, flow, q.irs, &q.peer_mss, now_ns);
+	l->cookie_ns = max_u64(now_ns, 1);
+	STAT_INC(tcp_cookie_sent);
+	tcp_emit_synack(env, &q, now_ns);
+}
+
+/* LISTEN, third: a SYN. Who was in TIME-WAIT a moment ago (hint) is real, and needs no room that it did
+ * not have: no limit but the accept queue's holds for it, as on Linux. */
 static void listen_syn(struct tcp_env *env, struct tcp_listener *l, const struct tcp_flow *flow,
 		       const struct tcp_seg *seg, const seq_t *hint, uint64_t now_ns)
 {
 	uint16_t mss = tcp_announced_mss(env, flow, l->opts ? l->opts->user_mss : 0);
-	uint32_t rcvbuf = l->opts ? l->opts->rcvbuf : 0;
+	bool full = l->n_synq >= l->backlog && !hint;
+	struct tcp_synq *q = NULL;
 
 	if (mss == 0) /* no way back */
 		return;
-	if (l->n_acceptq > l->backlog || l->n_synq >= max_u32(l->backlog, TCP_SYNQ_MIN)) {
+	if (l->n_acceptq > l->backlog || (full && env->syncookies == TCP_COOKIE_OFF)) {
 		drop_syn(seg, TCP_DROP_BACKLOG, now_ns);
 		return;
 	}
-	struct tcp_synq *q = tcp_table_get_synq(env);
-	if (!q) {
+	if (!full && (env->syncookies != TCP_COOKIE_ALWAYS || hint))
+		q = tcp_table_get_synq(env);
+	if (!q && (hint || env->syncookies == TCP_COOKIE_OFF)) {
 		drop_syn(seg, TCP_DROP_NOMEM, now_ns);
 		return;
 	}
-	q->listener = l;
+	if (!q) {
+		answer_by_cookie(env, l, flow, seg, mss, now_ns);
+		return;
+	}
 	l->n_synq++;
-	q->flow = *flow;
+	l->n_young++;
+	synq_init(env, q, l, flow, mss);
+	synq_learn(env, q, seg);
 	q->node.hash = tcp_flow_hash(env, flow);
 	q->iss = hint ? *hint : tcp_isn(env, flow, now_ns);
-	q->irs = seg->seq;
-	q->peer_mss = seg->has_mss ? seg->mss : TCP_DEFAULT_MSS;
-	q->our_mss = mss;
-	q->wscale_ok = seg->has_wscale;
-	q->snd_wscale = (uint8_t)min_u32(seg->wscale, TCP_WSCALE_MAX);
-	q->rcv_wscale = tcp_choose_wscale(rcvbuf);
-	q->ts_ok = seg->has_ts;
-	q->sack_ok = seg->sack_ok;
-	q->ecn_ok = tcp_ecn_granted(env, l->opts, seg->flags);
-	q->ts_recent = seg->has_ts ? seg->tsval : 0;
-	q->ts_offset = tcp_ts_offset(env, flow);
-	q->wnd = min_u32(rcvbuf, UINT16_MAX);
 	tcp_table_add(env, &q->node);
 	wheel_arm(&env->wheel, &q->timer, now_ns + NSEC_PER_SEC);
 	tcp_emit_synack(env, q, now_ns);
 }
 
-void tcp_listen_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
-		      const seq_t *hint, uint64_t now_ns)
-{
-	struct tcp_listener *l = NULL;
-
-	if (!(seg->flags & TCPF_RST))
-		l = tcp_find_listener(env, &flow->local, tcp_flow_hash(env, flow));
-	if (!l) {
-		STAT_INC(tcp_drop_noconn);
-		tcp_reply_rst(env, flow, seg, now_ns);
-		return;
-	}
-	if (seg->flags & TCPF_ACK) { /* second: nothing has been sent that it could acknowledge */
-		STAT_INC(tcp_drop_ack);
-		tcp_reply_rst(env, flow, seg, now_ns);
-		return;
-	}
-	/* A SYN that also ends the connection is a scanner's (as Linux). */
-	if ((seg->flags & (TCPF_SYN | TCPF_FIN)) == TCPF_SYN)
-		listen_syn(env, l, flow, seg, hint, now_ns);
-}
-
-/* The handshake of q is complete: q becomes a connection. NULL: not now. */
-static struct tcp_conn *synq_promote(struct tcp_env *env, struct tcp_synq *q,
+/* The handshake of q is complete: a connection like it. NULL: not now. */
+static struct tcp_conn *conn_of_synq(struct tcp_env *env, const struct tcp_synq *q,
 				     const struct tcp_seg *seg, uint64_t now_ns)
 {
 	struct tcp_listener *l = q->listener;
-	struct tcp_flow flow = q->flow;
-	struct tcp_syn_opts so = {
-		.peer_mss = q->peer_mss, .our_mss = q->our_mss,
-		.ts_ok = q->ts_ok, .ts_recent = q->ts_recent, .wscale_ok = q->wscale_ok,
-		.sack_ok = q->sack_ok, .ecn_ok = q->ecn_ok,
-		.snd_wscale = q->snd_wscale, .rcv_wscale = q->rcv_wscale,
-	};
+	struct tcp_conn *c = env->ops->conn_new(env, l, &q->flow);
 
-	if (l->n_acceptq > l->backlog) {
-		drop_syn(seg, TCP_DROP_BACKLOG, now_ns); /* the SYN-ACK's timer tries again */
-		return NULL;
-	}
-	struct tcp_conn *c = env->ops->conn_new(env, l, &flow);
 	if (!c) {
 		drop_syn(seg, TCP_DROP_NOMEM, now_ns);
 		return NULL;
@@ -215,15 +222,109 @@ static struct tcp_conn *synq_promote(struct tcp_env *env, struct tcp_synq *q,
 	c->syn_rcvd = true;
 	c->ts_offset = q->ts_offset;
 	c->ts_recent_ns = now_ns;
-	if (q->retries == 0) /* Karn */
+	if (q->retries == 0 && !q->cookie) /* Karn; a cookie does not know when it was sent */
 		tcp_sent_note(&c->sent, c->snd_nxt, tcp_us(q->sent_ns));
 	c->rtx_segs = q->retries;
-	tcp_table_put_synq(env, q);
-	tcp_conn_start(env, c, &flow, now_ns);
+	return c;
+}
+
+/* It takes the place of q in the table, where q is not any more. */
+static struct tcp_conn *conn_begin(struct tcp_env *env, struct tcp_conn *c,
+				   const struct tcp_synq *q, uint64_t now_ns)
+{
+	struct tcp_syn_opts so = {
+		.peer_mss = q->peer_mss, .our_mss = q->our_mss,
+		.ts_ok = q->ts_ok, .ts_recent = q->ts_recent, .wscale_ok = q->wscale_ok,
+		.sack_ok = q->sack_ok, .ecn_ok = q->ecn_ok,
+		.snd_wscale = q->snd_wscale, .rcv_wscale = q->rcv_wscale,
+	};
+
+	tcp_conn_start(env, c, &q->flow, now_ns);
 	tcp_conn_negotiated(c, &so);
 	tcp_set_state(c, TCPS_SYN_RCVD, now_ns);
 	STAT_INC(tcp_passive_open);
 	return c;
+}
+
+/* An ACK for a listener: does it bring back a cookie? NULL: no, it has been dealt with. */
+static struct tcp_conn *cookie_input(struct tcp_env *env, struct tcp_listener *l,
+				     const struct tcp_flow *flow, const struct tcp_seg *seg,
+				     uint64_t now_ns)
+{
+	struct tcp_synq q = { .cookie = true };
+	bool looked_for = env->syncookies != TCP_COOKIE_OFF && !(seg->flags & TCPF_SYN) &&
+			  l->cookie_ns && now_ns - l->cookie_ns < TCP_COOKIE_NS;
+	bool ok = false;
+
+	if (looked_for) {
+		synq_init(env, &q, l, flow,
+			  tcp_announced_mss(env, flow, l->opts ? l->opts->user_mss : 0));
+		q.irs = seq_sub(seg->seq, 1);
+		q.iss = seq_sub(seg->ack, 1);
+		q.peer_mss = tcp_cookie_check(env, flow, q.irs, q.iss, now_ns);
+		q.ts_ok = seg->has_ts;
+		q.ts_recent = seg->tsval;
+		ok = q.peer_mss && q.our_mss && (!q.ts_ok || tcp_cookie_unstamp(&q, seg->tsecr));
+		if (!ok)
+			STAT_INC(tcp_cookie_failed);
+	}
+	if (!ok) {
+		STAT_INC(tcp_drop_ack);
+		tcp_reply_rst(env, flow, seg, now_ns);
+		return NULL;
+	}
+	if (l->n_acceptq > l->backlog) {
+		STAT_INC(tcp_accept_overflow);
+		drop_syn(seg, TCP_DROP_BACKLOG, now_ns);
+		return NULL;
+	}
+	struct tcp_conn *c = conn_of_synq(env, &q, seg, now_ns);
+	if (!c)
+		return NULL;
+	STAT_INC(tcp_cookie_taken);
+	return conn_begin(env, c, &q, now_ns);
+}
+
+struct tcp_conn *tcp_listen_input(struct tcp_env *env, const struct tcp_flow *flow,
+				  const struct tcp_seg *seg, const seq_t *hint, uint64_t now_ns)
+{
+	struct tcp_listener *l = NULL;
+
+	if (!(seg->flags & TCPF_RST))
+		l = tcp_find_listener(env, &flow->local, tcp_flow_hash(env, flow));
+	if (!l) {
+		STAT_INC(tcp_drop_noconn);
+		tcp_reply_rst(env, flow, seg, now_ns);
+		return NULL;
+	}
+	if (seg->flags & TCPF_ACK) /* second: nothing is known of what it could acknowledge */
+		return cookie_input(env, l, flow, seg, now_ns);
+	/* A SYN that also ends the connection is a scanner's (as Linux). */
+	if ((seg->flags & (TCPF_SYN | TCPF_FIN)) == TCPF_SYN)
+		listen_syn(env, l, flow, seg, hint, now_ns);
+	return NULL;
+}
+
+/* The handshake of q is complete: q becomes a connection. NULL: not now. */
+static struct tcp_conn *synq_promote(struct tcp_env *env, struct tcp_synq *q,
+				     const struct tcp_seg *seg, uint64_t now_ns)
+{
+	if (q->listener->n_acceptq > q->listener->backlog) {
+		STAT_INC(tcp_accept_overflow);
+		drop_syn(seg, TCP_DROP_BACKLOG, now_ns);
+		q->acked = true; /* the SYN-ACK's timer asks for the ACK again */
+		if (env->abort_on_overflow) {
+			tcp_reply_rst(env, &q->flow, seg, now_ns);
+			tcp_table_put_synq(env, q);
+		}
+		return NULL;
+	}
+	struct tcp_conn *c = conn_of_synq(env, q, seg, now_ns);
+	if (!c)
+		return NULL;
+	struct tcp_synq was = *q;
+	tcp_table_put_synq(env, q);
+	return conn_begin(env, c, &was, now_ns);
 }
 
 static uint8_t synq_defer(const struct tcp_synq *q)
@@ -286,12 +387,27 @@ struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const s
 	return synq_promote(env, q, seg, now_ns);
 }
 
+/* How often a SYN-ACK is repeated. A queue that is half full keeps that half for the young: the more of
+ * it is old, the less patience for the old, down to two repetitions (as Linux). */
+static uint32_t synack_retries(const struct tcp_listener *l)
+{
+	uint32_t most = l->opts && l->opts->syncnt ? l->opts->syncnt : TCP_SYNACK_RETRIES;
+
+	if (2 * (uint64_t)l->n_synq <= max_u32(TCP_SYNQ_CALM, l->backlog))
+		return most;
+	for (uint64_t young = 2 * (uint64_t)l->n_young; most > 2 && l->n_synq >= young; young *= 2)
+		most--;
+	return most;
+}
+
 void tcp_synq_timer_fired(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
 {
+	uint32_t most = synack_retries(q->listener);
 	uint8_t defer = synq_defer(q);
 
+	q->listener->n_young -= q->retries == 0;
 	q->retries++;
-	if (q->retries > TCP_SYNACK_RETRIES && !(q->acked && q->retries <= defer)) {
+	if (q->retries > most && !(q->acked && q->retries <= defer)) {
 		STAT_INC(tcp_timeout);
 		tcp_table_put_synq(env, q);
 		return;

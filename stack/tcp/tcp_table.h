@@ -19,7 +19,8 @@ struct tcp_synq {
 	uint8_t snd_wscale, rcv_wscale;
 	uint8_t retries;
 	bool ts_ok, wscale_ok, sack_ok, ecn_ok;
-	bool acked;		     /* by a segment without data, which is waited for (defer) */
+	bool acked;		     /* in vain so far: data is waited for (defer), or room to accept it */
+	bool cookie;		     /* no record: lives only while its SYN-ACK is sent */
 };
 
 /* TIME-WAIT, or FIN-WAIT-2 of an orphan (fin_wait2). */

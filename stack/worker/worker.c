@@ -106,6 +106,8 @@ static int init_parts(struct worker *w)
 	s->tcp.key = (struct siphash_key){ { rng_u64(&key_rng), rng_u64(&key_rng) } };
 	s->tcp.rng = &w->rng;
 	s->tcp.tso_bytes = common_tso(&w->conf);
+	s->tcp.syncookies = (enum tcp_cookie_mode)w->conf.syncookies;
+	s->tcp.abort_on_overflow = w->conf.abort_on_overflow;
 	s->tcp.max_conns = w->conf.max_conns;
 	s->tcp.max_timewait = TIMEWAIT_MAX;
 	s->tcp.max_synq = SYNQ_MAX;

@@ -36,6 +36,8 @@ struct worker_conf {
 	struct mcast *groups;		/* of all workers; NULL: none */
 	bool loopback;			/* 127/8 belongs to the stack */
 	uint32_t max_conns;
+	uint8_t syncookies;		/* enum tcp_cookie_mode */
+	bool abort_on_overflow;
 	uint64_t seed;
 };
 

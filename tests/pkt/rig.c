@@ -28,7 +28,8 @@ static void op_output(struct tcp_env *env, const struct tcp_flow *flow, const st
 	}
 	if (seg->has_ts)
 		r->last_tsval = seg->tsval;
-	r->out[r->n_out++] = (struct rig_out){ *flow, *seg, c, tx_pos };
+	r->out[r->n_out++] = (struct rig_out){ *flow, *seg, c, tx_pos,
+						c ? &c->opts : env->synack_opts };
 }
 
 static int op_rx_write(struct tcp_env *env, struct tcp_conn *c, uint32_t pos, const void *p,
@@ -158,6 +159,8 @@ struct rig *rig_start(const struct rig_opts *opt)
 	r->env.max_conns = 32;
 	r->env.max_timewait = opt->max_timewait ? opt->max_timewait : 16;
 	r->env.max_synq = opt->max_synq ? opt->max_synq : 16;
+	r->env.syncookies = opt->cookies;
+	r->env.abort_on_overflow = opt->abort_on_overflow;
 	r->flow.local = (struct endpoint){ .addr = ipaddr_v4(0x0a000001), .port = 80 };
 	r->flow.remote = (struct endpoint){ .addr = ipaddr_v4(0x0a000002), .port = 40000 };
 	r->iss = variant_iss[opt->variant % RIG_VARIANTS];

@@ -28,6 +28,7 @@ struct rig_out {
 	struct tcp_seg seg;
 	struct tcp_conn *c;
 	uint32_t tx_pos;
+	const struct tcp_sockopts *opts; /* that rule its IP header */
 };
 
 /* What a test may choose; zero means the default in brackets. */
@@ -44,6 +45,8 @@ struct rig_opts {
 	uint32_t tso_bytes;
 	uint32_t max_timewait, max_synq; /* [16], [16] */
 	uint32_t backlog;    /* [8] */
+	enum tcp_cookie_mode cookies;
+	bool abort_on_overflow;
 	bool delack;	     /* start behind the quick-ACK phase */
 	struct tcp_sockopts o; /* rcvbuf above wins */
 };

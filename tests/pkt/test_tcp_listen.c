@@ -175,34 +175,6 @@ START_TEST(wrong_ack_in_syn_received_draws_reset) /* RFC 9293 3.10.7.4 fifth */
 }
 END_TEST
 
-START_TEST(full_accept_queue_drops_syns_and_final_acks) /* Linux: n_acceptq > backlog */
-{
-	struct rig *r = rig_listening(.backlog = 1);
-	for (uint16_t p = 1; p <= 3; p++)
-		handshake(r, p);
-	IN(r, .seq = 1, .ack = 1, .flags = A, .rport = 2); /* other ISN: this is a RST */
-	rig_drain(r);
-	struct tcp_listener *l = &r->listener;
-	l->n_acceptq = 2;
-	IN(r, .seq = 0, .flags = S, .rport = 9);
-	QUIET(r);
-	COUNT(r, tcp_drop_backlog, 1);
-	l->n_acceptq = 1; /* one more fits: Linux lets backlog + 1 wait */
-	IN(r, .seq = 0, .flags = S);
-	OUT(r, .seq = 0, .ack = 1, .flags = S | A);
-	l->n_acceptq = 2;
-	IN(r, .seq = 1, .ack = 1, .flags = A);
-	QUIET(r);
-	ck_assert_ptr_null(r->c); /* still half open; the SYN-ACK's timer tries again */
-	l->n_acceptq = 0;
-	rig_after_ms(r, 1000);
-	rig_drain(r);
-	IN(r, .seq = 1, .ack = 1, .flags = A);
-	STATE(r, ESTABLISHED);
-	rig_free(r);
-}
-END_TEST
-
 START_TEST(exhausted_record_pool_drops_syns)
 {
 	struct rig *r = rig_listening(.max_synq = 2);
@@ -367,7 +339,7 @@ RIG_MAIN("tcp_listen", { passive_open_reaches_established }, { data_in_the_final
 	 { syn_ack_is_repeated_five_times_then_forgotten }, { repeated_syn_draws_the_same_syn_ack },
 	 { reset_in_syn_received_returns_to_listen },
 	 { syn_in_window_in_syn_received_is_challenged }, { wrong_ack_in_syn_received_draws_reset },
-	 { full_accept_queue_drops_syns_and_final_acks }, { exhausted_record_pool_drops_syns },
+	 { exhausted_record_pool_drops_syns },
 	 { no_memory_for_the_connection_keeps_the_record },
 	 { unlisten_forgets_half_open_connections },
 	 { exact_address_wins_then_wildcard_then_v6_wildcard },
