@@ -91,6 +91,28 @@ START_TEST(syn_to_a_closed_port_draws_this_reset)
 }
 END_TEST
 
+START_TEST(syn_ack_has_the_ttl_tos_and_df_of_its_listener)
+{
+	struct tcp_seg seg = { .sport = 40000, .dport = 80, .seq = { 1000 }, .flags = TCPF_SYN,
+			       .wnd = 1000 };
+	struct tcp_sockopts o = { .rcvbuf = 65535, .ttl = 7, .tos = 0x12, .may_cut = true };
+	struct tcp_listener l = { .local = { .port = 80, .addr = ipaddr_v4(0) }, .backlog = 1, .opts = &o };
+	struct ip4 h;
+
+	wrig_meet_peer();
+	ck_assert_int_eq(tcp_listen(&w[0].sock.tcp, &l), 0);
+	wrig_rx_tcp(RIG_PEER, &seg);
+	wrig_run();
+	ck_assert_uint_eq(rig.n_sent, 1);
+	ck_assert_uint_eq(rig.sent[0].b[47], TCPF_SYN | TCPF_ACK);
+	ck_assert_int_eq(ip4_parse(&h, rig.sent[0].b + 14, rig.sent[0].len - 14), 20);
+	ck_assert_uint_eq(h.ttl, 7);
+	ck_assert_uint_eq(h.tos, 0x10); /* the lower two bits are ECN's */
+	ck_assert(!h.dont_frag);
+	tcp_unlisten(&w[0].sock.tcp, &l);
+}
+END_TEST
+
 START_TEST(a_wrong_tcp_checksum_is_dropped_unless_the_port_vouches)
 {
 	struct tcp_seg seg = { .sport = 40000, .dport = 81, .flags = TCPF_SYN };
@@ -198,6 +220,7 @@ int main(void)
 	tcase_add_test(tc, ping_is_answered);
 	tcase_add_test(tc, ping_before_arp_waits_for_it);
 	tcase_add_test(tc, syn_to_a_closed_port_draws_this_reset);
+	tcase_add_test(tc, syn_ack_has_the_ttl_tos_and_df_of_its_listener);
 	tcase_add_test(tc, a_wrong_tcp_checksum_is_dropped_unless_the_port_vouches);
 	tcase_add_test(tc, udp_to_no_socket_draws_port_unreachable);
 	tcase_add_test(tc, other_protocols_draw_protocol_unreachable);
