@@ -32,6 +32,16 @@ static bool recv_ended(const struct sock *s)
 	       atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_SHUT_RD;
 }
 
+/* Is there anything but "not yet" to be said when no bytes are found? Asked before looking for them: what
+ * ends a stream is told by the engine after the stream's last bytes. */
+static bool recv_is_over(const struct sock *s)
+{
+	uint32_t state = atomic_load_explicit(&s->a->state, memory_order_acquire);
+
+	return recv_ended(s) || chan_has_error(s->a, s->b) || sock_is_broken(s) ||
+	       (state != CHAN_ST_CONNECTED && state != CHAN_ST_CONNECTING);
+}
+
 int sock_recv_why(struct sock *s)
 {
 	uint32_t fa = atomic_load_explicit(&s->a->flags, memory_order_acquire);
@@ -130,7 +140,7 @@ static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
 		int more = 0;
-		bool ended;
+		bool over;
 		ssize_t r;
 
 		if (unlikely(chan_has_urgent(s->a))) {
@@ -149,19 +159,18 @@ static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 			return 0; /* recv() of nothing waits until something is there */
 		} else if (r == -EFAULT || (r == -ENOBUFS && !sock_is_broken(s))) {
 			return copied ? (ssize_t)copied : r;
+		} else if (r == -EDEADLK && recv_has_more(s, flags, skip, copied)) {
+			return copied ? (ssize_t)copied : -EAGAIN; /* who we interrupted takes them */
 		}
 		/* The last bytes may have come with the FIN after our look. */
-		ended = recv_ended(s);
+		over = recv_is_over(s);
 		if (recv_has_more(s, flags, skip, copied) && r >= 0)
 			continue;
-		if (copied) {
-			if (ended || chan_has_error(s->a, s->b) || !wait || sock_is_broken(s))
-				return (ssize_t)copied;
-		} else {
-			r = sock_recv_why(s);
-			if (r != -EAGAIN || !wait)
-				return r;
-		}
+		if (copied && (over || !wait))
+			return (ssize_t)copied;
+		r = over && !copied ? sock_recv_why(s) : -EAGAIN;
+		if (r != -EAGAIN || !wait)
+			return r;
 		if (!deadline)
 			deadline = wait_deadline_ms(atomic_load(&s->b->rcvtimeo_ms));
 		r = recv_wait(s, seen, deadline, lowat);
