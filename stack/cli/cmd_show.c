@@ -1,6 +1,7 @@
 /* The commands that ask the engine for a table and show it: ss, stat, trace, engine. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <limits.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ struct show {
 	struct config config;
 	enum cli_format format;
 	bool all, watch, listening, tcp, udp;
-	const char *count, *word[2];
+	const char *count, *word[2], *engine, *drain;
 	unsigned n_words;
 };
 
@@ -31,7 +32,7 @@ static int usage(const char *text)
 static int parse(struct show *s, int argc, char **argv, const char *letters, bool count,
 		 const char *help)
 {
-	static const char *const own[] = { "json", "help", NULL };
+	static const char *const own[] = { "json", "help", "engine", "drain", NULL };
 
 	config_init(&s->config);
 	for (int i = 1; i < argc;) {
@@ -46,6 +47,9 @@ static int parse(struct show *s, int argc, char **argv, const char *letters, boo
 			return usage(help);
 		if (!strcmp(a, "--json")) {
 			s->format = CLI_JSON;
+		} else if (strchr(letters, 'E') && i < argc &&
+			   (!strcmp(a, "--engine") || !strcmp(a, "--drain"))) {
+			*(a[2] == 'e' ? &s->engine : &s->drain) = argv[i++];
 		} else if (count && !strcmp(a, "-n") && i < argc) {
 			s->count = argv[i++];
 		} else if (*a == '-' && a[1]) {
@@ -266,17 +270,50 @@ static int start(const struct config *c)
 	return CLI_FAILED;
 }
 
+/* upgrade [--engine PATH] [--drain SECONDS] */
+static int upgrade(const struct show *s)
+{
+	char command[PATH_MAX], *path = s->engine ? realpath(s->engine, NULL) : NULL;
+	const char *drain = s->drain ? s->drain : "0";
+	struct table t;
+
+	if (s->engine && (!path || access(path, X_OK) < 0)) {
+		cli_say("can't run '%s': %s", s->engine, strerror(errno));
+		free(path);
+		return CLI_FAILED;
+	}
+	if (strspn(drain, "0123456789") != strlen(drain) || strlen(drain) > 9 ||
+	    (path && (strchr(path, ' ') || strlen(path) > 1024))) {
+		cli_say("upgrade takes a number of seconds and a path without blanks");
+		free(path);
+		return CLI_USAGE;
+	}
+	snprintf(command, sizeof(command), "upgrade drain=%s %s", drain, path ? path : "");
+	free(path);
+	int r = fetch(s, command, &t);
+	if (r)
+		return r;
+	table_print(&t, s->format, NULL, NULL);
+	table_free(&t);
+	return CLI_OK;
+}
+
 int cmd_engine(int argc, char **argv)
 {
 	struct show s = { 0 };
 	struct table t;
 	int r = parse(
-		&s, argc, argv, "", false,
-		"usage: fastnet engine status|config|start|stop|log LEVELS [--json]\n"
+		&s, argc, argv, "E", false,
+		"usage: fastnet engine status|config|start|stop|upgrade|log LEVELS [--json]\n"
 		"  status         ports, addresses, memory, programs\n"
 		"  config         the options in force and where each comes from\n"
 		"  start          start one as the first program would; it ends after the last\n"
 		"  stop           end it: connections on the stack are closed\n"
+		"  upgrade        start another one that takes over: listeners and programs move\n"
+		"                 there, connections stay with the old one, which ends after the\n"
+		"                 last of them\n"
+		"    --engine PATH    the program to start instead of the same fastnetd\n"
+		"    --drain SECONDS  how long connections may stay; 0: as long as they last\n"
 		"  log LEVELS     change log levels: warn,tcp=debug\n");
 
 	if (r != GO_ON)
@@ -290,6 +327,8 @@ int cmd_engine(int argc, char **argv)
 	}
 	if (!strcmp(word, "start"))
 		return start(&s.config);
+	if (!strcmp(word, "upgrade"))
+		return upgrade(&s);
 	if (strcmp(word, "status") && strcmp(word, "config") && strcmp(word, "stop") && !is_log) {
 		cli_say("unknown word '%s'; fastnet engine --help lists them", word);
 		return CLI_USAGE;

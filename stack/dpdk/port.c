@@ -29,6 +29,7 @@ struct port {
 	uint16_t id;
 	uint16_t n_rx, n_tx;
 	bool intr;	  /* configured with receive interrupts */
+	bool shut;	  /* the device is closed */
 	bool probed_here; /* a virtual device that goes away with us */
 	const char *driver;
 	struct rte_eth_dev_info info;
@@ -289,18 +290,14 @@ static int read_identity(struct port *p, const struct port_conf *conf, char *tex
 	return 0;
 }
 
-int port_open(const struct port_conf *conf, struct port **out, char text[PORT_ERR_MAX])
+static int open_device(struct port *p, const struct port_conf *conf, char *text)
 {
-	struct port *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return -ENOMEM;
 	port_fds_note(&p->fds_before);
 	eal_last_error(text, PORT_ERR_MAX); /* forget older ones */
 	errno = 0;
 	int r = probe(p, conf, text);
 	if (r)
-		goto fail_free;
+		return r;
 	r = rte_eth_dev_info_get(p->id, &p->info);
 	if (r) {
 		fail(conf, "asking it", r, text);
@@ -329,17 +326,31 @@ int port_open(const struct port_conf *conf, struct port **out, char text[PORT_ER
 	    p->wait.fd[0] < 0 ? "no"
 	    : p->wait.kind != PORT_WAIT_FRAMES    ? "interrupt"
 			      : "socket");
-	*out = p;
 	return 0;
 fail_close:
 	rte_eth_dev_close(p->id);
-fail_free:
-	free(p);
 	return r;
 }
 
-void port_close(struct port *p)
+int port_open(const struct port_conf *conf, struct port **out, char text[PORT_ERR_MAX])
 {
+	struct port *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	int r = open_device(p, conf, text);
+	if (r)
+		free(p);
+	else
+		*out = p;
+	return r;
+}
+
+void port_shut(struct port *p)
+{
+	if (p->shut)
+		return;
+	p->shut = true;
 	port_wait_fini(&p->wait);
 	if (p->mcast_fd >= 0)
 		close(p->mcast_fd);
@@ -347,6 +358,25 @@ void port_close(struct port *p)
 	rte_eth_dev_close(p->id);
 	if (p->probed_here && p->info.device)
 		rte_dev_remove(p->info.device);
+}
+
+int port_reopen(struct port *p, const struct port_conf *conf, char text[PORT_ERR_MAX])
+{
+	const struct netif nif = p->nif;
+
+	*p = (struct port){ 0 };
+	int r = open_device(p, conf, text);
+	p->nif.index = nif.index;
+	p->nif.ifindex = nif.ifindex;
+	p->nif.n_addrs = nif.n_addrs;
+	memcpy(p->nif.addr, nif.addr, sizeof(nif.addr));
+	p->shut = r != 0;
+	return r;
+}
+
+void port_close(struct port *p)
+{
+	port_shut(p);
 	free(p);
 }
 
@@ -359,7 +389,7 @@ void port_counters(const struct port *p, struct port_counters *out)
 	struct rte_eth_stats s;
 
 	memset(out, 0, sizeof(*out));
-	if (rte_eth_stats_get(p->id, &s))
+	if (p->shut || rte_eth_stats_get(p->id, &s))
 		return;
 	*out = (struct port_counters){
 		.rx = s.ipackets, .tx = s.opackets, .rx_bytes = s.ibytes, .tx_bytes = s.obytes,

@@ -20,6 +20,10 @@ struct port_conf {
 int port_open(const struct port_conf *conf, struct port **out, char err[PORT_ERR_MAX]);
 /* No data thread uses it any more. */
 void port_close(struct port *p);
+/* Only the device; the struct netif stays, with addresses and names. */
+void port_shut(struct port *p);
+/* Opens it again as port_open() does. */
+int port_reopen(struct port *p, const struct port_conf *conf, char err[PORT_ERR_MAX]);
 struct netif *port_netif(struct port *p);
 const char *port_driver(const struct port *p);
 /* Frames the device itself has lost, for `fastnet stat`. */

@@ -15,6 +15,7 @@
 #include "stack/base/util.h"
 #include "stack/chan/reasons.h"
 #include "stack/host/control_int.h"
+#include "stack/host/upgrade.h"
 #include "stack/tcp/tcp_state.h"
 
 enum { ROWS = 256, RECORDS = 4096, CALL_WAIT_S = 2, ARGS_MAX = 4 };
@@ -338,6 +339,7 @@ static int run_status(struct conn *conn, char **args, FILE *out)
 	fprintf(out, "started\t%s\nuptime_s\t%lld\nworkers\t%u\nprograms\t%u\n",
 		h->autostarted ? "by a program" : "as a service",
 		(long long)(time(NULL) - conn->ctl->started), h->n_workers, conn->ctl->n_clients);
+	takeover_status(conn->ctl, out);
 	for (uint32_t i = 0; i < h->n_ports; i++) {
 		const struct netif *nif = port_netif(h->port[i]);
 		const uint8_t *m = nif->mac;
@@ -379,6 +381,13 @@ static int run_stop(struct conn *conn, char **args, FILE *out)
 	return 0;
 }
 
+static int run_upgrade(struct conn *conn, char **args, FILE *out)
+{
+	int err = upgrade_start(conn, args, out);
+
+	return err ? err : -EINPROGRESS;
+}
+
 static int run_log(struct conn *conn, char **args, FILE *out)
 {
 	if (!args[0] || log_configure(args[0]) != 0) {
@@ -399,11 +408,12 @@ static const struct command {
 	{ "explain", false, run_explain }, { "status", false, run_status },
 	{ "config", false, run_config },   { "trace", true, run_trace },
 	{ "stop", true, run_stop },	   { "log", true, run_log },
+	{ "upgrade", true, run_upgrade },
 };
 
 int admin_run(struct conn *conn, const char *line, char **text, size_t *len)
 {
-	char copy[256], *args[ARGS_MAX + 1] = { NULL }, *save = NULL;
+	char copy[2048], *args[ARGS_MAX + 1] = { NULL }, *save = NULL;
 	FILE *out = open_memstream(text, len);
 	int err = EINVAL;
 

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +18,7 @@
 #include "stack/chan/hello.h"
 #include "stack/host/control_int.h"
 #include "stack/host/relay.h"
+#include "stack/host/upgrade.h"
 
 enum { ACCEPTS_AT_ONCE = 64, MESSAGES_AT_ONCE = 64, MAIL_AT_ONCE = 64 };
 static const double RETRY_S = 0.1, DRAIN_S = 1.0;
@@ -33,7 +36,8 @@ bool control_mail(const struct sock_mail *msg)
 /* ---- clients ---- */
 static void linger_if_idle(struct control *ctl)
 {
-	if (!ctl->h->autostarted || ctl->n_clients || ctl->stopping)
+	if (!ctl->h->autostarted || ctl->n_clients || ctl->stopping || ctl->guest ||
+	    ctl->takeover)
 		return;
 	ev_timer_stop(ctl->loop, &ctl->linger);
 	ev_timer_set(&ctl->linger, (double)config_num(&ctl->h->config, CONFIG_linger_s), 0.);
@@ -64,6 +68,7 @@ static void conn_free(struct conn *conn)
 {
 	struct ev_loop *loop = conn->ctl->loop;
 
+	upgrade_conn_gone(conn->ctl, conn);
 	ev_io_stop(loop, &conn->io);
 	if (conn->pidfd >= 0) {
 		ev_io_stop(loop, &conn->pid_io);
@@ -209,6 +214,10 @@ static bool admin_message(struct conn *conn, const struct chan_msg *m)
 	memcpy(line, m->text, n);
 	line[n] = 0;
 	int err = admin_run(conn, line, &out, &len);
+	if (err == -EINPROGRESS) {
+		free(out);
+		return true;
+	}
 	if (err) {
 		attach_refuse(conn, err, out ? out : strerror(err));
 		free(out);
@@ -218,6 +227,22 @@ static bool admin_message(struct conn *conn, const struct chan_msg *m)
 	conn->out_len = len;
 	conn->out_at = 0;
 	return conn->out && flush_admin(conn);
+}
+
+void control_admin_done(struct conn *conn, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vasprintf(&conn->out, fmt, ap);
+	va_end(ap);
+	conn->out_len = n < 0 ? 0 : (size_t)n;
+	conn->out_at = 0;
+	/* If it has hung up, the end of its socket tells. */
+	if (n < 0)
+		conn->out = NULL;
+	else
+		flush_admin(conn);
 }
 
 /* Descriptors that came with a message and that nobody has taken. */
@@ -351,6 +376,7 @@ void control_stop(struct control *ctl)
 	if (ctl->stopping)
 		return;
 	ctl->stopping = true;
+	upgrade_fini(ctl);
 	ctl->h->secret_is_needless = ctl->n_clients == 0;
 	ev_io_stop(ctl->loop, &ctl->listen_io);
 	ev_timer_stop(ctl->loop, &ctl->retry);
@@ -362,6 +388,25 @@ void control_stop(struct control *ctl)
 	ev_timer_set(&ctl->drain, ctl->n_clients ? DRAIN_S : 0.01, 0.);
 	ev_timer_start(ctl->loop, &ctl->drain);
 }
+
+void control_moved(struct control *ctl)
+{
+	struct host *h = ctl->h;
+
+	ev_io_stop(ctl->loop, &ctl->listen_io);
+	ev_timer_stop(ctl->loop, &ctl->retry);
+	ev_timer_stop(ctl->loop, &ctl->linger);
+	close(h->listen_fd);
+	close(h->lock_fd);
+	h->listen_fd = h->lock_fd = -1;
+	if (h->has_autoport) {
+		close(h->autoport.name_fd);
+		close(h->autoport.net_fd);
+	}
+	h->has_autoport = false;
+}
+
+void control_guest_gone(struct control *ctl) { linger_if_idle(ctl); }
 
 /* ---- life ---- */
 static void init_watchers(struct control *ctl)
@@ -424,6 +469,7 @@ void control_run(struct host *h)
 	ev_io_init(&ctl->listen_io, on_listen, h->listen_fd, EV_READ);
 	ctl->listen_io.data = ctl;
 	ev_io_start(ctl->loop, &ctl->listen_io);
+	takeover_watch(ctl);
 	linger_if_idle(ctl);
 	ev_run(ctl->loop, 0);
 }
@@ -449,6 +495,8 @@ void control_fini(struct host *h)
 		client_free(a->c);
 		free(a);
 	}
+	takeover_fini(ctl);
+	drain_fini(ctl);
 	ev_loop_destroy(ctl->loop);
 	close(ctl->mail_fd);
 	close(mail_write_fd);

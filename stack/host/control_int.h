@@ -27,6 +27,9 @@ struct control {
 	bool stopping;
 	time_t started;
 	void *admin_out;     /* of the command being run */
+	struct upgrade *upgrade;   /* we are handing over, NULL: not */
+	struct drain *guest;	   /* we have, and serve what is left */
+	struct takeover *takeover; /* the engine before us still does */
 };
 
 /* A client in the control thread's books: from HELLO until its last connection has drained. */
@@ -71,6 +74,12 @@ void control_client_added(struct control *ctl, struct attached *a);
 /* Throws a client out: all its sockets end, its processes are told. */
 void control_detach(struct control *ctl, struct attached *a);
 void control_stop(struct control *ctl);
+/* Nobody connects here any more: the unix socket and all that goes with it is another engine's. */
+void control_moved(struct control *ctl);
+/* The engine before this one has ended. */
+void control_guest_gone(struct control *ctl);
+/* The answer to a command that took its time: a table. */
+void control_admin_done(struct conn *conn, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* A process number of a that has no conn is over. */
 void control_proc_gone(struct control *ctl, struct attached *a, uint32_t proc);
@@ -91,6 +100,6 @@ void ticket_proc_gone(struct control *ctl, struct attached *a, uint32_t proc);
 /* All tickets of a client that is thrown out, or (NULL) of all. */
 void ticket_drop_all(struct control *ctl, struct attached *a);
 
-/* admin.c: runs a command line of the tool; its output, malloc'd, with its length. 0 or a positive
- * errno (the text is then the complaint). */
+/* admin.c: runs a command line of the tool; its output, malloc'd, with its length. 0, a positive errno
+ * (the text is then the complaint), or -EINPROGRESS: it will be answered by control_admin_done(). */
 int admin_run(struct conn *conn, const char *line, char **out, size_t *len);

@@ -12,6 +12,7 @@
 #include "stack/host/autoport.h"
 #include "stack/host/config.h"
 #include "stack/net/route.h"
+#include "stack/worker/bridge.h"
 #include "stack/worker/worker.h"
 
 struct ev_loop;
@@ -25,6 +26,14 @@ enum { HOST_ERR_MAX = 640 };
 struct host {			/* [k] constant once the workers run  [c] control thread only */
 	struct config config;	/* [k] */
 	bool autostarted;	/* [k] ends by itself */
+	int argc;		/* [k] of main() */
+	char **argv;
+	int takeover_fd;	/* [c] to the engine whose place we take, -1: none */
+	bool ports_shareable;	/* [k] its ports may be open beside ours */
+	uint32_t old_pid;	/* [k] of that engine */
+	bool took_over;		/* [c] it has let go of them */
+	struct bridge bridge;	/* [k] to the engine before or after this one */
+	bool has_bridge;	/* [c] */
 	int ready_fd;		/* [c] -1: nobody asked, or told already */
 	char err[HOST_ERR_MAX]; /* [c] one line, when a step failed */
 
@@ -41,6 +50,7 @@ struct host {			/* [k] constant once the workers run  [c] control thread only */
 	struct autoport autoport; /* [k] */
 	bool has_autoport;
 	uint32_t n_ports;	/* [k] */
+	char devargs[NETIF_MAX][CONFIG_TEXT_MAX]; /* [k] as they were opened */
 	struct port *port[NETIF_MAX];
 	struct netif *netif[NETIF_MAX]; /* [k] what the workers see: the port, or a wrapper of it */
 	struct route_table routes; /* [k] */
@@ -74,12 +84,24 @@ void host_secret(struct host *h);
 void host_secret_forget(const struct host *h);
 uint64_t host_key_mac(const struct host *h, const struct chan_key *key);
 
-/* netif.c: DPDK, ports, routes, by the configuration. 0 or -errno, h->err set. */
+/* netif.c: DPDK and its memory, then ports and routes, by the configuration. 0 or -errno, h->err set. */
+int host_dpdk_start(struct host *h);
 int host_ports_open(struct host *h);
+/* handover.c: may another engine open the same ports while we have them? */
+bool host_ports_shareable(const struct host *h);
+/* Closes the devices; the interfaces stay as the data threads know them. */
+void host_ports_shut(struct host *h);
+/* And opens them again. 0 or -errno, h->err set. */
+int host_ports_reopen(struct host *h);
+/* On each data thread afterwards. */
+void host_ports_watch(struct worker *w, void *arg);
+void host_nonblock(int fd);
 void host_ports_close(struct host *h);
 
 /* launch.c: extent E, data threads. */
 int host_launch(struct host *h);
+/* They run. */
+int host_run(struct host *h);
 /* Ends the threads. */
 void host_join(struct host *h);
 /* And frees what they had, which no program may use any more; connections that are left are forgotten. */

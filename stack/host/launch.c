@@ -121,10 +121,13 @@ int host_launch(struct host *h)
 	worker_set.n = h->n_workers;
 	worker_set.control_mail = control_mail;
 	err = engine_alive_arm(h->engine.base);
-	if (err)
-		return host_fail(h, err, "can't arm the sign of life: %s", strerror(-err));
+	return err ? host_fail(h, err, "can't arm the sign of life: %s", strerror(-err)) : 0;
+}
+
+int host_run(struct host *h)
+{
 	for (uint32_t i = 0; i < h->n_workers; i++) {
-		err = -pthread_create(&h->thread[i], NULL, run_worker, h->worker[i]);
+		int err = -pthread_create(&h->thread[i], NULL, run_worker, h->worker[i]);
 		if (err)
 			return host_fail(h, err, "can't start data thread %u: %s", i,
 					 strerror(-err));

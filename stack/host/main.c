@@ -19,6 +19,7 @@
 #include "stack/host/control.h"
 #include "stack/host/host.h"
 #include "stack/host/relay.h"
+#include "stack/host/upgrade.h"
 
 enum { FILES_MIN = 256 };
 
@@ -97,16 +98,17 @@ static int own_option(struct host *h, int argc, char **argv, int *i, bool *print
 	} else if (!strcmp(a, "print-config")) {
 		*print = true;
 	} else {
-		const char *v = a[8] == '=' ? a + 9 : *i < argc ? argv[(*i)++] : "";
+		const char *eq = strchr(a, '=');
+		const char *v = eq ? eq + 1 : *i < argc ? argv[(*i)++] : "";
 		char *end;
 		long fd = strtol(v, &end, 10);
 
 		if (!*v || *end || fd < 0 || fd > INT_MAX ||
 		    fcntl((int)fd, F_SETFD, FD_CLOEXEC) < 0) {
-			host_fail(h, 0, "--ready-fd: '%s' is not an open descriptor", v);
+			host_fail(h, 0, "--%.8s: '%s' is not an open descriptor", a, v);
 			return give_up(h, CHAN_EXIT_USAGE);
 		}
-		h->ready_fd = (int)fd;
+		*(*a == 't' ? &h->takeover_fd : &h->ready_fd) = (int)fd;
 	}
 	return GO_ON;
 }
@@ -114,7 +116,7 @@ static int own_option(struct host *h, int argc, char **argv, int *i, bool *print
 static int read_options(struct host *h, int argc, char **argv)
 {
 	static const char *const own[] = { "help",	   "version",  "auto",
-					   "print-config", "ready-fd", NULL };
+					   "print-config", "ready-fd", "takeover", NULL };
 	bool print = false;
 	int i = 1, r = 0;
 
@@ -204,21 +206,32 @@ static void say_ready(const struct host *h)
 static int start(struct host *h)
 {
 	int r = set_limits(h);
+	bool takes = h->takeover_fd >= 0;
 
 	h->n_workers = (uint32_t)config_num(&h->config, CONFIG_workers);
 	h->netns = chan_netns();
-	if (!r)
+	if (!r && !takes)
 		r = host_lock(h);
 	h->is_second = r == -EBUSY;
 	if (!r)
+		r = host_dpdk_start(h);
+	if (!r && takes)
+		r = takeover_take(h);
+	if (!r)
 		host_secret(h);
+	if (!r && takes)
+		r = takeover_ports(h);
 	if (!r)
 		r = host_ports_open(h);
 	if (!r)
 		r = control_init(h);
 	if (!r)
 		r = host_launch(h);
+	if (!r && takes)
+		r = takeover_go(h);
 	if (!r)
+		r = host_run(h);
+	if (!r && !takes)
 		r = host_listen(h);
 	return r;
 }
@@ -246,6 +259,8 @@ static int serve(struct host *h)
 
 	set_signals();
 	if (start(h)) {
+		if (h->takeover_fd >= 0)
+			takeover_give_back(h);
 		status = give_up(h, h->is_second ? CHAN_EXIT_BUSY : CHAN_EXIT_FAILED);
 	} else {
 		say_ready(h);
@@ -266,7 +281,9 @@ int main(int argc, char **argv)
 
 	if (!h)
 		return CHAN_EXIT_FAILED;
-	h->ready_fd = h->lock_fd = h->listen_fd = -1;
+	h->ready_fd = h->lock_fd = h->listen_fd = h->takeover_fd = -1;
+	h->argc = argc;
+	h->argv = argv;
 	int status = read_options(h, argc, argv);
 	if (status == GO_ON)
 		status = serve(h);

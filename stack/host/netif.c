@@ -193,6 +193,7 @@ static int open_port(struct host *h, const char *devargs)
 	if (r)
 		return host_fail(h, r, "%s", err);
 	struct netif *nif = port_netif(h->port[n]);
+	snprintf(h->devargs[n], sizeof(h->devargs[n]), "%s", devargs);
 	h->netif[n] = nif;
 	h->n_ports++;
 	int n_addr = addrs_of(h, n, addr);
@@ -208,7 +209,8 @@ static int open_port(struct host *h, const char *devargs)
 		nif->ifindex = NETIF_IFINDEX_BASE + 1 + n;
 	nif->n_addrs = (uint16_t)n_addr;
 	memcpy(nif->addr, addr, sizeof(addr));
-	r = check_link(h, nif);
+	/* The engine whose place we take answers for our addresses. */
+	r = h->takeover_fd < 0 ? check_link(h, nif) : 0;
 	return r ? r : wrap(h, &h->netif[n]);
 }
 
@@ -220,7 +222,8 @@ static int open_auto(struct host *h)
 	int r;
 
 	snprintf(devargs, sizeof(devargs), "net_af_xdp0,iface=%s", h->autoport.engine);
-	if (h->n_workers == 1) {
+	/* Where we take over, as it has been. */
+	if (h->n_workers == 1 && !h->ports_shareable) {
 		r = open_port(h, devargs);
 		if (!r || h->n_ports)
 			return r;
@@ -297,6 +300,22 @@ static int start_eal(struct host *h, const struct wanted *w)
 	return h->mbufs ? 0 : host_fail(h, -ENOMEM, "%s", err);
 }
 
+int host_dpdk_start(struct host *h)
+{
+	struct wanted *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return host_fail(h, -ENOMEM, "out of memory");
+	int r = read_ports(h, w);
+	/* The pair of an engine whose place we take comes from there. */
+	if (!r && w->autoport && h->takeover_fd < 0)
+		r = make_auto(h);
+	if (!r)
+		r = start_eal(h, w);
+	free(w);
+	return r;
+}
+
 int host_ports_open(struct host *h)
 {
 	struct wanted *w = calloc(1, sizeof(*w));
@@ -305,10 +324,6 @@ int host_ports_open(struct host *h)
 		return host_fail(h, -ENOMEM, "out of memory");
 	route_init(&h->routes);
 	int r = read_ports(h, w);
-	if (!r && w->autoport)
-		r = make_auto(h);
-	if (!r)
-		r = start_eal(h, w);
 	for (uint32_t i = 0; !r && i < w->n; i++) {
 		bool is_auto = !strcmp(w->dev[i], "auto");
 

@@ -17,7 +17,7 @@ struct port_hold {
 	struct endpoint local;
 	_Atomic uint32_t refs;
 	_Atomic uint64_t linger_ns; /* held until then even without references */
-	uint32_t flags, uid;
+	uint32_t flags, uid, owner;
 	uint8_t proto;
 	bool listening;
 	bool connect_only; /* chosen by connect(): may be shared by other 4-tuples */
@@ -32,6 +32,8 @@ struct ports {
 	struct siphash_key key;
 	struct rng rng;
 	uint32_t counter[COUNTERS]; /* RFC 6056 3.3.4 */
+	struct ports_view *mine;	 /* NULL: nobody wants to know */
+	const struct ports_view *theirs; /* NULL: there is no other engine */
 };
 
 struct ports *ports_new(uint32_t max, uint64_t seed)
@@ -70,10 +72,91 @@ static struct list *bucket_of(struct ports *p, uint8_t proto, uint16_t port)
 	return &p->bucket[proto][port % BUCKETS];
 }
 
+/* ---- two engines with the same addresses ---- */
+enum {
+	WORD_USED = 1 << 0,
+	WORD_REUSEADDR = 1 << 1,
+	WORD_REUSEPORT = 1 << 2,
+	WORD_LISTENS = 1 << 3,
+	WORD_CONNECT_ONLY = 1 << 4,
+	WORD_SHARED = WORD_REUSEADDR | WORD_REUSEPORT | WORD_CONNECT_ONLY, /* what all must have */
+	WORD_UID_SHIFT = 8,
+	WORD_UID_MASK = 0xffffff,
+	WORD_OWNER_SHIFT = 32,
+};
+
+static uint64_t word_of(const struct port_hold *h)
+{
+	uint64_t flags = WORD_USED | (h->flags & PORTS_REUSEADDR ? WORD_REUSEADDR : 0) |
+			 (h->flags & PORTS_REUSEPORT ? WORD_REUSEPORT : 0) |
+			 (h->listening ? WORD_LISTENS : 0) |
+			 (h->connect_only ? WORD_CONNECT_ONLY : 0);
+
+	return flags | (uint64_t)(h->uid & WORD_UID_MASK) << WORD_UID_SHIFT |
+	       (uint64_t)h->owner << WORD_OWNER_SHIFT;
+}
+
+/* Two reservations of one port: what both allow; of different clients or users: of none. */
+static uint64_t word_join(uint64_t a, uint64_t b)
+{
+	uint64_t w = (a & b & WORD_SHARED) | ((a | b) & (WORD_USED | WORD_LISTENS));
+	uint64_t uid = a >> WORD_UID_SHIFT & WORD_UID_MASK;
+
+	if (uid != (b >> WORD_UID_SHIFT & WORD_UID_MASK))
+		w &= ~(uint64_t)WORD_REUSEPORT;
+	w |= uid << WORD_UID_SHIFT;
+	if (a >> WORD_OWNER_SHIFT == b >> WORD_OWNER_SHIFT)
+		w |= a >> WORD_OWNER_SHIFT << WORD_OWNER_SHIFT;
+	return w;
+}
+
+/* Something about the reservations of this port has changed. Under the lock. */
+static void publish(struct ports *p, uint8_t proto, uint16_t port)
+{
+	uint64_t word = 0;
+
+	if (!p->mine)
+		return;
+	list_for_each(it, bucket_of(p, proto, port)) {
+		const struct port_hold *h = container_of(it, struct port_hold, link);
+
+		if (h->local.port == port && h->proto == proto)
+			word = word ? word_join(word, word_of(h)) : word_of(h);
+	}
+	atomic_store_explicit(&p->mine->word[proto][port], word, memory_order_release);
+}
+
+static uint64_t their_word(const struct ports *p, const struct ports_req *req, uint16_t port)
+{
+	return p->theirs ? atomic_load_explicit(&p->theirs->word[req->proto][port],
+						memory_order_acquire) : 0;
+}
+
+/* May req not have the port because of the other engine? The rules of may_share(); a client has a
+ * right to
+ * what it has there. */
+static bool theirs_conflict(const struct ports *p, const struct ports_req *req, uint16_t port)
+{
+	uint64_t w = their_word(p, req, port);
+
+	if (!w || (req->owner && w >> WORD_OWNER_SHIFT == req->owner))
+		return false;
+	if (w & WORD_REUSEPORT && req->flags & PORTS_REUSEPORT &&
+	    (w >> WORD_UID_SHIFT & WORD_UID_MASK) == (req->uid & WORD_UID_MASK))
+		return false;
+	if (!(w & WORD_REUSEADDR && req->flags & PORTS_REUSEADDR))
+		return true;
+	return req->proto == PORTS_TCP && w & WORD_LISTENS;
+}
+
 static void hold_free(struct ports *p, struct port_hold *h)
 {
+	uint8_t proto = h->proto;
+	uint16_t port = h->local.port;
+
 	list_del(&h->link);
 	pool_free(&p->pool, h);
+	publish(p, proto, port);
 }
 
 static bool is_dead(const struct port_hold *h, uint64_t now_ns)
@@ -89,6 +172,12 @@ static void sweep(struct ports *p, struct list *b, uint64_t now_ns)
 		if (is_dead(h, now_ns))
 			hold_free(p, h);
 	}
+}
+
+static void sweep_all(struct ports *p, uint64_t now_ns)
+{
+	for (int i = 0; i < 2 * BUCKETS; i++)
+		sweep(p, &p->bucket[i / BUCKETS][i % BUCKETS], now_ns);
 }
 
 /* Could one packet match both? :: also stands for all IPv4 addresses, unless v6only. */
@@ -121,6 +210,8 @@ static bool in_conflict(struct ports *p, const struct ports_req *req, uint16_t p
 {
 	struct list *b = bucket_of(p, (uint8_t)req->proto, port);
 
+	if (unlikely(p->theirs) && theirs_conflict(p, req, port))
+		return true;
 	list_for_each(it, b) {
 		const struct port_hold *h = container_of(it, struct port_hold, link);
 
@@ -137,7 +228,10 @@ static bool in_conflict(struct ports *p, const struct ports_req *req, uint16_t p
 static bool is_taken(struct ports *p, const struct ports_req *req, uint16_t port, bool any)
 {
 	struct list *b = bucket_of(p, (uint8_t)req->proto, port);
+	uint64_t w = their_word(p, req, port);
 
+	if (w && (any || !(w & WORD_CONNECT_ONLY)))
+		return true;
 	list_for_each(it, b) {
 		const struct port_hold *h = container_of(it, struct port_hold, link);
 
@@ -154,22 +248,22 @@ static struct port_hold *hold_new(struct ports *p, const struct ports_req *req, 
 	struct list *b = bucket_of(p, (uint8_t)req->proto, port);
 	struct port_hold *h;
 
-	if (p->pool.live == p->pool.max) {
-		for (int i = 0; i < 2 * BUCKETS; i++)
-			sweep(p, &p->bucket[i / BUCKETS][i % BUCKETS], now_ns);
-	}
+	if (p->pool.live == p->pool.max)
+		sweep_all(p, now_ns);
 	h = pool_alloc(&p->pool);
 	if (!h)
 		return NULL;
 	*h = (struct port_hold){ .local = req->local, .flags = req->flags, .uid = req->uid,
-				 .proto = (uint8_t)req->proto };
+				 .owner = req->owner, .proto = (uint8_t)req->proto };
 	h->local.port = port;
 	atomic_init(&h->refs, 1);
 	list_push(b, &h->link);
+	publish(p, h->proto, port);
 	return h;
 }
 
-/* The ports to choose from, as Linux cuts its range by IP_LOCAL_PORT_RANGE: a bound outside is ignored. */
+/* The ports to choose from, as Linux cuts its range by IP_LOCAL_PORT_RANGE: a bound outside is
+ * ignored. */
 static uint32_t choice(const struct ports_req *req, uint32_t *first)
 {
 	uint32_t lo = PORTS_EPHEMERAL_MIN, hi = PORTS_EPHEMERAL_MAX;
@@ -234,12 +328,13 @@ int ports_listen(struct ports *p, struct port_hold *h, uint64_t now_ns)
 
 	lock(p);
 	struct ports_req req = { .proto = h->proto, .flags = h->flags, .uid = h->uid,
-				 .local = h->local };
+				 .owner = h->owner, .local = h->local };
 	sweep(p, bucket_of(p, h->proto, h->local.port), now_ns);
 	if (!h->listening && in_conflict(p, &req, h->local.port, h))
 		err = -EADDRINUSE;
 	else
 		h->listening = true;
+	publish(p, h->proto, h->local.port);
 	unlock(p);
 	return err;
 }
@@ -248,6 +343,7 @@ void ports_unlisten(struct ports *p, struct port_hold *h)
 {
 	lock(p);
 	h->listening = false;
+	publish(p, h->proto, h->local.port);
 	unlock(p);
 }
 
@@ -279,6 +375,7 @@ int ports_connect(struct ports *p, const struct ports_req *req, const struct end
 		struct port_hold *h = hold_new(p, req, port, now_ns);
 		if (h) {
 			h->connect_only = true;
+			publish(p, h->proto, port);
 			*counter += i + 1;
 			*hold = h;
 		}
@@ -293,6 +390,7 @@ void ports_set_flags(struct ports *p, struct port_hold *h, uint32_t flags)
 {
 	lock(p);
 	h->flags = flags;
+	publish(p, h->proto, h->local.port);
 	unlock(p);
 }
 
@@ -330,11 +428,47 @@ void ports_put(struct ports *p, struct port_hold *h, uint64_t linger_until_ns)
 		h->listening = false;
 		if (atomic_load(&h->linger_ns) == 0)
 			hold_free(p, h);
+		else
+			publish(p, h->proto, h->local.port);
 	}
 	unlock(p);
 }
 
 struct endpoint ports_local(const struct port_hold *h) { return h->local; }
+
+void ports_sweep(struct ports *p, uint64_t now_ns)
+{
+	lock(p);
+	sweep_all(p, now_ns);
+	unlock(p);
+}
+
+void ports_share(struct ports *p, struct ports_view *mine, const struct ports_view *theirs,
+		 uint64_t now_ns)
+{
+	lock(p);
+	p->mine = mine;
+	p->theirs = theirs;
+	sweep_all(p, now_ns);
+	for (int i = 0; mine && i < 2 * BUCKETS; i++) {
+		list_for_each(it, &p->bucket[i / BUCKETS][i % BUCKETS]) {
+			const struct port_hold *h = container_of(it, struct port_hold, link);
+
+			publish(p, h->proto, h->local.port);
+		}
+	}
+	unlock(p);
+}
+
+bool ports_view_used(const struct ports_view *v, enum ports_proto proto, uint16_t port)
+{
+	return atomic_load_explicit(&v->word[proto][port], memory_order_acquire) != 0;
+}
+
+bool ports_view_listens(const struct ports_view *v, uint16_t port)
+{
+	return atomic_load_explicit(&v->word[PORTS_TCP][port], memory_order_acquire) & WORD_LISTENS;
+}
 
 uint32_t ports_count(struct ports *p)
 {

@@ -435,6 +435,20 @@ static void passage_start(struct client *c, int fd, int line_fd, struct client *
 	mail_all(c, (struct sock_mail){ .type = SOCK_MAIL_CALL, .p = g, .fn = pass });
 }
 
+void client_ring_all(struct client *c)
+{
+	uint32_t n = atomic_load_explicit(&c->n_evqs, memory_order_acquire);
+
+	for (uint32_t i = 0; i < n; i++) {
+		int fd = atomic_load_explicit(&c->evq_fd[i], memory_order_acquire) - 1;
+		bool is_line = atomic_load_explicit(&c->line_fd[i], memory_order_acquire) != 0;
+
+		/* Full: it is about to wake anyway. */
+		if (fd >= 0 && !is_line && write(fd, "", 1) < 0)
+			continue;
+	}
+}
+
 void client_evq_close(struct client *c, uint32_t number)
 {
 	int fd, line_fd;

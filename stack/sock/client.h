@@ -99,6 +99,11 @@ void client_hold(struct client *c, uint32_t proc, uint32_t id);
 void client_unhold(struct client *c, uint32_t proc, uint32_t id);
 /* Has any other process it? */
 bool client_is_held_beside(const struct client *c, uint32_t proc, uint32_t id);
+/* What two engines know the client by (ports_req.owner), 0: it has no key. */
+static inline uint32_t client_owner(const struct client *c)
+{
+	return (uint32_t)(c->conf.key.nonce ^ c->conf.key.nonce >> 32);
+}
 static inline uint32_t client_n_procs(const struct client *c) { return c->n_procs; }
 /* The extent's descriptor (stays the client's) or -EINVAL; size and kind (0 read-only, 1 read-write). */
 int client_extent(const struct client *c, uint32_t number, uint64_t *size, uint32_t *kind);
@@ -109,6 +114,8 @@ int client_evq_open(struct client *c, int *fd);
 /* The same for a signal line (chan/line.h), closed as a queue is; *fd: the program's end. */
 int client_line_open(struct client *c, int *fd);
 void client_evq_close(struct client *c, uint32_t number);
+/* A byte into each doorbell: whoever sleeps there wakes and looks. */
+void client_ring_all(struct client *c);
 /* Throws the client out: a->detached is set, its sleepers are woken by the workers. Idempotent. */
 void client_del(struct client *c);
 /* For each SOCK_MAIL_CLIENT_GONE. True: the last one, client_free() may follow. */

@@ -41,7 +41,8 @@ uint32_t sock_port_flags(uint32_t opt_flags)
 static struct ports_req port_req(const struct call *k, const struct endpoint *local)
 {
 	return (struct ports_req){ .proto = PORTS_TCP, .flags = sock_port_flags(k->req.opts.flags),
-				   .uid = k->cw->client->conf.uid, .local = *local,
+				   .uid = k->cw->client->conf.uid,
+				   .owner = client_owner(k->cw->client), .local = *local,
 				   .lo = (uint16_t)k->req.arg[1],
 				   .hi = (uint16_t)(k->req.arg[1] >> 16) };
 }

@@ -92,7 +92,8 @@ static int reserve(const struct call *k, const struct endpoint *local, uint32_t 
 {
 	struct sock_env *env = k->cw->env;
 	struct ports_req req = { .proto = PORTS_UDP, .flags = sock_port_flags(opt_flags),
-				 .uid = k->cw->client->conf.uid, .local = *local,
+				 .uid = k->cw->client->conf.uid,
+				 .owner = client_owner(k->cw->client), .local = *local,
 				 .modulus = (uint16_t)env->n_workers,
 				 .remainder = (uint16_t)env->worker };
 

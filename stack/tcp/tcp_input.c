@@ -233,6 +233,16 @@ static void conn_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	}
 }
 
+bool tcp_knows(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg)
+{
+	uint32_t hash = tcp_flow_hash(env, flow);
+
+	if (tcp_table_find(env, flow, hash))
+		return true;
+	return (seg->flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN &&
+	       tcp_find_listener(env, &flow->local, hash) != NULL;
+}
+
 void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
 	       const void *payload, uint64_t now_ns)
 {

@@ -111,5 +111,7 @@ bool udp_group_state(struct udp_env *env, const struct ipaddr *group, uint32_t i
 /* Delivers to the best matching socket (Linux's compute_score), or to all members for multicast and
  * broadcast. How many got it; 0 for unicast: the caller answers port unreachable. */
 uint32_t udp_input(struct udp_env *env, const struct udp_rx *rx);
+/* Would a datagram from remote to local, both of one host, find a socket? */
+bool udp_knows(struct udp_env *env, const struct endpoint *local, const struct endpoint *remote);
 /* How many sockets it concerned. */
 uint32_t udp_icmp_error(struct udp_env *env, const struct udp_error *e);

@@ -134,6 +134,11 @@ uint32_t udp_input(struct udp_env *env, const struct udp_rx *rx)
 	return 1;
 }
 
+bool udp_knows(struct udp_env *env, const struct endpoint *local, const struct endpoint *remote)
+{
+	return find(env, local, remote) != NULL;
+}
+
 uint32_t udp_icmp_error(struct udp_env *env, const struct udp_error *e)
 {
 	struct udp_sock *s = find(env, &e->local, &e->remote);

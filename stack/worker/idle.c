@@ -64,7 +64,7 @@ int worker_add_fd(struct worker *w, int fd, enum worker_fd kind)
 
 void worker_del_fd(struct worker *w, int fd) { epoll_ctl(w->epfd, EPOLL_CTL_DEL, fd, NULL); }
 
-static int add_port_fds(struct worker *w)
+int worker_watch_ports(struct worker *w)
 {
 	for (uint32_t i = 0; i < w->conf.n_netif; i++) {
 		struct netif *nif = w->conf.netif[i];
@@ -101,7 +101,7 @@ int idle_init(struct worker *w)
 	if (w->epfd < 0)
 		return -errno;
 	int err = worker_add_fd(w, w->wake_fd, WORKER_FD_CLIENT);
-	return err < 0 ? err : add_port_fds(w);
+	return err < 0 ? err : worker_watch_ports(w);
 }
 
 void idle_fini(struct worker *w)
@@ -233,7 +233,7 @@ static bool something_came(struct worker *w)
 	return atomic_load(&w->stop) || !rte_ring_empty(w->mailbox) ||
 	       !rte_ring_empty(w->steered) || loop_pending(w) || local_pending(w) ||
 	       group_pending(w) || tx_pending(w) ||
-	       sock_has_work(&w->sock) || rx_ports(w) > 0;
+	       sock_has_work(&w->sock) || (w->bridge && bridge_pending(w)) || rx_ports(w) > 0;
 }
 
 static void wait_events(struct worker *w)
@@ -265,6 +265,8 @@ static bool worker_sleep(struct worker *w)
 	arm_ports(w, true);
 	/* S1: pairs with W1 in mail.c and with the application's fence after its dirty mark. */
 	atomic_store_explicit(&w->shared->sleeping, 1, memory_order_relaxed);
+	if (unlikely(w->bridge))
+		bridge_asleep(w, true);
 	atomic_thread_fence(memory_order_seq_cst);
 	w->now_ns = w->sock.now_ns = w->net.now_ns = worker_clock_ns();
 	work = something_came(w);
@@ -273,6 +275,8 @@ static bool worker_sleep(struct worker *w)
 		w->idle->slept = true;
 	}
 	atomic_store_explicit(&w->shared->sleeping, 0, memory_order_relaxed);
+	if (unlikely(w->bridge))
+		bridge_asleep(w, false);
 	arm_ports(w, false);
 	publish_cpu(w);
 	return work;

@@ -7,6 +7,7 @@
 #include <rte_ring.h>
 #include <stdlib.h>
 #include "stack/net/pkt.h"
+#include "stack/wire/tcp.h"
 #include "stack/wire/udp.h"
 #include "stack/worker/worker_int.h"
 
@@ -144,7 +145,8 @@ static void refused(struct worker *w, const struct udp_rx *rx)
 	STAT_ADD(udp_rx_error, udp_icmp_error(&w->sock.udp, &e));
 }
 
-static void input(struct worker *w, struct rte_mbuf *m)
+/* second: it comes from the other engine, which did not know it, or has it too. */
+static void input(struct worker *w, struct rte_mbuf *m, bool second)
 {
 	struct udp_rx rx;
 
@@ -153,14 +155,28 @@ static void input(struct worker *w, struct rte_mbuf *m)
 		pkt_free(m);
 		return;
 	}
+	bool many = rx.multicast || rx.broadcast;
+	if (unlikely(w->bridge) && !second &&
+	    (many || !udp_knows(&w->sock.udp, &rx.to, &rx.from))) {
+		bridge_local_udp(w, m, false);
+		if (!many) {
+			pkt_free(m);
+			return;
+		}
+	}
 	uint32_t n = udp_input(&w->sock.udp, &rx);
 	STAT_ADD(udp_rx_dgrams, n);
 	STAT_INC(udp_rx_local);
-	if (n || rx.multicast || rx.broadcast) {
+	if (n || many) {
 		pkt_free(m);
 		return;
 	}
 	STAT_INC(udp_drop_noport);
+	if (second && w->bridge) {
+		bridge_local_udp(w, m, true);
+		pkt_free(m);
+		return;
+	}
 	uint32_t to = chan_port_worker(rx.from.port, w->conf.n_workers);
 	if (to != w->conf.number) {
 		give(w, to, m, STEER_LOCAL_REFUSED);
@@ -170,12 +186,55 @@ static void input(struct worker *w, struct rte_mbuf *m)
 	pkt_free(m);
 }
 
+/* A packet that the other engine has written: it parses, but who knows. */
+static void second_look(struct worker *w, struct rte_mbuf *m)
+{
+	const uint8_t *p = pkt_linear(m, w->scratch);
+	struct tcp_seg seg;
+	struct ip4 h;
+
+	if (!p || ip4_parse(&h, p, pkt_len(m)) < 0) {
+		pkt_free(m);
+		return;
+	}
+	if (h.proto == IP_PROTO_UDP) {
+		input(w, m, true);
+		return;
+	}
+	int len = tcp_seg_parse(&seg, p + h.hdr_len, h.total_len - (uint32_t)h.hdr_len);
+	if (len >= 0) {
+		const struct tcp_flow flow = {
+			.local = { .addr = ipaddr_v4(h.dst), .port = seg.dport },
+			.remote = { .addr = ipaddr_v4(h.src), .port = seg.sport },
+		};
+
+		seg.ecn = h.tos & 3;
+		tcp_input(&w->sock.tcp, &flow, &seg, p + h.hdr_len + len, w->now_ns);
+	}
+	pkt_free(m);
+}
+
+void local_bridged(struct worker *w, uint32_t to, struct rte_mbuf *m, bool refused_there)
+{
+	enum steer_kind kind = refused_there ? STEER_LOCAL_REFUSED : STEER_LOCAL_SECOND;
+
+	m->hash.usr = kind;
+	if (to == w->conf.number)
+		local_steered(w, m);
+	else
+		give(w, to, m, kind);
+}
+
 void local_steered(struct worker *w, struct rte_mbuf *m)
 {
 	struct udp_rx rx;
 
 	if (m->hash.usr == STEER_LOCAL) {
-		input(w, m);
+		input(w, m, false);
+		return;
+	}
+	if (m->hash.usr == STEER_LOCAL_SECOND) {
+		second_look(w, m);
 		return;
 	}
 	if (read_dgram(w, m, &rx))
@@ -188,6 +247,6 @@ uint32_t local_drain(struct worker *w)
 	uint32_t n = w->local->n;
 
 	for (uint32_t i = 0; i < n; i++)
-		input(w, pop(w->local));
+		input(w, pop(w->local), false);
 	return n;
 }

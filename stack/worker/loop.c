@@ -1,6 +1,7 @@
 /* Segments to our own addresses never become frames: they wait here, payload copied, and go back into
  * TCP as they are. No headers, no checksums, no port. */
 // SPDX-License-Identifier: MIT
+#include "stack/base/util.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +80,8 @@ uint32_t loop_drain(struct worker *w)
 		struct loop_seg *s = container_of(list_pop(&l->waiting), struct loop_seg, link);
 
 		l->n--;
-		tcp_input(&w->sock.tcp, &s->flow, &s->seg, s->data, w->now_ns);
+		if (likely(!w->bridge) || !bridge_local_tcp(w, &s->flow, &s->seg, s->data))
+			tcp_input(&w->sock.tcp, &s->flow, &s->seg, s->data, w->now_ns);
 		pool_free(&l->pool, s);
 	}
 	return n;

@@ -12,7 +12,7 @@
 enum { BURSTS_PER_LOOP = 4, PREFETCH = 3 };
 
 /* How a frame came to this worker. */
-enum rx_from { RX_WIRE, RX_STEERED, RX_ARP_COPY };
+enum rx_from { RX_WIRE, RX_STEERED, RX_ARP_COPY, RX_REASS, RX_BRIDGED };
 
 static bool l4_csum_ok(const struct ip4_in *in)
 {
@@ -46,7 +46,8 @@ static void rx_tcp(struct worker *w, const struct ip4_in *in)
 		.local = { .addr = ipaddr_v4(in->h.dst), .port = seg.dport },
 		.remote = { .addr = ipaddr_v4(in->h.src), .port = seg.sport },
 	};
-	tcp_input(&w->sock.tcp, &flow, &seg, in->payload + hdr_len, w->now_ns);
+	if (likely(!w->bridge) || !bridge_takes_tcp(w, &flow, &seg))
+		tcp_input(&w->sock.tcp, &flow, &seg, in->payload + hdr_len, w->now_ns);
 }
 
 /* Linux ends a connection attempt on any error but "too big", fatal or not. */
@@ -55,6 +56,8 @@ static void rx_icmp(struct worker *w, const struct ip4_in *in)
 	struct icmp4_error e;
 
 	if (!icmp4_input(&w->net, in, &e))
+		return;
+	if (unlikely(w->bridge) && bridge_takes_error(w, &e))
 		return;
 	if (e.proto == IP_PROTO_UDP) {
 		rx_udp_error(w, &e);
@@ -93,15 +96,21 @@ static void rx_datagram(struct worker *w, const struct ip4_in *in)
 /* A fragment; when it is the last one missing, the datagram takes the usual way. */
 static void rx_fragment(struct worker *w, struct ip4_in *in)
 {
+	/* Each engine puts together for itself; one to many has been copied already. */
+	if (unlikely(bridge_is_host(w)) && in->unicast)
+		bridge_copy_frame(w);
 	if (!ip4_reass_input(w->reass, &in->h, in->payload, in->len, &in->payload, &in->len,
 			     w->now_ns))
 		return;
 	in->l4_csum = PKT_CSUM_UNKNOWN;
 	uint32_t owner = steer_owner(w, in);
-	if (owner != w->conf.number)
+	if (owner != w->conf.number) {
 		steer_datagram(w, owner, in);
-	else
-		rx_datagram(w, in);
+		return;
+	}
+	if (unlikely(w->bridge))
+		w->bridge->reass = true;
+	rx_datagram(w, in);
 }
 
 /* True: m has gone to another worker. */
@@ -132,9 +141,10 @@ static void rx_arp(struct worker *w, struct netif *nif, struct rte_mbuf *m, cons
 		   uint32_t n, enum rx_from from)
 {
 	/* Before it is answered: the others need it as it came. */
-	if (from == RX_WIRE && w->conf.n_workers > 1)
+	if ((from == RX_WIRE || from == RX_BRIDGED) && w->conf.n_workers > 1)
 		steer_copy_all(w, nif, m);
-	arp_input(&w->net, nif, p, n, from == RX_ARP_COPY ? ARP_LEARN_ONLY : ARP_ANSWER);
+	arp_input(&w->net, nif, p, n,
+		  from == RX_ARP_COPY || from == RX_BRIDGED ? ARP_LEARN_ONLY : ARP_ANSWER);
 }
 
 static void rx_frame(struct worker *w, struct netif *nif, struct rte_mbuf *m, enum rx_from from)
@@ -154,6 +164,12 @@ static void rx_frame(struct worker *w, struct netif *nif, struct rte_mbuf *m, en
 		STAT_INC(eth_drop_dst);
 		goto out;
 	}
+	if (unlikely(w->bridge)) {
+		bridge_note_frame(w, nif, p, n, from == RX_REASS);
+		/* To many: to the other engine as well. */
+		if (from == RX_WIRE && bridge_is_host(w) && (!unicast || eth.type == ETH_TYPE_ARP))
+			bridge_copy_frame(w);
+	}
 	p += hdr_len;
 	n -= (uint32_t)hdr_len;
 	if (eth.type == ETH_TYPE_IP4 && eth.vlan == 0)
@@ -165,6 +181,11 @@ static void rx_frame(struct worker *w, struct netif *nif, struct rte_mbuf *m, en
 out:
 	if (!given)
 		pkt_free(m);
+}
+
+void rx_bridged(struct worker *w, struct netif *nif, struct rte_mbuf *m)
+{
+	rx_frame(w, nif, m, RX_BRIDGED);
 }
 
 static uint32_t rx_port(struct worker *w, struct netif *nif)
@@ -215,13 +236,14 @@ uint32_t rx_steered(struct worker *w)
 	for (uint32_t i = 0; i < n; i++) {
 		struct rte_mbuf *pkt = m[i];
 
-		if (pkt->hash.usr == STEER_LOCAL || pkt->hash.usr == STEER_LOCAL_REFUSED) {
-			local_steered(w, pkt);
-			continue;
-		}
-		enum rx_from from = pkt->hash.usr == STEER_ARP_COPY ? RX_ARP_COPY : RX_STEERED;
+		enum rx_from from = pkt->hash.usr == STEER_ARP_COPY ? RX_ARP_COPY :
+				    pkt->hash.usr == STEER_REASS    ? RX_REASS : RX_STEERED;
 
-		rx_frame(w, w->conf.netif[pkt->port], pkt, from);
+		if (pkt->hash.usr == STEER_LOCAL || pkt->hash.usr == STEER_LOCAL_REFUSED ||
+		    pkt->hash.usr == STEER_LOCAL_SECOND)
+			local_steered(w, pkt);
+		else
+			rx_frame(w, w->conf.netif[pkt->port], pkt, from);
 	}
 	return n;
 }

@@ -40,6 +40,8 @@ void rx_udp(struct worker *w, const struct ip4_in *in)
 		.multicast = in->multicast,
 		.broadcast = in->broadcast,
 	};
+	if (unlikely(w->bridge) && bridge_takes_udp(w, &rx))
+		return;
 	uint32_t n = udp_input(&w->sock.udp, &rx);
 	STAT_ADD(udp_rx_dgrams, n);
 	if (likely(n))

@@ -102,7 +102,7 @@ void steer_datagram(struct worker *w, uint32_t to, const struct ip4_in *in)
 		}
 		last = more;
 	}
-	steer_give(w, to, in->nif, m, STEER_FRAME);
+	steer_give(w, to, in->nif, m, STEER_REASS);
 	return;
 nombuf:
 	STAT_INC(port_drop_nombuf);

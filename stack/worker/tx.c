@@ -109,6 +109,15 @@ bool tx_flush(struct worker *w)
 	return pending;
 }
 
+void worker_settle(struct worker *w)
+{
+	tx_flush(w);
+	for (int i = 0; i < NETIF_MAX; i++) {
+		STAT_ADD(port_drop_tx_full, w->tx->port[i].n);
+		drop_all(&w->tx->port[i]);
+	}
+}
+
 bool tx_has_room(const struct worker *w, const struct netif *nif, uint32_t frames)
 {
 	return w->tx->port[nif->index].n + frames <= TX_QUEUE;

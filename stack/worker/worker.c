@@ -141,6 +141,7 @@ void worker_fini(struct worker *w)
 	loop_fini(w);
 	local_fini(w);
 	group_fini(w);
+	bridge_attach(w, NULL);
 	idle_fini(w);
 	mail_fini(w);
 	neigh_free(w->neigh);
@@ -167,6 +168,8 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 	work = rx_ports(w);
 	work += rx_steered(w);
 	work += mail_drain(w);
+	if (unlikely(w->bridge))
+		work += bridge_poll(w);
 	work += loop_drain(w);
 	work += local_drain(w);
 	work += sock_poll(&w->sock);
@@ -182,7 +185,10 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 	work += local_drain(w);
 	sock_publish(&w->sock);
 	/* publishing may have found that a program has just read: that can be worth a segment */
-	return tx_flush(w) || work > 0 || loop_pending(w) || local_pending(w) ||
+	bool behind = tx_flush(w);
+	if (unlikely(w->bridge))
+		bridge_flush(w);
+	return behind || work > 0 || loop_pending(w) || local_pending(w) ||
 	       !list_empty(&w->sock.tcp.pending);
 }
 

@@ -17,6 +17,7 @@ struct neigh_table;
 struct igmp;
 struct ip4_reass;
 struct pmtu;
+struct worker_bridge;
 struct worker_local;
 
 enum worker_poll_mode { WORKER_POLL_ADAPTIVE, WORKER_POLL_BUSY, WORKER_POLL_SLEEP };
@@ -61,6 +62,7 @@ struct worker {
 	struct igmp *igmp;		/* [w] worker 0 only */
 	struct pmtu *pmtu;		/* [w] what datagrams have met */
 	uint64_t real_ns, real_at_ns;	/* [w] CLOCK_REALTIME of the loop at real_at_ns */
+	struct worker_bridge *bridge;	/* [w] to the other engine during an upgrade, else NULL */
 	struct worker_idle *idle;	/* [w] when to spin, when to sleep */
 	struct net_env net;		/* [w] */
 	struct rng rng;			/* [w] for sock.tcp */
@@ -88,6 +90,10 @@ int worker_add_fd(struct worker *w, int fd, enum worker_fd kind);
 /* Must precede close(fd) when another process may hold a duplicate of fd. */
 void worker_del_fd(struct worker *w, int fd);
 enum { WORKER_NAP_MIN_US = 20, WORKER_NAP_MAX_US = 900 };
+/* What waits to be sent leaves now or is lost: the ports are about to change. On the data thread. */
+void worker_settle(struct worker *w);
+/* The descriptors of the ports wake the data thread; on it, or before it runs. For ports opened anew. */
+int worker_watch_ports(struct worker *w);
 /* Ends the sleep of w, if it sleeps. Any thread. */
 void worker_wake(struct worker *w);
 /* Sets stop and wakes. Any thread. */

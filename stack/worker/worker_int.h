@@ -3,6 +3,7 @@
 #pragma once
 #include "stack/net/icmp4.h"
 #include "stack/net/ip4.h"
+#include "stack/worker/bridge.h"
 #include "stack/worker/worker.h"
 
 enum {
@@ -32,9 +33,45 @@ bool tx_pending(const struct worker *w);
 /* Would so many more frames to nif find room in its queue? */
 bool tx_has_room(const struct worker *w, const struct netif *nif, uint32_t frames);
 
+/* bridge_worker.c: another engine shares our ports and addresses. All but the first two: w->bridge is not
+ * NULL. */
+struct worker_bridge {
+	struct bridge *b;
+	uint32_t told; /* records of ours that the other side has been woken for */
+	const uint8_t *frame; /* being received */
+	uint32_t frame_len;
+	uint16_t nif;
+	bool reass; /* ... it is a datagram put together from fragments */
+	uint8_t buf[BRIDGE_RECORD_MAX];
+};
+static inline bool bridge_is_host(const struct worker *w)
+{
+	return w->bridge && w->bridge->b->side == BRIDGE_HOST;
+}
+/* Records from the other engine; how many. */
+uint32_t bridge_poll(struct worker *w);
+bool bridge_pending(const struct worker *w);
+/* At the end of a loop: wakes who has got something. */
+void bridge_flush(struct worker *w);
+void bridge_asleep(struct worker *w, bool on);
+void bridge_note_frame(struct worker *w, const struct netif *nif, const uint8_t *p, uint32_t n,
+		       bool reass);
+/* Gives the other engine a copy of the frame at hand. */
+void bridge_copy_frame(struct worker *w);
+/* True: it is unknown here, and not ours to answer: the other engine has got it. */
+bool bridge_takes_tcp(struct worker *w, const struct tcp_flow *flow, const struct tcp_seg *seg);
+bool bridge_takes_udp(struct worker *w, const struct udp_rx *rx);
+bool bridge_takes_error(struct worker *w, const struct icmp4_error *e);
+bool bridge_local_tcp(struct worker *w, const struct tcp_flow *flow, const struct tcp_seg *seg,
+		      const void *payload);
+/* Gives it a copy of a datagram with its IPv4 header. */
+void bridge_local_udp(struct worker *w, const struct rte_mbuf *m, bool refused);
+
 /* rx.c: frames from ports and from other workers. Return how many there were. */
 uint32_t rx_ports(struct worker *w);
 uint32_t rx_steered(struct worker *w);
+/* A frame that the other engine has received for us. Consumes m. */
+void rx_bridged(struct worker *w, struct netif *nif, struct rte_mbuf *m);
 
 /* steer.c: frames that belong to another worker. */
 enum steer_kind {
@@ -42,6 +79,8 @@ enum steer_kind {
 	STEER_ARP_COPY,
 	STEER_LOCAL,	     /* a datagram to ourselves, see local.c */
 	STEER_LOCAL_REFUSED, /* nobody took it: its sender is told */
+	STEER_LOCAL_SECOND,  /* a packet to ourselves that the other engine did not know */
+	STEER_REASS,	     /* a frame made of a reassembled datagram */
 };
 /* Owner of a datagram; our own number for what any worker may serve. */
 uint32_t steer_owner(const struct worker *w, const struct ip4_in *in);
@@ -96,6 +135,9 @@ void local_fini(struct worker *w);
 int local_push(struct worker *w, struct netif *nif, struct rte_mbuf *m, uint16_t dport);
 /* Would n more datagrams to dport, of so many bytes together, find room? */
 bool local_has_room(const struct worker *w, uint16_t dport, uint32_t n, uint32_t bytes);
+/* A packet without a frame that the other engine did not know (refused: or returned); its owner among us is
+ * `to`. Consumes m. */
+void local_bridged(struct worker *w, uint32_t to, struct rte_mbuf *m, bool refused);
 /* What another worker has pushed, or returned. Consumes m. */
 void local_steered(struct worker *w, struct rte_mbuf *m);
 /* Delivers what waited at the start of the call. Returns how many. */
