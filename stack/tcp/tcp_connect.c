@@ -156,6 +156,7 @@ void tcp_syn_sent_input(struct tcp_env *env, struct tcp_conn *c, const struct tc
 	if (ack && !ack_ok) { /* first: the ACK */
 		STAT_INC(tcp_drop_ack);
 		tcp_reply_rst(env, &c->flow, seg, now_ns);
+		tcp_timer_syn_soon(env, c, now_ns);
 		return;
 	}
 	if (seg->flags & TCPF_RST) { /* second: RST, which counts only with a good ACK */

@@ -26,6 +26,7 @@ enum {
 #define TCP_DELACK_NS (40 * NSEC_PER_MSEC)
 #define TCP_TIMEWAIT_NS (60 * NSEC_PER_SEC)	/* 2 MSL as Linux has it */
 #define TCP_COOKIE_NS (120 * NSEC_PER_SEC)	/* cookies are looked for so long after the last one */
+#define TCP_SYN_SOON_NS (8 * NSEC_PER_MSEC)	/* after a wrong ACK in SYN-SENT, as Linux */
 #define TCP_OOW_NS (500 * NSEC_PER_MSEC)	/* between answers to unacceptable pure ACKs */
 /* Time that 15 (8) retransmissions from 200 ms on take: RFC 9293's R2, as Linux' tcp_retries2 and
  * tcp_orphan_retries. */
@@ -250,6 +251,8 @@ void tcp_timer_sent(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 void tcp_timer_acked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* Data waits, nothing is in flight: only a probe can find the window open. */
 void tcp_timer_stalled(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* A segment in SYN-SENT that belongs to another connection: the SYN is due again at once. */
+void tcp_timer_syn_soon(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 void tcp_timer_window_opened(struct tcp_conn *c);
 void tcp_timer_ack_owed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 void tcp_timer_ack_sent(struct tcp_conn *c);

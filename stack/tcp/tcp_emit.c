@@ -18,7 +18,10 @@ seq_t tcp_window_edge(const struct tcp_conn *c)
 {
 	uint32_t buf = min_u32(c->opts.rcvbuf, 1u << 30);
 	seq_t edge = seq_add(c->irs, 1 + c->rx_head + buf);
+	seq_t most = seq_add(c->rcv_nxt, (uint32_t)UINT16_MAX << c->rcv_wscale);
 
+	if (seq_gt(edge, most)) /* no update for what the field can't say */
+		edge = most;
 	/* RFC 9293 3.8.6.2.2: no crumbs; 3.8.6: never to the left */
 	if (seq_lt(edge, seq_add(c->rcv_adv, min_u32(buf / 2, c->rcv_mss))))
 		return c->rcv_adv;

@@ -223,6 +223,8 @@ static void conn_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 		ack.seq = c->rcv_nxt;
 		ack.wnd = (uint16_t)(seg->wnd >> c->snd_wscale); /* was not scaled */
 		slow_input(env, c, &ack, payload, now_ns);
+		if (!tcp_is_closed(c))
+			ack_at_flush(env, c); /* as Linux: the peer may still wait for ours */
 	} else {
 		slow_input(env, c, seg, payload, now_ns);
 	}

@@ -348,8 +348,10 @@ struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const s
 	if (flags == TCPF_SYN && seq_eq(seg->seq, q->irs)) { /* the same SYN again */
 		if (q->ts_ok && seg->has_ts && !old_ts)
 			q->ts_recent = seg->tsval;
-		if (now_ns - q->sent_ns >= TCP_OOW_NS)
+		if (!q->oow_ns || now_ns - q->oow_ns >= TCP_OOW_NS) {
+			q->oow_ns = now_ns;
 			tcp_emit_synack(env, q, now_ns);
+		}
 		return NULL;
 	}
 	/* first: sequence number. Zero window: only the very next one. */

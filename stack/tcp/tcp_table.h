@@ -12,6 +12,7 @@ struct tcp_synq {
 	struct wheel_timer timer;    /* SYN-ACK again */
 	struct tcp_listener *listener;
 	uint64_t sent_ns;	     /* last SYN-ACK */
+	uint64_t oow_ns;	     /* last one that answered a repeated SYN, 0: none */
 	seq_t iss, irs;
 	uint32_t ts_recent, ts_offset;
 	uint32_t wnd;		     /* window announced in the SYN-ACK */

@@ -79,6 +79,15 @@ void tcp_timer_stalled(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c));
 }
 
+/* The peer may just have been rid of an old connection by our RST: as Linux, no second is lost. */
+void tcp_timer_syn_soon(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (c->retries)
+		return;
+	c->deadline_ns[TCPD_RTX] = 0;
+	set_deadline(env, c, TCPD_RTX, now_ns + TCP_SYN_SOON_NS);
+}
+
 void tcp_timer_window_opened(struct tcp_conn *c)
 {
 	c->persist = false;

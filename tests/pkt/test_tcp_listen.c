@@ -123,6 +123,8 @@ START_TEST(repeated_syn_draws_the_same_syn_ack)
 	struct rig *r = rig_listening();
 	handshake(r, 0);
 	IN(r, .seq = 0, .flags = S, .mss = 1460);
+	OUT(r, .seq = 0, .ack = 1, .flags = S | A);
+	IN(r, .seq = 0, .flags = S, .mss = 1460);
 	QUIET(r); /* not twice within half a second */
 	rig_after_ms(r, 600);
 	IN(r, .seq = 0, .flags = S, .mss = 1460);
