@@ -3,7 +3,7 @@
  *   netbench echo PORT | once PORT | sink PORT
  *   netbench rr HOST PORT CONNS SECONDS SIZE    request and response on open connections
  *   netbench crr HOST PORT CONNS SECONDS        connect, request, response, close by the server
- *   netbench send HOST PORT CONNS SECONDS       bulk, counted by the receiver */
+ *   netbench send HOST PORT CONNS SECONDS [CC]  bulk, counted by the receiver; CC: TCP_CONGESTION */
 // SPDX-License-Identifier: MIT
 #include <arpa/inet.h>
 #include <errno.h>
@@ -320,6 +320,12 @@ static int run_crr(struct client *c)
 	return run_client(c, crr_event);
 }
 
+static void set_controller(int fd, const char *name)
+{
+	if (name && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) < 0)
+		die(name);
+}
+
 static void send_event(const struct conn *conn)
 {
 	ssize_t n = send(conn->fd, chunk, 1 << 16, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -329,7 +335,7 @@ static void send_event(const struct conn *conn)
 }
 
 /* The receivers' counts are the result: bytes in kernel or stack buffers do not count before. */
-static int run_send(struct client *c)
+static int run_send(struct client *c, const char *controller)
 {
 	struct epoll_event events[MAX_EVENTS];
 	uint64_t start = now_ns(), total = 0;
@@ -337,6 +343,7 @@ static int run_send(struct client *c)
 	c->end_ns = start + (c->end_ns - c->begin_ns);
 	for (uint32_t i = 0; i < c->conns; i++) {
 		c->conn[i].fd = dial(c, 0);
+		set_controller(c->conn[i].fd, controller);
 		watch(c->epfd, c->conn[i].fd, EPOLLOUT, &c->conn[i]);
 	}
 	while (now_ns() < c->end_ns) {
@@ -354,7 +361,7 @@ static int run_send(struct client *c)
 			die("count");
 		total += got;
 	}
-	printf("{\"gbit_s\": %.3f, \"bytes\": %llu}\n",
+	printf("{\"gbit_s\": %.6f, \"bytes\": %llu}\n",
 	       (double)total * 8 / (double)(now_ns() - start), (unsigned long long)total);
 	return total == 0;
 }
@@ -372,10 +379,10 @@ int main(int argc, char **argv)
 		serve(argv[2], SINK);
 	if (argc < 6) {
 		fprintf(stderr, "usage: netbench echo|once|sink PORT\n"
-				"       netbench rr|crr|send HOST PORT CONNS SECONDS [SIZE]\n");
+				"       netbench rr|crr|send HOST PORT CONNS SECONDS [SIZE|CC]\n");
 		return 2;
 	}
-	client.size = argc > 6 ? (uint32_t)atoi(argv[6]) : 64;
+	client.size = argc > 6 && strcmp(what, "send") != 0 ? (uint32_t)atoi(argv[6]) : 64;
 	if (client.size < 1 || client.size > CHUNK)
 		die("size");
 	client_init(&client, argv + 2);
@@ -384,6 +391,6 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "crr"))
 		return run_crr(&client);
 	if (!strcmp(what, "send"))
-		return run_send(&client);
+		return run_send(&client, argc > 6 ? argv[6] : NULL);
 	return 2;
 }
