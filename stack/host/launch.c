@@ -69,6 +69,8 @@ static int init_worker(struct host *h, uint32_t n, uint64_t seed)
 		.ports = h->ports,
 		.groups = h->groups,
 		.loopback = config_num(c, CONFIG_loopback) != 0,
+		.mtu_probing = (uint8_t)config_num(c, CONFIG_mtu_probing),
+		.base_mss = (uint16_t)config_num(c, CONFIG_base_mss),
 		.max_conns = (uint32_t)(config_num(c, CONFIG_max_conns) / h->n_workers),
 		.syncookies = (uint8_t)config_num(c, CONFIG_syncookies),
 		.abort_on_overflow = config_num(c, CONFIG_abort_on_overflow) != 0,

@@ -236,6 +236,24 @@ static uint16_t path_mss(struct tcp_env *tcp, const struct tcp_flow *flow)
 	return env->host->path_mss(env->host_arg, &flow->remote.addr);
 }
 
+/* Less than the first hop takes: then somebody has told. */
+static uint16_t path_known(struct tcp_env *tcp, const struct tcp_flow *flow)
+{
+	enum { HDRS = 40 };
+	struct sock_env *env = env_of(tcp);
+	uint32_t mtu = env->host->path_mtu(env->host_arg, &flow->remote.addr);
+
+	return mtu > HDRS && mtu - HDRS < path_mss(tcp, flow) ? (uint16_t)(mtu - HDRS) : 0;
+}
+
+static void path_told(struct tcp_env *tcp, const struct tcp_flow *flow, uint32_t mtu)
+{
+	struct sock_env *env = env_of(tcp);
+
+	if (env->host->path_told)
+		env->host->path_told(env->host_arg, &flow->remote.addr, mtu);
+}
+
 static const struct tcp_ops ops = {
 	.output = output,
 	.rx_write = sock_rx_write,
@@ -246,6 +264,8 @@ static const struct tcp_ops ops = {
 	.record_gone = sock_record_gone,
 	.urgent = sock_urgent,
 	.path_mss = path_mss,
+	.path_known = path_known,
+	.path_told = path_told,
 };
 
 /* ---- the worker's door ---- */

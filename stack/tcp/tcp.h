@@ -58,6 +58,10 @@ struct tcp_ops {
 	void (*urgent)(struct tcp_env *env, struct tcp_conn *c, uint32_t pos);
 	/* MSS that the path to flow->remote carries (MTU - IP header - 20), 0 when there is no route. */
 	uint16_t (*path_mss)(struct tcp_env *env, const struct tcp_flow *flow);
+	/* The same as far as routers on the way have told, 0: they have not; and what one tells now: packets
+	 * of mtu bytes, 0 less than RFC 1191's smallest. Both may be NULL. */
+	uint16_t (*path_known)(struct tcp_env *env, const struct tcp_flow *flow);
+	void (*path_told)(struct tcp_env *env, const struct tcp_flow *flow, uint32_t mtu);
 };
 
 /* What changed on a connection since the host last looked (c->events). */
@@ -87,6 +91,9 @@ struct tcp_env {
 	enum tcp_cookie_mode { TCP_COOKIE_OFF, TCP_COOKIE_FULL, TCP_COOKIE_ALWAYS } syncookies;
 	bool abort_on_overflow;	  /* final ACK, accept queue full: RST (Linux' tcp_abort_on_overflow) */
 	enum tcp_ecn_mode { TCP_ECN_IF_ASKED, TCP_ECN_ON, TCP_ECN_OFF } ecn; /* Linux' tcp_ecn 2, 1, 0 */
+	/* Linux' tcp_mtu_probing: RFC 4821's search never, when a black hole is met, always. */
+	enum tcp_mtu_probing { TCP_MTU_NEVER, TCP_MTU_BLACK_HOLE, TCP_MTU_ALWAYS } mtu_probing;
+	uint16_t base_mss;	  /* Linux' tcp_base_mss, where the search begins; 0: 1024 */
 	/* the core's from here on */
 	struct wheel wheel;
 	struct list touched;	  /* conns with events, by touch_link: the host drains it */

@@ -1,11 +1,8 @@
 /* What an ACK means: snd_una, the window, a round-trip sample, the end of our FIN; recovery and
- * timers are told. Also what ICMP says about segments of ours. */
+ * timers are told. */
 // SPDX-License-Identifier: MIT
-#include <errno.h>
 #include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_core.h"
-
-enum { PMTU_MIN4 = 552, PMTU_MIN6 = 1280 };
 
 static void take_sample(struct tcp_conn *c, uint32_t us)
 {
@@ -58,6 +55,8 @@ void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *
 		tcp_board_acked(env, c, seg->ack, news);
 	c->snd_una = seg->ack;
 	tcp_urgent_acked(c);
+	if (unlikely(c->mtu.probe))
+		tcp_mtu_acked(c);
 	sample_rtt(c, seg, news, now_ns);
 	c->retries = 0;
 	c->stall_ns = 0;
@@ -171,50 +170,4 @@ bool tcp_ack_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg
 	if (dup || news.sacked || news.dsack || news.ece)
 		tcp_recovery_news(env, c, &news, dup);
 	return true;
-}
-
-/* The path carries less than we thought: smaller segments, and those in flight again. */
-static void path_mtu_fell(struct tcp_env *env, struct tcp_conn *c, uint32_t mtu, uint64_t now_ns)
-{
-	bool v4 = ipaddr_is_v4(&c->flow.remote.addr);
-	uint32_t hdr = (v4 ? 40 : 60) + (c->ts_ok ? 12 : 0);
-	uint32_t mss = max_u32(mtu, v4 ? PMTU_MIN4 : PMTU_MIN6) - hdr;
-
-	if (mss >= c->mss)
-		return;
-	c->mss = (uint16_t)mss;
-	c->path_mss = mss + (c->ts_ok ? 12 : 0);
-	if (!c->syn_acked || seq_eq(c->snd_una, c->snd_nxt))
-		return;
-	tcp_recovery_resend_all(env, c);
-}
-
-void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq, int err, bool hard,
-		    uint32_t mtu, uint64_t now_ns)
-{
-	struct tcp_node *n = tcp_table_find(env, flow, tcp_flow_hash(env, flow));
-
-	if (n && n->kind == TCPN_SYN) {
-		struct tcp_synq *q = container_of(n, struct tcp_synq, node);
-
-		if (hard && seq_eq(seq, q->iss))
-			tcp_table_put_synq(env, q);
-		return;
-	}
-	if (!n || n->kind != TCPN_CONN)
-		return;
-	struct tcp_conn *c = container_of(n, struct tcp_conn, node);
-	/* RFC 5927 4: it must quote something that is in flight */
-	if (seq_lt(seq, c->snd_una) || !seq_lt(seq, c->snd_nxt))
-		return;
-	if (err == EMSGSIZE) {
-		if (!c->opts.may_cut) /* then it is no segment of ours that was too long */
-			path_mtu_fell(env, c, mtu, now_ns);
-	} else if (hard && !c->syn_acked) {
-		tcp_done(env, c, err, now_ns);
-	} else { /* RFC 1122 4.2.3.9, RFC 5461: the application is told, the connection goes on */
-		c->soft_error = err;
-		tcp_event(env, c, TCPE_SOFT_ERROR);
-	}
-	tcp_settle(env, c);
 }

@@ -107,6 +107,7 @@ void tcp_opts_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	if (tcp_is_closed(c))
 		return;
+	c->opts.may_cut |= c->mtu.locked;
 	if (c->cc != tcp_cc_of(c->opts.cc)) {
 		c->cc = tcp_cc_of(c->opts.cc);
 		c->cc->init(c);

@@ -43,24 +43,22 @@ void tcp_conn_start(struct tcp_env *env, struct tcp_conn *c, const struct tcp_fl
 	c->rcv_mss = TCP_DEFAULT_MSS;
 	c->quick = TCP_QUICK_SEGS;
 	c->cc = tcp_cc_of(c->opts.cc);
+	tcp_mtu_init(env, c, now_ns);
 	c->counted = true;
 	env->n_conns++;
 }
 
 void tcp_conn_negotiated(struct tcp_conn *c, const struct tcp_syn_opts *so)
 {
-	uint32_t wire = max_u32(min_u32(so->peer_mss, so->our_mss), TCP_MSS_MIN);
-
 	c->peer_mss = so->peer_mss;
-	c->path_mss = so->our_mss;
+	c->adv_mss = so->our_mss;
 	c->ts_ok = so->ts_ok;
 	c->ts_recent = so->ts_recent;
 	c->sack_ok = so->sack_ok;
 	c->ecn_ok = so->ecn_ok;
 	c->snd_wscale = so->wscale_ok ? so->snd_wscale : 0;
 	c->rcv_wscale = so->wscale_ok ? so->rcv_wscale : 0;
-	/* RFC 6691: the MSS options do not count TCP options, the segments have to */
-	c->mss = (uint16_t)(wire - (c->ts_ok ? 12 : 0));
+	tcp_mtu_negotiated(c);
 	c->rcv_mss = (uint16_t)min_u32(c->mss, TCP_DEFAULT_MSS);
 	c->ssthresh = UINT32_MAX;
 	c->cwnd = min_u32(TCP_INIT_SEGS * c->mss, max_u32(2 * c->mss, 14600)); /* RFC 6928 2 */

@@ -68,6 +68,18 @@ struct tcp_undo {
 	bool ok, stamped, sent; /* sent: something was sent again since */
 };
 
+/* How large segments may be (tcp_mtu.c). Sizes are as in an MSS option. */
+struct tcp_mtu {
+	uint16_t known;	    /* what the host knew of the path at first, 0 = nothing */
+	uint16_t low, high; /* searching: what gets through, what might (RFC 4821 5.3) */
+	uint16_t probe;	    /* of this size is the probe [start, end) that is under way, 0 = none */
+	bool searching;
+	bool locked;	    /* the path takes less than we believe: routers must cut */
+	seq_t start, end;
+	uint64_t since_ns;  /* the search began */
+	uint64_t until_ns;  /* so long a router's word about the path counts, 0 = there is none */
+};
+
 struct tcp_conn {
 	struct tcp_node node;
 	struct tcp_flow flow;	 /* must follow node, see tcp_node_flow() */
@@ -125,6 +137,7 @@ struct tcp_conn {
 	bool ecn_asked : 1, ecn_ok : 1; /* our SYN, both SYNs (RFC 3168 6.1.1) */
 	bool ecn_echo : 1;	 /* our ACKs carry ECE */
 	bool ecn_cwr : 1;	 /* the next new data carries CWR */
+	bool mtu_probe : 1;	 /* the segment that is being emitted is a probe of the path's MTU */
 	bool resending : 1;	 /* the segment that is being emitted was sent before */
 	bool urg_tx : 1;	 /* snd_up is not acknowledged yet: RFC 9293's urgent mode */
 	bool urg_rx : 1;	 /* rcv_up may not have been received yet: no header prediction */
@@ -181,7 +194,9 @@ struct tcp_conn {
 	struct tcp_listener *listener; /* of a passive open; [h] clears when the listener goes */
 	struct tcp_sockopts opts;      /* [h] then tcp_opts_changed() */
 	uint16_t peer_mss;	 /* as received, 536 if not */
+	uint16_t adv_mss;	 /* as we have announced it */
 	uint32_t path_mss;	 /* as last told */
+	struct tcp_mtu mtu;
 
 	uint64_t tx_bytes, rx_bytes;	  /* acknowledged by the peer, received in order */
 	uint32_t tx_segs, rx_segs, rtx_segs, rtx_total_bytes;

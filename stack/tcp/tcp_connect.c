@@ -89,6 +89,7 @@ int tcp_connect(struct tcp_env *env, struct tcp_conn *c, const struct tcp_flow *
 	c->iss = c->snd_una = c->snd_nxt = iss;
 	c->syn_due = true;
 	c->snd_end = seq_add(iss, 1);
+	c->adv_mss = mss;
 	c->path_mss = mss;
 	c->ts_offset = tcp_ts_offset(env, flow);
 	tcp_set_state(c, TCPS_SYN_SENT, now_ns);
@@ -102,7 +103,7 @@ static void learn_from_syn(const struct tcp_env *env, struct tcp_conn *c,
 {
 	struct tcp_syn_opts so = {
 		.peer_mss = seg->has_mss ? seg->mss : TCP_DEFAULT_MSS,
-		.our_mss = (uint16_t)c->path_mss,
+		.our_mss = c->adv_mss,
 		.ts_ok = seg->has_ts,
 		.ts_recent = seg->tsval,
 		.wscale_ok = seg->has_wscale,

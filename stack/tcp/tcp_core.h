@@ -12,6 +12,7 @@ enum { TCP_DUP_THRESH = 3 }; /* RFC 5681 3.2, RFC 6675, RFC 8985 */
 
 enum {
 	TCP_DEFAULT_MSS = 536,	/* RFC 9293 3.7.1: no MSS option */
+	TCP_TS_SPACE = 12,	/* timestamps in every segment (RFC 7323 A) */
 	TCP_MSS_MIN = 48,	/* smaller ones would only make us work (as Linux) */
 	TCP_WSCALE_MAX = 14,	/* RFC 7323 2.3 */
 	TCP_WND_WANT = 6 << 20,	/* the scale leaves room for a window of this size */
@@ -319,6 +320,24 @@ void tcp_ecn_received(struct tcp_env *env, struct tcp_conn *c, const struct tcp_
 /* The bits of a segment that is about to leave. */
 void tcp_ecn_mark(struct tcp_conn *c, struct tcp_seg *seg);
 
+/* ---- tcp_mtu.c (RFC 1191, RFC 4821) ---- */
+void tcp_mtu_init(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* peer_mss, adv_mss and the options are known: the first mss. */
+void tcp_mtu_negotiated(struct tcp_conn *c);
+/* A router says that packets to the peer may have mtu bytes, 0: less. */
+void tcp_mtu_fell(struct tcp_env *env, struct tcp_conn *c, uint32_t mtu, uint64_t now_ns);
+/* ... and that was long ago: until_ns has passed. */
+void tcp_mtu_told_expired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* snd_una has moved while a probe is under way. */
+void tcp_mtu_acked(struct tcp_conn *c);
+/* The retransmission timer fires. */
+void tcp_mtu_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* Is what has just been taken for lost the probe, and only that? Then no congestion is the reason. */
+bool tcp_mtu_is_probe_lost(const struct tcp_conn *c);
+void tcp_mtu_probe_lost(struct tcp_env *env, struct tcp_conn *c);
+/* Payload of a probe that may leave at snd_nxt now; it counts as under way. 0: none. */
+uint32_t tcp_mtu_probe_len(struct tcp_conn *c, uint64_t now_ns);
+
 /* ---- tcp_tlp.c (RFC 8985 7) ---- */
 /* From now, when the tail has to be probed; 0: not at all. */
 uint64_t tcp_tlp_timeout_ns(const struct tcp_conn *c);
@@ -353,5 +372,7 @@ void tcp_recovery_news(struct tcp_env *env, struct tcp_conn *c, struct tcp_news 
 void tcp_recovery_reordering_over(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* The retransmission timer fired. */
 void tcp_recovery_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
-/* The path carries less than what is in flight: all of it again, without a smaller window. */
+/* The path carries less than what is in flight: all of it again, or [start, end), without a smaller
+ * window. */
 void tcp_recovery_resend_all(struct tcp_env *env, struct tcp_conn *c);
+void tcp_recovery_resend(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t end);

@@ -50,7 +50,8 @@ void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq,
 		.flags = flags,
 		.wnd = take_window(c),
 		.has_ts = c->ts_ok,
-		.mss = (uint16_t)tcp_send_mss(c), /* no option here: where a port cuts what is longer */
+		/* no option here: where a port cuts what is longer */
+		.mss = (uint16_t)(unlikely(c->mtu_probe) ? len : tcp_send_mss(c)),
 		.len = len,
 	};
 
@@ -99,7 +100,7 @@ void tcp_emit_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 
 	seg.tsval = seg.has_ts ? tcp_ts_now(c->ts_offset, now_ns) : 0;
 	seg.tsecr = c->ts_ok ? c->ts_recent : 0;
-	syn_options(&seg, (uint16_t)c->path_mss, active || c->syn_wscale,
+	syn_options(&seg, c->adv_mss, active || c->syn_wscale,
 		    tcp_choose_wscale(c->opts.rcvbuf), active || c->sack_ok);
 	if (c->syn_rcvd) {
 		c->rcv_adv = seq_max(c->rcv_adv, seq_add(c->rcv_nxt, wnd));

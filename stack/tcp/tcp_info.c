@@ -49,7 +49,7 @@ void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct t
 	ti->tcpi_rttvar = c->rtt.var_us;
 	ti->tcpi_snd_ssthresh = c->ssthresh == UINT32_MAX ? INT32_MAX : c->ssthresh / mss;
 	ti->tcpi_snd_cwnd = c->cwnd / mss;
-	ti->tcpi_advmss = c->path_mss;
+	ti->tcpi_advmss = c->adv_mss - (c->adv_mss && c->ts_ok ? TCP_TS_SPACE : 0);
 	ti->tcpi_reordering = 3;
 	ti->tcpi_rcv_space = c->opts.rcvbuf;
 	ti->tcpi_total_retrans = c->rtx_segs;

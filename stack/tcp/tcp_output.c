@@ -69,6 +69,8 @@ void tcp_send_again(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t 
 		c->prr_out += len;
 	if (c->opts.pacing)
 		tcp_pace_sent(c, len, now_ns);
+	if (unlikely(c->mtu.probe) && seq_lt(start, c->mtu.end) && seq_gt(end, c->mtu.start))
+		c->mtu.probe = 0; /* whichever copy arrives: it tells nothing */
 	tcp_undo_sent_again(c, len, now_ns);
 	tcp_board_sent_again(env, c, start, end, tcp_us(now_ns));
 	c->last_tx_ns = now_ns;
@@ -124,14 +126,30 @@ static void output_lost(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns
 	}
 }
 
+/* A segment that is longer than what is known to get through (RFC 4821 7). */
+static void output_mtu_probe(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	uint32_t len = tcp_mtu_probe_len(c, now_ns);
+
+	if (len == 0)
+		return;
+	c->mtu_probe = true;
+	send_new(env, c, len, false, tcp_send_mss(c), now_ns);
+	c->mtu_probe = false;
+}
+
 static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
+	if (unlikely(c->mtu.until_ns) && now_ns >= c->mtu.until_ns)
+		tcp_mtu_told_expired(env, c, now_ns);
 	uint32_t mss = tcp_send_mss(c), burst = burst_size(env, c, mss);
 	bool by_cwnd = false, held = false;
 	seq_t start = c->snd_nxt;
 
 	if (seq_eq(c->snd_una, c->snd_nxt))
 		idle_restart(c, now_ns);
+	if (unlikely(c->mtu.searching))
+		output_mtu_probe(env, c, now_ns);
 	while (!c->fin_sent && seq_le(c->snd_nxt, c->snd_end)) {
 		uint32_t avail = seq_diff(c->snd_end, c->snd_nxt), pipe = tcp_pipe(c);
 		uint32_t cwnd_room = c->cwnd > pipe ? c->cwnd - pipe : 0;

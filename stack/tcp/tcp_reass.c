@@ -6,7 +6,7 @@
 
 static void estimate_peer_mss(struct tcp_conn *c, uint32_t len)
 {
-	uint32_t most = c->path_mss ? c->path_mss : TCP_DEFAULT_MSS;
+	uint32_t most = c->adv_mss ? c->adv_mss : TCP_DEFAULT_MSS;
 
 	if (len > c->rcv_mss)
 		c->rcv_mss = (uint16_t)min_u32(len, max_u32(most, c->rcv_mss));

@@ -34,6 +34,14 @@ static void enter_fast(struct tcp_conn *c, uint32_t delivered, uint32_t acked)
 	tcp_prr_acked(c, delivered, TCP_PRR_ENTER);
 }
 
+static void lost(struct tcp_env *env, struct tcp_conn *c, uint32_t delivered, uint32_t acked)
+{
+	if (unlikely(c->mtu.probe) && tcp_mtu_is_probe_lost(c))
+		tcp_mtu_probe_lost(env, c);
+	else
+		enter_fast(c, delivered, acked);
+}
+
 /* All that was out when it began is acknowledged. */
 static void recovered(struct tcp_conn *c)
 {
@@ -175,7 +183,7 @@ void tcp_recovery_news(struct tcp_env *env, struct tcp_conn *c, struct tcp_news 
 	}
 	detect(env, c, news);
 	if (tcp_lost(c) && c->recovery < TCPR_FAST) {
-		enter_fast(c, news->delivered, news->acked);
+		lost(env, c, news->delivered, news->acked);
 		settled = true;
 	}
 	if (!settled)
@@ -192,7 +200,7 @@ void tcp_recovery_reordering_over(struct tcp_env *env, struct tcp_conn *c, uint6
 	STAT_INC(tcp_rack_timer);
 	detect(env, c, &news);
 	if (tcp_lost(c) && c->recovery < TCPR_FAST)
-		enter_fast(c, 0, 0);
+		lost(env, c, 0, 0);
 	else if (tcp_lost(c) && c->prr)
 		tcp_prr_acked(c, 0, TCP_PRR_ENTER);
 	tcp_want_output(env, c);
@@ -222,14 +230,21 @@ void tcp_recovery_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_
 	c->cwnd = tcp_pipe(c) + c->mss;
 }
 
-void tcp_recovery_resend_all(struct tcp_env *env, struct tcp_conn *c)
+void tcp_recovery_resend(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t end)
 {
-	tcp_board_clear(env, c);
-	tcp_board_lose(env, c, c->snd_una, c->snd_nxt);
-	c->plain_from = c->snd_nxt;
+	if (c->recovery == TCPR_OPEN)
+		tcp_board_begin(c);
+	tcp_board_lose(env, c, start, end);
 	c->undo.ok = false;
 	c->prr = c->frto = c->tlp_out = false;
 	c->recovery = TCPR_LOSS;
 	c->recover = c->snd_nxt;
 	tcp_want_output(env, c);
+}
+
+void tcp_recovery_resend_all(struct tcp_env *env, struct tcp_conn *c)
+{
+	tcp_board_clear(env, c);
+	tcp_recovery_resend(env, c, c->snd_una, c->snd_nxt);
+	c->plain_from = c->snd_nxt;
 }

@@ -195,6 +195,7 @@ static void rto_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		return;
 	}
 	c->deadline_ns[TCPD_RACK] = 0;
+	tcp_mtu_timeout(env, c, now_ns);
 	tcp_recovery_timeout(env, c, now_ns);
 	if (c->rtt.backoff < UINT8_MAX)
 		c->rtt.backoff++; /* (5.5) */

@@ -196,6 +196,7 @@ const struct sock_host worker_host = {
 	.udp_settle = host_udp_settle,
 	.find_interface = host_find_interface,
 	.path_mtu = host_path_mtu,
+	.path_told = host_path_told,
 	.realtime_ns = host_realtime_ns,
 	.group_changed = host_group_changed,
 	.path_mss = host_path_mss,

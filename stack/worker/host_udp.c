@@ -65,6 +65,14 @@ uint32_t host_path_mtu(void *arg, const struct ipaddr *remote)
 	return pmtu_get(w->pmtu, ipaddr_get_v4(remote), r->nif->mtu, &may_cut, w->now_ns);
 }
 
+void host_path_told(void *arg, const struct ipaddr *remote, uint32_t mtu)
+{
+	struct worker *w = arg;
+
+	if (ipaddr_is_v4(remote))
+		pmtu_set(w->pmtu, ipaddr_get_v4(remote), mtu, w->now_ns);
+}
+
 uint64_t host_realtime_ns(void *arg)
 {
 	struct worker *w = arg;

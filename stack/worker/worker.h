@@ -39,6 +39,8 @@ struct worker_conf {
 	uint32_t max_conns;
 	uint8_t syncookies;		/* enum tcp_cookie_mode */
 	bool abort_on_overflow;
+	uint8_t mtu_probing;		/* enum tcp_mtu_probing */
+	uint16_t base_mss;
 	uint64_t seed;
 };
 
@@ -60,7 +62,7 @@ struct worker {
 	struct worker_loop *loop;	/* [w] segments to our own addresses */
 	struct worker_local *local;	/* [w] datagrams to our own addresses */
 	struct igmp *igmp;		/* [w] worker 0 only */
-	struct pmtu *pmtu;		/* [w] what datagrams have met */
+	struct pmtu *pmtu;		/* [w] what routers have told of paths */
 	uint64_t real_ns, real_at_ns;	/* [w] CLOCK_REALTIME of the loop at real_at_ns */
 	struct worker_bridge *bridge;	/* [w] to the other engine during an upgrade, else NULL */
 	struct worker_idle *idle;	/* [w] when to spin, when to sleep */

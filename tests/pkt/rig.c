@@ -24,7 +24,7 @@ static void op_output(struct tcp_env *env, const struct tcp_flow *flow, const st
 		ck_assert_ptr_nonnull(c);
 		ck_assert_uint_eq(tx_pos, seg->seq.v - c->iss.v - 1);
 		ck_assert_uint_le(tx_pos + seg->len, rig_sock_of(c)->tx_tail);
-		ck_assert_uint_le(seg->len, max_u32(c->mss, env->tso_bytes));
+		ck_assert_uint_le(seg->len, max_u32(max_u32(c->mss, c->mtu.probe), env->tso_bytes));
 	}
 	if (seg->has_ts)
 		r->last_tsval = seg->tsval;
@@ -156,6 +156,7 @@ struct rig *rig_start(const struct rig_opts *opt)
 	r->env.key = (struct siphash_key){ { 0x0123456789abcdef, 0xfedcba9876543210 } };
 	r->env.rng = &r->rng;
 	r->env.tso_bytes = opt->tso_bytes;
+	r->env.mtu_probing = (enum tcp_mtu_probing)opt->mtu_probing;
 	r->env.max_conns = 32;
 	r->env.max_timewait = opt->max_timewait ? opt->max_timewait : 16;
 	r->env.max_synq = opt->max_synq ? opt->max_synq : 16;

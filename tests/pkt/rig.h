@@ -38,6 +38,7 @@ struct rig_opts {
 	uint16_t path_mss;   /* what the route carries [1460] */
 	int ws;		     /* peer's window scale + 1, 0 = option not sent */
 	bool ts;	     /* peer sends timestamps */
+	uint8_t mtu_probing; /* enum tcp_mtu_probing */
 	bool sack;	     /* peer sends SACK-permitted */
 	int wnd;	     /* peer's window field [65535], ZERO */
 	uint32_t rtt_ms;     /* handshake takes so long */

@@ -1,6 +1,7 @@
 /* sim bulk key=value...: one transfer over a stated path, measured on the virtual clock. Keys: mbit, rtt-ms,
  * queue (bytes), loss, reorder, dup (percent), mtu, bytes, cc (name), rcvbuf, sndbuf (0: grows), sack (0, 1),
  * seeds: so many runs, of which the median is told. */
+// SPDX-License-Identifier: MIT
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -158,6 +158,7 @@ static void mtu_draw(struct sim_node *n, struct rng *r)
 	n->mtu.min = ONE_OF(r, 600, 1000, 1280, 1400, 1500);
 	n->mtu.mtu = n->mtu.min + rng_below(r, 1501);
 	n->mtu.every_ms = ONE_OF(r, 0, 100, 1000, 20000);
+	n->mtu.silent = n->sim->black_hole;
 	n->mtu.next_ns = n->sim->now_ns + n->mtu.every_ms * NSEC_PER_MSEC;
 }
 

@@ -115,6 +115,8 @@ void sim_free(struct sim *s)
 static void draw_network(struct sim *s)
 {
 	uint32_t kinds = sim_kinds(), order[16], n;
+
+	s->black_hole = rng_below(&s->rng, 3) == 0;
 	bool alike = rng_below(&s->rng, 2);
 	uint64_t seed = rng_u64(&s->rng);
 
@@ -196,6 +198,8 @@ static void draw_host(struct sim *s, struct sim_host *h)
 	h->leave_at = rng_below(r, 1 + h->total + 2000);
 	h->aborts = s->end == SIM_RUDE && rng_below(r, 2);
 	h->env.ecn = (enum tcp_ecn_mode)rng_below(r, 3);
+	/* nobody else could find out that packets are too long */
+	h->env.mtu_probing = s->black_hole ? TCP_MTU_BLACK_HOLE + rng_below(r, 2) : rng_below(r, 3);
 	h->env.tso_bytes = ONE_OF(r, 0, 0, 16000, 64000);
 }
 

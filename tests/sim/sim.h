@@ -93,6 +93,7 @@ struct sim {
 	uint32_t n_heap, heap_room, packets;
 	enum sim_end end;
 	bool strip_sack, strip_ts, strip_wscale, strip_ecn; /* a middlebox takes them out of SYNs */
+	bool black_hole; /* routers do not tell what is too big */
 	bool show, failed;
 	uint32_t no_mem; /* per 100000 writes that find no memory */
 	uint64_t segments;

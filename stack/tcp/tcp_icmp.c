@@ -1,0 +1,36 @@
+/* What ICMP says about segments of ours, and what of it is believed (RFC 5927, RFC 5461, RFC 1122 4.2.3.9). */
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include "stack/tcp/tcp_core.h"
+
+void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq, int err, bool hard,
+		    uint32_t mtu, uint64_t now_ns)
+{
+	struct tcp_node *n = tcp_table_find(env, flow, tcp_flow_hash(env, flow));
+
+	if (n && n->kind == TCPN_SYN) {
+		struct tcp_synq *q = container_of(n, struct tcp_synq, node);
+
+		if (hard && seq_eq(seq, q->iss))
+			tcp_table_put_synq(env, q);
+		return;
+	}
+	if (!n || n->kind != TCPN_CONN)
+		return;
+	struct tcp_conn *c = container_of(n, struct tcp_conn, node);
+	/* RFC 5927 4: it must quote something that is in flight */
+	if (seq_lt(seq, c->snd_una) || !seq_lt(seq, c->snd_nxt)) {
+		STAT_INC(tcp_icmp_refused);
+		return;
+	}
+	if (err == EMSGSIZE) {
+		if (!c->opts.may_cut) /* then it is no segment of ours that was too long */
+			tcp_mtu_fell(env, c, mtu, now_ns);
+	} else if (hard && !c->syn_acked) {
+		tcp_done(env, c, err, now_ns);
+	} else { /* RFC 1122 4.2.3.9, RFC 5461: the application is told, the connection goes on */
+		c->soft_error = err;
+		tcp_event(env, c, TCPE_SOFT_ERROR);
+	}
+	tcp_settle(env, c);
+}
