@@ -85,6 +85,18 @@ static void port_rx_arm(struct netif *nif, uint16_t queue, bool on)
 		port_wait_arm(&p->wait, queue, on);
 }
 
+static uint16_t shut_rx(struct netif *nif, uint16_t queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	return 0;
+}
+
+static uint16_t shut_tx(struct netif *nif, uint16_t queue, struct rte_mbuf **pkts, uint16_t n)
+{
+	rte_pktmbuf_free_bulk(pkts, n);
+	return n;
+}
+
+static const struct netif_ops ops_shut = { .rx_burst = shut_rx, .tx_burst = shut_tx };
 static const struct netif_ops ops = {
 	.rx_burst = port_rx, .tx_burst = port_tx, .rx_fds = port_rx_fds,
 };
@@ -329,6 +341,9 @@ static int open_device(struct port *p, const struct port_conf *conf, char *text)
 	return 0;
 fail_close:
 	rte_eth_dev_close(p->id);
+	/* Else it could not be tried again. */
+	if (p->probed_here && p->info.device)
+		rte_dev_remove(p->info.device);
 	return r;
 }
 
@@ -346,11 +361,28 @@ int port_open(const struct port_conf *conf, struct port **out, char text[PORT_ER
 	return r;
 }
 
+/* net_af_xdp leaves its sockets open, and the kernel the queue with them: nobody else could have it. */
+static void close_xdp(const int *fd, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		int domain = 0;
+		socklen_t len = sizeof(domain);
+
+		if (fd[i] >= 0 && getsockopt(fd[i], SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+		    domain == AF_XDP)
+			close(fd[i]);
+	}
+}
+
 void port_shut(struct port *p)
 {
+	int fd[PORT_QUEUES_MAX];
+
 	if (p->shut)
 		return;
 	p->shut = true;
+	p->nif.ops = &ops_shut;
+	memcpy(fd, p->wait.fd, sizeof(fd));
 	port_wait_fini(&p->wait);
 	if (p->mcast_fd >= 0)
 		close(p->mcast_fd);
@@ -358,6 +390,7 @@ void port_shut(struct port *p)
 	rte_eth_dev_close(p->id);
 	if (p->probed_here && p->info.device)
 		rte_dev_remove(p->info.device);
+	close_xdp(fd, p->n_rx);
 }
 
 int port_reopen(struct port *p, const struct port_conf *conf, char text[PORT_ERR_MAX])
@@ -366,12 +399,18 @@ int port_reopen(struct port *p, const struct port_conf *conf, char text[PORT_ERR
 
 	*p = (struct port){ 0 };
 	int r = open_device(p, conf, text);
+	if (r) {
+		p->nif = nif;
+		p->nif.ops = &ops_shut;
+		p->driver = "none";
+		p->shut = true;
+		return r;
+	}
 	p->nif.index = nif.index;
 	p->nif.ifindex = nif.ifindex;
 	p->nif.n_addrs = nif.n_addrs;
 	memcpy(p->nif.addr, nif.addr, sizeof(nif.addr));
-	p->shut = r != 0;
-	return r;
+	return 0;
 }
 
 void port_close(struct port *p)

@@ -30,6 +30,8 @@ struct host {			/* [k] constant once the workers run  [c] control thread only */
 	char **argv;
 	int takeover_fd;	/* [c] to the engine whose place we take, -1: none */
 	bool ports_shareable;	/* [k] its ports may be open beside ours */
+	uint32_t old_ports, old_ifindex[NETIF_MAX]; /* [k] of that engine */
+	int gap_fd[NETIF_MAX];	/* [c] frames that come while they change hands, -1: none */
 	uint32_t old_pid;	/* [k] of that engine */
 	bool took_over;		/* [c] it has let go of them */
 	struct bridge bridge;	/* [k] to the engine before or after this one */

@@ -231,6 +231,8 @@ static int start(struct host *h)
 		r = takeover_go(h);
 	if (!r)
 		r = host_run(h);
+	if (!r && takes)
+		takeover_gap(h);
 	if (!r && !takes)
 		r = host_listen(h);
 	return r;

@@ -5,11 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "stack/base/log.h"
 #include "stack/host/host.h"
 #include "stack/host/nl.h"
 #include "stack/host/probe.h"
 #include "stack/net/netif_wrap.h"
+
+enum { REOPEN_TRIES = 50 };
+static const struct timespec reopen_nap = { .tv_nsec = 10 * 1000000 };
 
 /* The n-th item of a list separated by ';', empty when there are fewer. */
 static const char *item_of(const char *list, uint32_t n, char *buf, size_t size)
@@ -190,6 +194,11 @@ static int open_port(struct host *h, const char *devargs)
 	char err[PORT_ERR_MAX];
 
 	int r = port_open(&pc, &h->port[n], err);
+	/* The kernel takes a moment to let go of what the engine before us has closed. */
+	for (int i = 0; r && h->takeover_fd >= 0 && i < REOPEN_TRIES; i++) {
+		nanosleep(&reopen_nap, NULL);
+		r = port_open(&pc, &h->port[n], err);
+	}
 	if (r)
 		return host_fail(h, r, "%s", err);
 	struct netif *nif = port_netif(h->port[n]);

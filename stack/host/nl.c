@@ -139,6 +139,18 @@ int nl_link_no_ip6(struct nl *nl, uint32_t index)
 	return talk(nl, h, NULL, NULL);
 }
 
+int nl_link_no_xdp(struct nl *nl, uint32_t index)
+{
+	char buf[BUF];
+	struct nlmsghdr *h = request(nl, buf, RTM_SETLINK, NLM_F_ACK);
+
+	put_ifinfo(h, index);
+	struct nlattr *xdp = mnl_attr_nest_start(h, IFLA_XDP);
+	mnl_attr_put_u32(h, IFLA_XDP_FD, UINT32_MAX); /* -1: none */
+	mnl_attr_nest_end(h, xdp);
+	return talk(nl, h, NULL, NULL);
+}
+
 int nl_addr4_add(struct nl *nl, uint32_t index, uint32_t ip4, uint8_t plen)
 {
 	char buf[BUF];

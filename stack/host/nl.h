@@ -19,6 +19,8 @@ int nl_link_del(struct nl *nl, const char *name);
 int nl_link_up(struct nl *nl, uint32_t index);
 /* No automatic IPv6 link-local address. -EAFNOSUPPORT and the like where there is no IPv6. */
 int nl_link_no_ip6(struct nl *nl, uint32_t index);
+/* Takes its XDP program away. */
+int nl_link_no_xdp(struct nl *nl, uint32_t index);
 /* ip4 in host order. */
 int nl_addr4_add(struct nl *nl, uint32_t index, uint32_t ip4, uint8_t plen);
 /* Each link's name, each IPv4 address; false from the callback ends the walk. 0 or -errno. */

@@ -11,8 +11,10 @@
 #include <unistd.h>
 #include "stack/base/log.h"
 #include "stack/base/strbuf.h"
+#include "stack/base/util.h"
 #include "stack/chan/hello.h"
 #include "stack/host/control_int.h"
+#include "stack/host/gap.h"
 #include "stack/host/upgrade.h"
 #include "stack/net/pkt.h"
 
@@ -112,6 +114,8 @@ int takeover_take(struct host *h)
 	snprintf(h->socket_path, sizeof(h->socket_path), "%s", t.socket_path);
 	snprintf(h->lock_path, sizeof(h->lock_path), "%s.lock", h->socket_path);
 	h->ports_shareable = t.shareable;
+	h->old_ports = min_u32(t.n_ports, NETIF_MAX);
+	memcpy(h->old_ifindex, t.ifindex, sizeof(t.ifindex));
 	if (t.has_autoport)
 		take_autoport(h, &t, fds + 2);
 	return take_bridge(h);
@@ -122,8 +126,11 @@ int takeover_ports(struct host *h)
 {
 	struct chan_msg m = { .type = UPGRADE_CLOSE };
 
+	memset(h->gap_fd, -1, sizeof(h->gap_fd));
 	if (h->ports_shareable)
 		return 0;
+	for (uint32_t i = 0; i < h->old_ports; i++)
+		h->gap_fd[i] = gap_open(h->old_ifindex[i]);
 	int r = say(h, &m, NULL, 0);
 	return r ? r : hear(h, UPGRADE_CLOSED, &m, NULL, NULL);
 }
@@ -160,6 +167,25 @@ int takeover_go(struct host *h)
 		r = hear(h, UPGRADE_GO, &m, NULL, NULL);
 	h->took_over = !r;
 	return r;
+}
+
+void takeover_gap(struct host *h)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < h->old_ports; i++) {
+		const struct netif *nif = NULL;
+
+		for (uint32_t k = 0; k < h->n_ports; k++) {
+			if (port_netif(h->port[k])->ifindex == h->old_ifindex[i])
+				nif = port_netif(h->port[k]);
+		}
+		if (nif)
+			n += gap_close(h->gap_fd[i], h->worker[0], nif);
+		else if (h->gap_fd[i] >= 0)
+			close(h->gap_fd[i]);
+	}
+	LOG(host, INFO, "frames that came while the ports changed hands: %u", n);
 }
 
 void takeover_give_back(struct host *h)

@@ -34,6 +34,7 @@ struct upgrade {
 	uint32_t drain_s; /* 0: no limit */
 	struct bridge bridge;
 	int bridge_fd;
+	ev_tstamp stood; /* when the data threads stopped */
 	struct barrier *barrier; /* while the ports are closed */
 };
 
@@ -192,6 +193,8 @@ static int send_take(struct upgrade *u)
 		memcpy(t.engine, h->autoport.engine, sizeof(t.engine));
 		memcpy(t.addr, h->autoport.addr, sizeof(t.addr));
 	}
+	for (uint32_t i = 0; i < h->n_ports; i++)
+		t.ifindex[i] = port_netif(h->port[i])->ifindex;
 	memcpy(m.text, &t, sizeof(t));
 	return send_msg(u, &m, fds, h->has_autoport ? 4 : 2);
 }
@@ -241,6 +244,7 @@ static bool on_close(struct upgrade *u)
 {
 	struct chan_msg m = { .type = UPGRADE_CLOSED };
 
+	u->stood = ev_time();
 	u->barrier = barrier_close(u->ctl->h);
 	if (!u->barrier) {
 		fail(u, "the data threads do not stand still");
@@ -266,8 +270,10 @@ static void hand_over(struct upgrade *u, const int *bells, uint32_t n)
 
 	for (uint32_t i = 0; i < n; i++)
 		u->bridge.bell[BRIDGE_HOST][i] = bells[i];
-	if (shared)
+	if (shared) {
+		u->stood = ev_time();
 		u->barrier = barrier_close(h);
+	}
 	if (!u->barrier) {
 		fail(u, "the data threads do not stand still");
 		return;
@@ -283,8 +289,9 @@ static void hand_over(struct upgrade *u, const int *bells, uint32_t n)
 	if (shared)
 		host_ports_shut(h);
 	if (u->conn)
-		control_admin_done(u->conn, "Item\tValue\nserving\t%d\ndraining\t%d\n", u->pid,
-				   getpid());
+		control_admin_done(u->conn,
+				   "Item\tValue\nserving\t%d\ndraining\t%d\npause_ms\t%.1f\n",
+				   u->pid, getpid(), (ev_time() - u->stood) * 1e3);
 	int fd = u->fd;
 	uint32_t drain_s = u->drain_s;
 	u->fd = -1;

@@ -46,6 +46,7 @@ struct upgrade_take {
 	char host[16], engine[16], addr[32];
 	uint32_t n_ports;
 	uint32_t shareable; /* the ports may be open twice */
+	uint32_t ifindex[NETIF_MAX];
 };
 _Static_assert(sizeof(struct upgrade_take) <= sizeof(((struct chan_msg *)0)->text), "one message");
 
@@ -66,6 +67,8 @@ int takeover_take(struct host *h);
 int takeover_ports(struct host *h);
 /* Everything is ready to run: the old one hands over. When it returns 0 the new one serves. */
 int takeover_go(struct host *h);
+/* The data threads run: they get the frames that came meanwhile. */
+void takeover_gap(struct host *h);
 /* After a failure: nothing of the old one's is touched, and it is told why. */
 void takeover_give_back(struct host *h);
 /* In the loop of the control thread: watches the old engine until it ends. */

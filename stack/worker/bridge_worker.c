@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: MIT
 #include "stack/worker/bridge.h"
 #include <errno.h>
+#include <rte_ring.h>
 #include <stdlib.h>
 #include "stack/base/log.h"
 #include "stack/net/flow.h"
@@ -103,6 +104,25 @@ static struct rte_mbuf *to_mbuf(struct worker *w, const void *p, uint32_t n)
 	STAT_INC(port_drop_nombuf);
 	pkt_free(m);
 	return NULL;
+}
+
+bool worker_inject(struct worker *w, const struct netif *nif, const void *frame, uint32_t n)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->conf.mbufs);
+	const struct sock_piece piece = { .p = frame, .len = n };
+
+	if (!m || !pieces_copy(w, m, &piece, 1, NULL)) {
+		pkt_free(m);
+		return false;
+	}
+	m->port = nif->index;
+	m->hash.usr = STEER_FRAME;
+	if (rte_ring_mp_enqueue(w->steered, m) != 0) {
+		pkt_free(m);
+		return false;
+	}
+	worker_wake(w);
+	return true;
 }
 
 /* The data thread whose sockets a local packet concerns; -1: no such packet was sent. */

@@ -231,7 +231,8 @@ uint32_t rx_steered(struct worker *w)
 	void *m[RX_BURST];
 	uint32_t n = 0;
 
-	if (w->conf.n_workers > 1)
+	/* With one worker only what changed hands with a port, see worker_inject(). */
+	if (w->conf.n_workers > 1 || unlikely(!rte_ring_empty(w->steered)))
 		n = rte_ring_sc_dequeue_burst(w->steered, m, RX_BURST, NULL);
 	for (uint32_t i = 0; i < n; i++) {
 		struct rte_mbuf *pkt = m[i];

@@ -96,6 +96,8 @@ enum { WORKER_NAP_MIN_US = 20, WORKER_NAP_MAX_US = 900 };
 void worker_settle(struct worker *w);
 /* The descriptors of the ports wake the data thread; on it, or before it runs. For ports opened anew. */
 int worker_watch_ports(struct worker *w);
+/* A frame that came some other way, as if nif had received it. Any thread. False: no room for it. */
+bool worker_inject(struct worker *w, const struct netif *nif, const void *frame, uint32_t n);
 /* Ends the sleep of w, if it sleeps. Any thread. */
 void worker_wake(struct worker *w);
 /* Sets stop and wakes. Any thread. */
