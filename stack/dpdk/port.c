@@ -381,7 +381,6 @@ void port_shut(struct port *p)
 	if (p->shut)
 		return;
 	p->shut = true;
-	p->nif.ops = &ops_shut;
 	memcpy(fd, p->wait.fd, sizeof(fd));
 	port_wait_fini(&p->wait);
 	if (p->mcast_fd >= 0)

@@ -286,12 +286,13 @@ static void hand_over(struct upgrade *u, const int *bells, uint32_t n)
 	send_msg(u, &m, NULL, 0);
 	barrier_open(u->barrier, attach_guest, &h->bridge);
 	u->barrier = NULL;
+	double pause_ms = (ev_time() - u->stood) * 1e3;
 	if (shared)
 		host_ports_shut(h);
 	if (u->conn)
 		control_admin_done(u->conn,
 				   "Item\tValue\nserving\t%d\ndraining\t%d\npause_ms\t%.1f\n",
-				   u->pid, getpid(), (ev_time() - u->stood) * 1e3);
+				   u->pid, getpid(), pause_ms);
 	int fd = u->fd;
 	uint32_t drain_s = u->drain_s;
 	u->fd = -1;
