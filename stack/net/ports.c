@@ -279,8 +279,11 @@ static uint32_t choice(const struct ports_req *req, uint32_t *first)
 /* A port nobody holds; failing that, one that may be shared. 0: none. */
 static uint16_t choose_for_bind(struct ports *p, const struct ports_req *req, uint64_t now_ns)
 {
+	/* A port of the client at the other engine is its by right only when it is asked for. */
+	struct ports_req stranger = *req;
 	uint32_t first, n = choice(req, &first), start = rng_below(&p->rng, n);
 
+	stranger.owner = 0;
 	for (int pass = 0; pass < 2; pass++) {
 		for (uint32_t i = 0; i < n; i++) {
 			uint16_t port = (uint16_t)(first + (start + i) % n);
@@ -289,7 +292,7 @@ static uint16_t choose_for_bind(struct ports *p, const struct ports_req *req, ui
 				continue;
 			sweep(p, bucket_of(p, (uint8_t)req->proto, port), now_ns);
 			if (pass == 0 ? !is_taken(p, req, port, true) :
-					!in_conflict(p, req, port, NULL))
+					!in_conflict(p, &stranger, port, NULL))
 				return port;
 		}
 	}
