@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "stack/base/log.h"
 #include "stack/base/strbuf.h"
@@ -20,7 +21,7 @@
 #include "stack/host/control_int.h"
 #include "stack/host/upgrade.h"
 
-enum { READY_S = 30, STEP_S = 20, TAKEOVER_FD = 3, ARGS_EXTRA = 3 };
+enum { READY_S = 30, STEP_S = 20, TAKEOVER_FD = 3, ARGS_EXTRA = 3, END_TRIES = 40 };
 
 enum upgrade_stage { STARTING, TAKING, CLOSED };
 struct upgrade {
@@ -303,11 +304,16 @@ static void hand_over(struct upgrade *u, const int *bells, uint32_t n)
 /* ---- what the new engine says ---- */
 static void on_end(struct upgrade *u)
 {
+	const struct timespec nap = { .tv_nsec = 5 * 1000000 };
 	int status = 0;
 
-	/* It may have closed its end a moment before it is gone. */
-	if (waitpid(u->pid, &status, WNOHANG) == u->pid)
-		u->pid = -1;
+	/* Its end is closed a moment before it is gone. */
+	for (int i = 0; u->pid > 0 && i < END_TRIES; i++) {
+		if (waitpid(u->pid, &status, WNOHANG) == u->pid)
+			u->pid = -1;
+		else
+			nanosleep(&nap, NULL);
+	}
 	if (u->pid < 0 && WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		fail(u, "the new engine could not be run");
 	else if (u->pid < 0 && WIFEXITED(status))

@@ -1,4 +1,5 @@
-/* Two engines on one port: the host w[0] has it, the guest w[1] is reached over the bridge. By the rig of the
+/* Two engines on one port: the host w[0] has it, the guest w[1] is reached over the bridge. By
+ * the rig of the
  * datagram tests the sockets of even ports are the host's, those of odd ports the guest's. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
@@ -170,7 +171,8 @@ START_TEST(an_ack_that_meets_only_a_listener_is_the_guests)
 	run();
 	listen_at(0, &new, 81);
 	rig.n_sent = 0;
-	/* A wrong one, so that the answer says who has looked: RST with the number that it acknowledged. */
+	/* A wrong one, so that the answer says who has looked: RST with the number that it
+	 * acknowledged. */
 	struct tcp_seg ack = { .sport = 4000, .dport = 81, .flags = TCPF_ACK,
 			       .seq = { 1 }, .ack = { 77 } };
 	wrig_rx_tcp(RIG_PEER, &ack);
@@ -287,7 +289,8 @@ START_TEST(packets_to_ourselves_cross_and_come_to_rest)
 }
 END_TEST
 
-/* A SYN from a program on one engine to a listener on the other one: the answer comes back there, finds nobody
+/* A SYN from a program on one engine to a listener on the other one: the answer comes back there,
+ * finds nobody
  * who asked (the connection is the test's), and its RST ends the request. */
 START_TEST(a_handshake_with_ourselves_crosses)
 {
