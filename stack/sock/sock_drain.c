@@ -5,6 +5,8 @@
 #include "stack/sock/client.h"
 #include "stack/sock/sock_int.h"
 
+static const uint64_t COOKIE_WAIT_NS = 3 * NSEC_PER_SEC;
+
 static void add(_Atomic uint32_t *to, uint32_t n)
 {
 	if (n)
@@ -12,11 +14,13 @@ static void add(_Atomic uint32_t *to, uint32_t n)
 }
 
 /* A listener, or its proxy on another data thread than its home's. */
-static void look_at_listener(const struct listener *l, struct sock_drain *d)
+static void look_at_listener(const struct listener *l, struct sock_drain *d, uint64_t now_ns)
 {
 	uint16_t port = l->tl.local.port;
+	/* Nobody counts those who have been given a cookie. */
+	bool cookies = l->tl.cookie_ns && now_ns - l->tl.cookie_ns < COOKIE_WAIT_NS;
 
-	if (l->tl.n_synq || l->tl.n_acceptq || l->embryos ||
+	if (cookies || l->tl.n_synq || l->tl.n_acceptq || l->embryos ||
 	    !ports_view_listens(d->theirs, port))
 		atomic_store_explicit(&d->busy[port], d->round, memory_order_relaxed);
 }
@@ -68,9 +72,11 @@ void sock_drain_look(struct sock_env *env, struct sock_drain *d)
 			struct client_worker *cw = container_of(it, struct client_worker, link);
 
 			list_for_each(il, &cw->listeners)
-				look_at_listener(container_of(il, struct listener, link), d);
+				look_at_listener(container_of(il, struct listener, link), d,
+						 env->now_ns);
 			list_for_each(ip, &cw->proxies)
-				look_at_listener(container_of(ip, struct listener, link), d);
+				look_at_listener(container_of(ip, struct listener, link), d,
+						 env->now_ns);
 			list_for_each(is, &cw->socks)
 				look_at_socket(container_of(is, struct sock, link), d);
 		}

@@ -136,8 +136,10 @@ void tcp_unlisten(struct tcp_env *env, struct tcp_listener *l);
 /* Is there a listener that a SYN to `local` would reach? */
 bool tcp_has_listener(struct tcp_env *env, const struct endpoint *local);
 
-/* Is there a connection, TIME-WAIT or request that seg belongs to, or for a SYN a listener? */
-bool tcp_knows(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg);
+/* Is there a connection, TIME-WAIT or request that seg belongs to, for a SYN a listener, or does it bring
+ * back a cookie of ours? */
+bool tcp_knows(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
+	       uint64_t now_ns);
 
 /* Options of the application. Zeroed memory is Linux's default except rcvbuf, sndbuf (bytes that
  * the application may have queued) that the host always sets. */

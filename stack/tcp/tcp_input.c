@@ -235,14 +235,20 @@ static void conn_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	}
 }
 
-bool tcp_knows(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg)
+bool tcp_knows(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
+	       uint64_t now_ns)
 {
 	uint32_t hash = tcp_flow_hash(env, flow);
 
 	if (tcp_table_find(env, flow, hash))
 		return true;
-	return (seg->flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN &&
-	       tcp_find_listener(env, &flow->local, hash) != NULL;
+	const struct tcp_listener *l = tcp_find_listener(env, &flow->local, hash);
+	uint8_t flags = seg->flags & (TCPF_SYN | TCPF_ACK | TCPF_RST);
+	if (!l || flags == TCPF_SYN)
+		return l != NULL;
+	return flags == TCPF_ACK && l->cookie_ns &&
+	       tcp_cookie_check(env, flow, seq_sub(seg->seq, 1), seq_sub(seg->ack, 1),
+				now_ns);
 }
 
 void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,

@@ -251,7 +251,7 @@ static bool pass_on(struct worker *w)
 
 bool bridge_takes_tcp(struct worker *w, const struct tcp_flow *flow, const struct tcp_seg *seg)
 {
-	return !tcp_knows(&w->sock.tcp, flow, seg) && pass_on(w);
+	return !tcp_knows(&w->sock.tcp, flow, seg, w->now_ns) && pass_on(w);
 }
 
 bool bridge_takes_udp(struct worker *w, const struct udp_rx *rx)
@@ -270,7 +270,7 @@ bool bridge_takes_error(struct worker *w, const struct icmp4_error *e)
 	const struct tcp_seg none = { .flags = TCPF_ACK };
 	bool known = e->proto == IP_PROTO_UDP ?
 			     udp_knows(&w->sock.udp, &flow.local, &flow.remote) :
-			     tcp_knows(&w->sock.tcp, &flow, &none);
+			     tcp_knows(&w->sock.tcp, &flow, &none, w->now_ns);
 
 	return !known && pass_on(w);
 }
@@ -281,7 +281,7 @@ bool bridge_local_tcp(struct worker *w, const struct tcp_flow *flow, const struc
 {
 	uint8_t hdr[IP4_HDR_MIN + TCP_HDR_MAX];
 
-	if (!ipaddr_is_v4(&flow->local.addr) || tcp_knows(&w->sock.tcp, flow, seg))
+	if (!ipaddr_is_v4(&flow->local.addr) || tcp_knows(&w->sock.tcp, flow, seg, w->now_ns))
 		return false;
 	uint32_t tcp_len = tcp_seg_emit(seg, hdr + IP4_HDR_MIN);
 	const struct ip4 h = {

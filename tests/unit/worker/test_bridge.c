@@ -186,6 +186,31 @@ START_TEST(an_ack_that_meets_only_a_listener_is_the_guests)
 }
 END_TEST
 
+START_TEST(an_ack_with_a_cookie_of_the_host_is_the_hosts)
+{
+	struct tcp_seg syn = { .sport = 4000, .dport = 81, .flags = TCPF_SYN, .seq = { 9 } };
+	struct tcp_flow flow = { { ipaddr_v4(RIG_US), .port = 81 },
+				 { ipaddr_v4(RIG_PEER), .port = 4000 } };
+	struct tcp_listener l;
+
+	meet_peer();
+	rig.n_sent = 0;
+	w[0].sock.tcp.syncookies = TCP_COOKIE_ALWAYS;
+	listen_at(0, &l, 81);
+	wrig_rx_tcp(RIG_PEER, &syn);
+	run();
+	struct tcp_seg ack = { .sport = 4000, .dport = 81, .flags = TCPF_ACK, .seq = { 10 },
+			       .ack = seq_add(sent_seg(0).seq, 1) };
+	ck_assert(tcp_knows(&w[0].sock.tcp, &flow, &ack, now));
+	ack.ack.v++;
+	ck_assert(!tcp_knows(&w[0].sock.tcp, &flow, &ack, now));
+	wrig_rx_tcp(RIG_PEER, &ack);
+	run();
+	ck_assert_uint_eq(COUNT(1, tcp_rx_segs), 1);
+	unlisten_at(0, &l);
+}
+END_TEST
+
 START_TEST(what_nobody_knows_is_refused_once)
 {
 	struct tcp_seg syn = { .sport = 4000, .dport = 99, .flags = TCPF_SYN };
@@ -424,6 +449,7 @@ int main(void)
 	tcase_add_test(tc, both_learn_and_one_answers_who_has);
 	tcase_add_test(tc, a_syn_goes_to_who_listens);
 	tcase_add_test(tc, an_ack_that_meets_only_a_listener_is_the_guests);
+	tcase_add_test(tc, an_ack_with_a_cookie_of_the_host_is_the_hosts);
 	tcase_add_test(tc, what_nobody_knows_is_refused_once);
 	tcase_add_test(tc, a_datagram_goes_to_who_has_the_port);
 	tcase_add_test(tc, both_hear_what_is_for_many);
