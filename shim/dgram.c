@@ -12,6 +12,7 @@
 #include "shim/libc.h"
 #include "shim/sock_async.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_elder.h"
 #include "stack/base/sys.h"
 #include "stack/chan/user.h"
 
@@ -227,6 +228,8 @@ uint32_t dgram_readiness(const struct sock *s)
 	if (!dgram_hears_stack(s))
 		return dgram_kernel_events(s, -1, in | POLLOUT | POLLWRNORM | POLLWRBAND | POLLRDHUP);
 	m = chan_dgram_readiness(s->a, s->b);
+	if (elder_any() && elder_avail(s))
+		m |= EPOLLIN | EPOLLRDNORM;
 	if (sock_has(s, SOCK_TWIN) && (m & (EPOLLIN | EPOLLERR)) != (EPOLLIN | EPOLLERR))
 		m |= dgram_kernel_events(s, -1, in) & (uint32_t)(in | POLLERR);
 	if (atomic_load_explicit(&s->dgram->n_long, memory_order_relaxed) ||
@@ -304,6 +307,7 @@ static int stamp(struct sock *s, unsigned long req, void *arg)
 
 int dgram_ioctl(struct sock *s, int fd, unsigned long req, void *arg)
 {
+	struct sock_place p;
 	ssize_t n;
 
 	if (sock_mode(s) == SOCK_KERNEL)
@@ -316,7 +320,9 @@ int dgram_ioctl(struct sock *s, int fd, unsigned long req, void *arg)
 	case SIOCSPGRP:
 		return sock_async_ioctl(s, fd, req, arg);
 	case SIOCINQ: /* FIONREAD */
-		n = dgram_hears_stack(s) ? chan_dgram_next_len(s->app, s->id) : -EAGAIN;
+		if (likely(!elder_any()) || !elder_place(s, &p) || !chan_rx_avail(p.a, p.b))
+			p = sock_place(s);
+		n = dgram_hears_stack(s) ? chan_dgram_next_len(p.app, p.id) : -EAGAIN;
 		return n < 0 ? SOCK_TO_KERNEL : give_int(arg, (int)n);
 	case SIOCOUTQ: /* TIOCOUTQ */
 		if (!dgram_has_stack(s))

@@ -67,6 +67,9 @@ void dgram_settle(struct sock *s);
 void dgram_after_fork(struct sock *s);
 /* It had a port in an engine that has ended, and wants one in the next: see sock_revive(). */
 bool dgram_is_orphan(const struct sock *s);
-void dgram_revive(struct sock *s, struct chan_app *app);
+/* Its engine has ended or handed over: is there anything about s that the next one must have? */
+bool dgram_must_move(const struct sock *s);
+/* Has it there, if that can be now. Caller holds the lock. */
+void dgram_move(struct sock *s, struct chan_app *app);
 /* The last descriptor of this process is gone. */
 void dgram_release(struct sock *s);

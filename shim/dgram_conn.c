@@ -67,7 +67,7 @@ static void stack_drain(struct sock *s)
 static void leave_wrong_worker(struct sock *s, const struct chan_app *app, uint16_t port)
 {
 	if (dgram_has_stack(s) && port && !dgram_stack_port(s) &&
-	    s->a->worker != chan_port_worker(port, app->n_workers))
+	    s->a->worker != chan_port_worker(port, s->app->n_workers))
 		dgram_drop(s);
 }
 

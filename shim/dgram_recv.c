@@ -9,6 +9,7 @@
 #include "shim/dgram_int.h"
 #include "shim/libc.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_elder.h"
 #include "shim/sock_errq.h"
 #include "shim/wait.h"
 #include "stack/base/sys.h"
@@ -41,13 +42,16 @@ static ssize_t from_stack(struct sock *s, struct msghdr *msg, size_t room, int f
 {
 	int off = atomic_load_explicit(&s->b->peek_off, memory_order_relaxed) - 1;
 	bool peek = flags & MSG_PEEK;
+	struct sock_place p;
 	struct chan_dgram h;
 	ssize_t n;
 	int r = sock_take_error(s);
 
 	if (unlikely(r)) /* the error goes before the data */
 		return -r;
-	n = chan_dgram_recv(s->app, s->id, &h, msg->msg_iov, (int)msg->msg_iovlen,
+	if (likely(!elder_any()) || !elder_place(s, &p) || !chan_rx_avail(p.a, p.b))
+		p = sock_place(s);
+	n = chan_dgram_recv(p.app, p.id, &h, msg->msg_iov, (int)msg->msg_iovlen,
 			    peek ? CHAN_DG_PEEK : 0, peek ? off : -1);
 	if (n < 0)
 		return n == -EDEADLK ? -EAGAIN : n;

@@ -222,6 +222,13 @@ static int room_for_next(struct sock *s)
 	return chan_dgram_has_room(s->a, s->b) ? 0 : -EAGAIN;
 }
 
+static int send_at(const struct sock *s, const struct chan_dgram *h, const struct iovec *iov, int n)
+{
+	struct sock_place p = sock_place(s);
+
+	return chan_dgram_send(p.app, p.id, h, iov, n);
+}
+
 static ssize_t emit(struct sock *s, const struct dgram_out *o, const struct iovec *iov, int n, size_t len,
 		    int flags)
 {
@@ -241,7 +248,7 @@ static ssize_t emit(struct sock *s, const struct dgram_out *o, const struct iove
 		else if (unlikely(o->only_check))
 			r = room_for_next(s);
 		else
-			r = chan_dgram_send(s->app, s->id, &o->h, iov, n);
+			r = send_at(s, &o->h, iov, n);
 		if (r == 0 && unlikely(o->only_check))
 			return (ssize_t)len;
 		if (r == 0 && unlikely(sock_has(s, SOCK_EDGE_OUT)))

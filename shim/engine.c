@@ -10,6 +10,7 @@
 #include "shim/deephook.h"
 #include "shim/explain.h"
 #include "shim/fdtab.h"
+#include "shim/sock.h"
 #include "shim/wait.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/start.h"
@@ -149,18 +150,17 @@ struct chan_app *engine_nth(unsigned *i)
 	return NULL;
 }
 
+/* New sockets belong there. */
+static inline bool serves(const struct chan_app *app)
+{
+	return chan_alive(app) && !chan_moved(app);
+}
+
 bool engine_is_lost(void)
 {
 	struct attachment *t = atomic_load_explicit(&current, memory_order_acquire);
 
-	return t && !chan_alive(&t->app);
-}
-
-struct chan_app *engine_current(void)
-{
-	struct attachment *t = atomic_load_explicit(&current, memory_order_acquire);
-
-	return t && chan_alive(&t->app) ? &t->app : NULL;
+	return t && !serves(&t->app);
 }
 
 void engine_after_fork(void)
@@ -246,15 +246,31 @@ static struct attachment *free_slot(void)
 static void attached_now(struct attachment *t)
 {
 	hide(&t->app);
-	client_key = t->app.key;
 	atomic_store(&t->refs, 2);
 	explain_attached(&t->app);
 	deephook_install();
 }
 
+/* t is the current one if there is none, or none that serves. With t's reference for that. */
+static void make_current(struct attachment *t)
+{
+	struct attachment *old = atomic_load(&current);
+
+	if ((old && (serves(&old->app) || !serves(&t->app))) ||
+	    !atomic_compare_exchange_strong(&current, &old, t)) {
+		engine_put(&t->app);
+		return;
+	}
+	client_key = t->app.key;
+	if (old) {
+		sock_revive_soon();
+		engine_put(&old->app);
+	}
+}
+
 struct chan_app *engine_adopt(int token)
 {
-	struct attachment *t = free_slot(), *none = NULL;
+	struct attachment *t = free_slot();
 
 	if (!t || chan_app_image(&t->app, token) < 0) {
 		if (t)
@@ -262,13 +278,13 @@ struct chan_app *engine_adopt(int token)
 		return NULL;
 	}
 	attached_now(t);
-	if (!atomic_compare_exchange_strong(&current, &none, t))
-		engine_put(&t->app);
+	make_current(t);
 	return &t->app;
 }
 
-/* Under the lock; the result has a reference for the caller and one for being the current one. */
-static struct attachment *attach(int *err)
+/* As the client that has this key, if there is one. Under the lock; the result has a reference for the
+ * caller and one for being the current one. */
+static struct attachment *attach(const struct chan_key *key, int *err)
 {
 	struct attachment *t = free_slot();
 	struct chan_paths paths;
@@ -278,7 +294,7 @@ static struct attachment *attach(int *err)
 	if (!t)
 		return NULL;
 	chan_engine_paths(&paths, engine_config()->socket);
-	t->app.key = client_key;
+	t->app.key = *key;
 	*err = attach_any(&t->app, &paths);
 	if ((*err == -ENOENT || *err == -ECONNREFUSED) && engine_config()->autostart &&
 	    now >= atomic_load(&restart_at_ns)) {
@@ -321,17 +337,16 @@ static struct chan_app *join(int fd)
 struct chan_app *engine_for_ticket(int fd)
 {
 	struct chan_app *app = NULL;
+	enum chan_reason no;
 	struct attachment *t;
 
 	if (engine_config()->disabled || chan_lock(&lock) < 0)
 		return NULL;
 	t = atomic_load(&current);
-	if (t && chan_alive(&t->app) && try_ref(t))
-		app = &t->app;
-	else if (!t)
+	if (!t)
 		app = join(fd);
 	chan_unlock(&lock);
-	return app;
+	return t ? engine_get(&no) : app;
 }
 
 struct chan_app *engine_of_client(const struct chan_app *app, uint32_t client)
@@ -348,8 +363,15 @@ struct chan_app *engine_of_client(const struct chan_app *app, uint32_t client)
 	return NULL;
 }
 
+/* old, which serves no more, for want of a better one. */
+static struct chan_app *make_do(struct attachment *old)
+{
+	return old && chan_alive(&old->app) && try_ref(old) ? &old->app : NULL;
+}
+
 static struct chan_app *get_slow(enum chan_reason *why)
 {
+	struct chan_app *app = NULL;
 	struct attachment *t, *old;
 	int err = 0;
 
@@ -358,16 +380,18 @@ static struct chan_app *get_slow(enum chan_reason *why)
 	if (chan_lock(&lock) < 0)
 		return NULL;
 	old = atomic_load(&current);
-	if (old && chan_alive(&old->app)) {
+	if (old && serves(&old->app)) {
 		engine_ref(&old->app);
 		chan_unlock(&lock);
 		return &old->app;
 	}
-	/* A dead one stays the current one until there is another: engine_is_lost(). */
-	t = attach(&err);
-	if (t)
+	/* It stays the current one until there is another: engine_is_lost(). */
+	t = attach(&client_key, &err);
+	if (t) {
+		client_key = t->app.key;
 		atomic_store(&current, t);
-	if (!t) {
+	} else {
+		app = make_do(old);
 		*why = reason_of(err);
 		if (old && *why == CHAN_REASON_no_engine)
 			*why = CHAN_REASON_engine_gone;
@@ -375,9 +399,11 @@ static struct chan_app *get_slow(enum chan_reason *why)
 		atomic_store(&retry_at_ns, wait_now_ns() + RETRY_CONNECT_NS);
 	}
 	chan_unlock(&lock);
-	if (t && old)
+	if (t && old) {
+		sock_revive_soon();
 		engine_put(&old->app);
-	return t ? &t->app : NULL;
+	}
+	return t ? &t->app : app;
 }
 
 struct chan_app *engine_get(enum chan_reason *why)
@@ -386,16 +412,56 @@ struct chan_app *engine_get(enum chan_reason *why)
 	int saved = errno;
 	struct chan_app *app;
 
-	if (likely(t && chan_alive(&t->app) && try_ref(t))) {
+	if (likely(t && serves(&t->app) && try_ref(t))) {
 		if (likely(t == atomic_load_explicit(&current, memory_order_acquire)))
 			return &t->app;
 		engine_put(&t->app);
 	}
 	if (atomic_load(&retry_at_ns) > wait_now_ns()) {
 		*why = (enum chan_reason)atomic_load(&last_why);
-		return NULL;
+		return make_do(t);
 	}
 	app = get_slow(why);
 	errno = saved;
+	return app;
+}
+
+/* The one that serves and is attached as the client with this nonce. */
+static struct chan_app *serving_as(uint64_t nonce)
+{
+	for (unsigned i = 0; i < MAX_ATTACHED; i++) {
+		struct attachment *t = &attached[i];
+
+		if (!try_ref(t))
+			continue;
+		if (serves(&t->app) && t->app.key.nonce == nonce)
+			return &t->app;
+		engine_put(&t->app);
+	}
+	return NULL;
+}
+
+struct chan_app *engine_next(const struct chan_app *old)
+{
+	enum chan_reason no;
+	struct chan_app *app = engine_get(&no);
+	struct attachment *t;
+	int err;
+
+	if (!app)
+		return NULL;
+	if (serves(app) && (!old->key.nonce || old->key.nonce == app->key.nonce))
+		return app;
+	err = serves(app) ? chan_lock(&lock) : -EAGAIN;
+	engine_put(app);
+	if (err < 0)
+		return NULL;
+	/* Sockets that another client has passed to this process: their sharers are over there. */
+	app = serving_as(old->key.nonce);
+	if (!app && (t = attach(&old->key, &err)) != NULL) {
+		app = &t->app;
+		engine_put(app); /* it is not the current one */
+	}
+	chan_unlock(&lock);
 	return app;
 }

@@ -20,7 +20,7 @@ const struct engine_config *engine_config(void);
 
 /* The engine for a new socket, attached (and started) now if need be, with a reference for the
  * caller; NULL: none, *why says so. A failure is remembered for a moment, so that not every
- * socket() tries again. */
+ * socket() tries again. One that has handed over goes on serving who can't reach the next (a chroot). */
 struct chan_app *engine_get(enum chan_reason *why);
 /* Attaches by the token that the program before this one has left (its number is used up): as if
  * this process had attached itself. With a reference for the caller; NULL: the engine has ended. */
@@ -41,11 +41,12 @@ void engine_put(struct chan_app *app);
 void engine_leave(struct chan_app *old);
 /* The i-th attachment, living or dead, NULL: past the last. Detached slots are skipped. For fork. */
 struct chan_app *engine_nth(unsigned *i);
-/* The living one if this process is attached, without trying to. No reference. */
-struct chan_app *engine_current(void);
 
-/* Was attached, and the engine has ended; nobody has found another one yet. */
+/* Was attached, and the engine has ended or handed over; nobody has found the next one yet. */
 bool engine_is_lost(void);
+/* The engine that serves now, as the client that old is: where sockets go that can't stay with old. With a
+ * reference; NULL: none yet. */
+struct chan_app *engine_next(const struct chan_app *old);
 /* Child of a fork: locks that other threads of the parent held are free. */
 void engine_after_fork(void);
 

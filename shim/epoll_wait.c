@@ -12,6 +12,7 @@
 #include "shim/libc.h"
 #include "shim/signal.h"
 #include "shim/sock.h"
+#include "shim/sock_elder.h"
 #include "shim/wait.h"
 #include "stack/chan/evq.h"
 #include "stack/chan/lock.h"
@@ -32,6 +33,8 @@ static void look(const struct sock *s, struct epoll_edge *e)
 	e->tx_una = atomic_load_explicit(&a->tx_una, memory_order_acquire);
 	e->state = atomic_load_explicit(&a->state, memory_order_acquire);
 	e->err_seq = atomic_load_explicit(&a->err_seq, memory_order_acquire);
+	if (elder_any())
+		e->rx_tail += elder_tail(s);
 	e->shut = atomic_load_explicit(&s->b->flags, memory_order_acquire) &
 		  (CHAN_B_SHUT_RD | CHAN_B_SHUT_WR);
 }
@@ -100,13 +103,17 @@ static void notice(struct epoll_item *it)
 	epoll_item_queue(it);
 }
 
+/* What no queue reports: see also sock_elder.h. */
 static void notice_unheard(struct epoll_set *set)
 {
 	struct epoll_item *it;
 
-	for (uint32_t i = 0; (it = epoll_item_nth(i)) != NULL; i++)
-		if (it->set == set && it->flags & ITEM_UNHEARD)
+	for (uint32_t i = 0; (it = epoll_item_nth(i)) != NULL; i++) {
+		struct sock *s = it->set == set ? it->sock : NULL;
+
+		if (s && (it->flags & ITEM_UNHEARD || atomic_load(&s->elder.app)))
 			notice(it);
+	}
 }
 
 static void drain_queue(struct epoll_set *set, struct epoll_queue *q)
@@ -130,7 +137,7 @@ static void drain_queue(struct epoll_set *set, struct epoll_queue *q)
 /* Event queues -> ready list. */
 static void drain(struct epoll_set *set)
 {
-	if (unlikely(set->unheard))
+	if (unlikely(set->unheard) || elder_any())
 		notice_unheard(set);
 	EPOLL_EACH_QUEUE(q, set)
 		if (chan_evq_pending(q->app, q->evq, q->overflow))

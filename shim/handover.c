@@ -12,6 +12,7 @@
 #include "shim/libc.h"
 #include "shim/process.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_elder.h"
 
 /* ---- where it lies ---- */
 enum { PLACES = 4 }; /* numbers below each limit */
@@ -120,7 +121,7 @@ static struct handover_sock record_of(const struct sock *s)
 {
 	struct handover_sock r = {
 		.kind = HANDOVER_SOCK, .len = sizeof(r), .engine = HANDOVER_NO_ENGINE,
-		.id = s->id, .gen = s->gen, .mode = sock_mode(s),
+		.id = s->id, .gen = s->gen, .elder_engine = HANDOVER_NO_ENGINE, .mode = sock_mode(s),
 		.flags = atomic_load(&s->flags) & ~(uint32_t)SOCK_STRAY, .backlog = s->backlog,
 		.own_error = atomic_load(&s->own_error),
 		.line_fd = atomic_load(&s->line_fd), .async_fd = s->async_fd,
@@ -144,6 +145,20 @@ static void put_record(struct writer *w, const struct sock *s, const struct hand
 		put_dgram(w, s->dgram);
 }
 
+static void put_elder(struct handover *h, const struct sock *s, struct handover_sock *r)
+{
+	struct sock_place p;
+
+	if (likely(!elder_any()) || !elder_place(s, &p) || !chan_alive(p.app))
+		return;
+	r->elder_engine = engine_index(h, p.app);
+	if (r->elder_engine < 0)
+		return;
+	r->elder_id = p.id;
+	r->elder_gen = p.gen;
+	chan_hold_as(p.app, h->proc[r->elder_engine], p.id);
+}
+
 /* Puts s into the bundle unless it is there. False: it can't be. */
 static bool put_sock(struct handover *h, struct writer *w, struct sock *s)
 {
@@ -157,6 +172,7 @@ static bool put_sock(struct handover *h, struct writer *w, struct sock *s)
 			return false;
 		chan_hold_as(h->app[r.engine], h->proc[r.engine], s->id);
 	}
+	put_elder(h, s, &r);
 	put_record(w, s, &r);
 	if (r.line_fd >= 0)
 		libc.fcntl(r.line_fd, F_SETFD, 0);

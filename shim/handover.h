@@ -19,7 +19,7 @@ struct chan_app;
 
 enum {
 	HANDOVER_MAGIC = 0x464e4842,
-	HANDOVER_VERSION = CHAN_VERSION << 8 | 1,
+	HANDOVER_VERSION = CHAN_VERSION << 8 | 2,
 	HANDOVER_ENGINES = 4,	/* of one bundle */
 	HANDOVER_NO_ENGINE = -1, /* the socket has no place in an engine yet */
 };
@@ -38,6 +38,8 @@ struct handover_sock {
 	uint32_t len; /* of the record */
 	int32_t engine; /* index of the token, or HANDOVER_NO_ENGINE */
 	uint32_t id, gen;
+	int32_t elder_engine; /* the same for its elder: sock_elder.h */
+	uint32_t elder_id, elder_gen;
 	uint32_t mode, flags, backlog;
 	int32_t own_error;
 	int32_t line_fd, async_fd;

@@ -17,6 +17,7 @@
 #include "shim/handover.h"
 #include "shim/libc.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_elder.h"
 
 struct reader {
 	struct handover_head *head;
@@ -121,6 +122,9 @@ static bool place_sock(struct reader *r, struct sock *s, const struct handover_s
 	free_lock(&s->b->rx_lock);
 	free_lock(&s->b->tx_lock);
 	explain_stack();
+	app = (uint32_t)h->elder_engine < r->head->n_engines ? r->app[h->elder_engine] : NULL;
+	if (app && h->elder_id < CHAN_MAX_SOCKS)
+		elder_take(s, app, h->elder_id, h->elder_gen);
 	return true;
 }
 

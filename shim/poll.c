@@ -524,6 +524,7 @@ int wait_mixed(struct object *o, int kernel_fd, short events, uint64_t deadline_
 				 .want = (uint16_t)events | POLLERR | POLLHUP };
 	struct pollfd kfds[1 + POLL_BELLS] = { { .fd = -1 } };
 	struct poll_call c = { .g = { .ours = &one, .n = 1 }, .kfds = kfds, .n = 1 };
+	uint64_t until = sock_revive(deadline_ns);
 	volatile int r = 0; /* lives across the cancellation frame */
 
 	if (!object_try_get(o)) /* poll_cancelled() drops one; the caller's leaks then, as its call does */
@@ -533,7 +534,7 @@ int wait_mixed(struct object *o, int kernel_fd, short events, uint64_t deadline_
 	} else if (poll_ours_look(&c.g) == 0) {
 		pthread_cleanup_push(poll_cancelled, &c);
 		if (poll_ours_arm(&c.g))
-			r = poll_kernel(&c, deadline_ns, NULL);
+			r = poll_kernel(&c, until, NULL);
 		poll_ours_disarm(&c.g);
 		pthread_cleanup_pop(0);
 	}

@@ -293,7 +293,7 @@ bool poll_ours_is_one(const struct poll_group *g)
 {
 	struct sock *s = g->n == 1 ? sock_in(&g->ours[0]) : NULL;
 
-	return s && sock_is_attached(s) && !sock_has(s, SOCK_TWIN);
+	return s && sock_is_attached(s) && !sock_has(s, SOCK_TWIN) && !atomic_load(&s->elder.app);
 }
 
 bool poll_ours_spin(const struct poll_group *g)

@@ -100,7 +100,7 @@ void process_fork_prepare(void)
 		return;
 	/* A process that sleeps most of the time (the master of some workers) may not have noticed: its
 	 * child is to have what its siblings have found again. */
-	sock_revive(0);
+	sock_revive_now();
 	settle_bound();
 	n_tokens = 0;
 	for (unsigned i = 0; n_tokens < TOKENS && (app = engine_nth(&i)) != NULL; i++) {
@@ -144,6 +144,13 @@ static void cut_off(struct chan_app *app)
 	app->proc = CHAN_MAX_PROCS - 1;
 }
 
+static void have_it(struct chan_app *app, uint64_t *have, uint32_t id)
+{
+	have[id / 64] |= 1ull << (id % 64);
+	if (!chan_holds(app, id))
+		chan_hold(app, id);
+}
+
 /* Between token and fork other threads have closed sockets, or accepted some: held bits follow what
  * this process really has. */
 static void reconcile(struct chan_app *app)
@@ -156,11 +163,10 @@ static void reconcile(struct chan_app *app)
 		struct object *o = atomic_load(&fdtab[fd]);
 		struct sock *s = o->ops->type == OBJECT_SOCK ? sock_of(o) : NULL;
 
-		if (!s || s->app != app || !sock_is_attached(s))
-			continue;
-		have[s->id / 64] |= 1ull << (s->id % 64);
-		if (!chan_holds(app, s->id))
-			chan_hold(app, s->id);
+		if (s && s->app == app && sock_is_attached(s))
+			have_it(app, have, s->id);
+		if (s && unlikely(atomic_load(&s->elder.app) == app))
+			have_it(app, have, s->elder.id);
 	}
 	for (uint32_t w = 0; w < words && w < CHAN_MAX_SOCKS / 64; w++) {
 		uint64_t extra = atomic_load(&app->held[app->proc].word[w]) & ~have[w];

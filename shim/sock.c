@@ -1,11 +1,9 @@
-/* A stream socket's life in this process: made, decided, shared, released; its state, errors and
- * file flags. Connections are made in sock_conn.c, bytes moved in sock_recv.c and sock_send.c,
+/* A stream socket's life in this process: made, decided, shared, released; its state and
+ * errors. Connections are made in sock_conn.c, bytes moved in sock_recv.c and sock_send.c,
  * options kept in sock_opt.c. */
 // SPDX-License-Identifier: MIT
 #include "shim/signal.h"
 #include "shim/sock.h"
-#include <asm/ioctls.h>
-#include <linux/sockios.h>
 #include <string.h>
 #include <unistd.h>
 #include "shim/addr.h"
@@ -16,12 +14,11 @@
 #include "shim/libc.h"
 #include "shim/sock_async.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_elder.h"
 #include "shim/sock_opt.h"
-#include "shim/sock_urgent.h"
 #include "shim/wait.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/stream.h"
-#include "stack/chan/user.h"
 
 static void sock_release(struct object *o);
 static const struct object_ops sock_ops = { .type = OBJECT_SOCK, .release = sock_release };
@@ -272,6 +269,7 @@ void sock_detach(struct sock *s)
 
 	if (!sock_is_attached(s))
 		return;
+	elder_drop(s);
 	if (s->b->opts.flags & CHAN_O_LINGER && atomic_load(&s->a->state) == CHAN_ST_CONNECTED)
 		wait_s = s->b->opts.linger_s;
 	if (unlikely(sock_has(s, SOCK_OWN_FILE)))
@@ -288,6 +286,7 @@ void sock_drop(struct sock *s)
 
 	if (!sock_is_attached(s))
 		return;
+	elder_drop(s);
 	if (unlikely(sock_has(s, SOCK_OWN_FILE)))
 		sock_async_leave(s);
 	/* In this order: once the engine has dropped it the number may be another socket's of ours. */
@@ -313,6 +312,21 @@ static void sock_release(struct object *o)
 	errno = saved;
 }
 
+/* The place of s changes, as seen by sock_place(). A handler of the program that looks waits for it. */
+static void place(struct sock *s, struct chan_app *app, uint32_t id, uint32_t gen, struct chan_sock_b *b)
+{
+	signal_hold();
+	atomic_fetch_add(&s->moves, 1);
+	atomic_thread_fence(memory_order_release);
+	s->app = app;
+	s->gen = gen;
+	s->a = chan_sock_a(app, id);
+	s->b = b;
+	s->id = id;
+	atomic_fetch_add_explicit(&s->moves, 1, memory_order_release);
+	signal_release();
+}
+
 void sock_attach(struct sock *s, struct chan_app *app, uint32_t id, uint32_t gen)
 {
 	struct chan_sock_b *b = chan_sock_b(app, id);
@@ -326,11 +340,7 @@ void sock_attach(struct sock *s, struct chan_app *app, uint32_t id, uint32_t gen
 	atomic_store(&b->pacing, atomic_load(&s->b->pacing));
 	atomic_store(&b->peek_off, atomic_load(&s->b->peek_off));
 	engine_ref(app);
-	s->app = app;
-	s->gen = gen;
-	s->a = chan_sock_a(app, id);
-	s->b = b;
-	s->id = id;
+	place(s, app, id, gen, b);
 	if (unlikely(sock_has(s, SOCK_OWN_FILE)))
 		sock_async_attached(s);
 	if (s->epoll_items)
@@ -462,6 +472,8 @@ uint32_t sock_readiness(const struct sock *s)
 	mask = chan_readiness(s->a, s->b);
 	if (sock_has(s, SOCK_LISTENING)) { /* an error from before then is nobody's business */
 		mask &= EPOLLIN | EPOLLRDNORM;
+		if (elder_any() && elder_avail(s))
+			mask = EPOLLIN | EPOLLRDNORM;
 		if (!mask && sock_has(s, SOCK_TWIN) && twin_is_readable(s))
 			mask = EPOLLIN | EPOLLRDNORM;
 	} else if (unlikely(atomic_load_explicit(&s->own_error, memory_order_relaxed))) {
@@ -512,82 +524,4 @@ void sock_kick(struct sock *s)
 {
 	if (atomic_load(&s->b->waiters))
 		sys_futex_wake(&s->a->evseq, INT32_MAX);
-}
-
-/* ---- file flags and ioctl ---- */
-int sock_get_fl(struct sock *s)
-{
-	if (sock_mode(s) == SOCK_KERNEL)
-		return SOCK_TO_KERNEL;
-	return O_RDWR | (int)atomic_load(&s->b->file_flags);
-}
-
-static void change_fl(struct sock *s, uint32_t mask, uint32_t fl)
-{
-	uint32_t old = atomic_load(&s->b->file_flags);
-
-	while (!atomic_compare_exchange_weak(&s->b->file_flags, &old, (old & ~mask) | (fl & mask)))
-		;
-}
-
-static void change_async(struct sock *s, int fd, bool on)
-{
-	if (unlikely(on != !!(atomic_load(&s->b->file_flags) & O_ASYNC)))
-		sock_async_switch(s, fd, on);
-}
-
-int sock_set_fl(struct sock *s, int fd, int fl)
-{
-	if (sock_mode(s) == SOCK_KERNEL)
-		return SOCK_TO_KERNEL;
-	if (fl & O_DIRECT)
-		return -EINVAL;
-	change_async(s, fd, fl & O_ASYNC);
-	change_fl(s, O_NONBLOCK | O_ASYNC | O_APPEND | O_NOATIME, (uint32_t)fl);
-	return 0;
-}
-
-static int give_int(void *arg, uint32_t v)
-{
-	int i = (int)v;
-
-	return user_put(arg, &i, sizeof(i));
-}
-
-int sock_ioctl(struct sock *s, int fd, unsigned long req, void *arg)
-{
-	bool idle = !sock_is_attached(s) || sock_mode(s) == SOCK_UNDECIDED;
-	uint32_t bit = req == FIONBIO ? O_NONBLOCK : O_ASYNC;
-	int on;
-
-	if (sock_mode(s) == SOCK_KERNEL)
-		return SOCK_TO_KERNEL;
-	switch (req) {
-	case FIONBIO:
-	case FIOASYNC:
-		if (user_get(&on, arg, sizeof(on)) < 0)
-			return -EFAULT;
-		if (bit == O_ASYNC)
-			change_async(s, fd, on);
-		change_fl(s, bit, on ? bit : 0);
-		return 0;
-	case FIOSETOWN:
-	case SIOCSPGRP:
-		return sock_async_ioctl(s, fd, req, arg);
-	case SIOCINQ: /* FIONREAD */
-		if (sock_has(s, SOCK_LISTENING))
-			return -EINVAL;
-		return give_int(arg, idle ? 0 : sock_inq(s));
-	case SIOCOUTQ: /* TIOCOUTQ */
-	case SIOCOUTQNSD:
-		if (sock_has(s, SOCK_LISTENING))
-			return -EINVAL;
-		if (req == SIOCOUTQNSD && !idle)
-			return give_int(arg, atomic_load(&s->b->tx_tail) - atomic_load(&s->a->tx_nxt));
-		return give_int(arg, idle ? 0 : atomic_load(&s->b->tx_tail) - atomic_load(&s->a->tx_una));
-	case SIOCATMARK:
-		return give_int(arg, (uint32_t)sock_at_mark(s));
-	default:
-		return SOCK_TO_KERNEL;
-	}
 }

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include "shim/fdtab.h"
 #include "shim/object.h"
 #include "stack/chan/layout.h"
@@ -49,6 +50,11 @@ struct sock_draft {
 	struct chan_sock_a a;
 	struct chan_sock_b b;
 };
+/* What a socket has left behind at another engine: sock_elder.h. */
+struct sock_elder {
+	_Atomic(struct chan_app *) app; /* NULL: nothing */
+	uint32_t id, gen;
+};
 struct sock {
 	struct object obj;
 	_Atomic uint32_t mode;	/* enum sock_mode; SOCK_KERNEL is final */
@@ -59,6 +65,8 @@ struct sock {
 	uint32_t id, gen;
 	const struct chan_sock_a *a;
 	struct chan_sock_b *b;
+	_Atomic uint32_t moves; /* odd while app, id, gen, a and b change: sock_place() */
+	struct sock_elder elder; /* under the lock */
 	struct sock_draft *draft; /* NULL: came from accept() and has not needed one */
 	struct dgram *dgram;	/* of a datagram socket: dgram_int.h */
 	_Atomic uint32_t lock;	/* bind, listen, connect, decisions: owner's tid */
@@ -116,14 +124,34 @@ static inline bool sock_is_nonblocking(const struct sock *s)
 }
 /* Has it been attached to the engine (id, app valid)? Such a socket can be subscribed. */
 static inline bool sock_is_attached(const struct sock *s) { return s->id != CHAN_SOCK_NEW; }
+/* Where it is, all of one moment: it may be moving to another engine. */
+struct sock_place {
+	struct chan_app *app;
+	uint32_t id, gen;
+	const struct chan_sock_a *a;
+	struct chan_sock_b *b;
+};
+static inline struct sock_place sock_place(const struct sock *s)
+{
+	struct sock_place p;
+	uint32_t moves;
+
+	do {
+		while (unlikely((moves = atomic_load_explicit(&s->moves, memory_order_acquire)) & 1))
+			sched_yield();
+		p = (struct sock_place){ s->app, s->id, s->gen, s->a, s->b };
+		atomic_thread_fence(memory_order_acquire);
+	} while (unlikely(atomic_load_explicit(&s->moves, memory_order_relaxed) != moves));
+	return p;
+}
 /* The engine that served it is gone. */
 bool sock_is_dead(const struct sock *s);
 /* EPOLL* bits that hold now (IN OUT RDHUP PRI ERR HUP, RDNORM WRNORM). A listener with a twin and
- * nothing in the stack's queue asks the kernel about its own (a system call). Unattached sockets
- * answer as Linux does (OUT | HUP). Does not set TX_WAIT: call sock_want_out() before sleeping for OUT. */
+ * nothing in the stack's queue asks the kernel about its own (a system call). Unattached sockets answer
+ * as Linux does (OUT | HUP). Does not set TX_WAIT: call sock_want_out() before sleeping for OUT. */
 uint32_t sock_readiness(const struct sock *s);
-/* Another thread's connect() may have gone through in the engine, and the peer may have answered, while what
- * became of it is not noted here yet: waits for that. For callers without a lock of epoll's. */
+/* Another thread's connect() may have gone through in the engine, and the peer may have answered, while
+ * what became of it is not noted here yet: waits for that. For callers without a lock of epoll's. */
 void sock_settle(struct sock *s);
 /* Tells the engine that an event is wanted when the send buffer has room again. */
 void sock_want_out(struct sock *s);
@@ -153,10 +181,17 @@ int sock_set_fl(struct sock *s, int fd, int fl);
 int sock_to_kernel(struct sock *s, enum chan_reason why);
 /* All undecided sockets of this process that another process is about to share (fork, SCM_RIGHTS). */
 void sock_settle_all(enum chan_reason why);
-/* Before a thread sleeps on many sources: when the engine has ended and left listeners behind, looks for
- * a new one (now and then) and moves them there. Returns when to look again, at most deadline_ns;
- * costs two loads while the engine lives. */
+/* Before a thread sleeps: when the engine has ended or handed over and there are sockets to take along,
+ * looks for the next one (now and then) and moves them there. Returns when to look again, at most
+ * deadline_ns; costs some loads while the engine serves. No lock of the shim may be held. */
 uint64_t sock_revive(uint64_t deadline_ns);
+/* The same at once, and whatever was tried lately: before a fork. */
+void sock_revive_now(void);
+/* This process has another engine: sockets may be left at the one before. */
+void sock_revive_soon(void);
+/* bind() has put s on an engine that has ended or handed over, and listen() or connect() comes now.
+ * Caller holds the lock. */
+void sock_follow(struct sock *s);
 /* Child of a fork, before anything else of the shim runs in it: references that only the parent's
  * threads had go, the rest is counted again. */
 void sock_after_fork(void);

@@ -7,6 +7,7 @@
 #include "shim/libc.h"
 #include "shim/signal.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_elder.h"
 #include "shim/sock_opt.h"
 #include "shim/wait.h"
 #include "stack/base/sys.h"
@@ -16,30 +17,30 @@ enum { ORPHAN_LOOK_MS = 250 };
 
 /* The connection at the head of the stack's queue as a new descriptor; -EAGAIN: none. The number is
  * made first: without one the connection stays in the queue, as in the kernel. */
-static int accept_stack(struct sock *s, int flags)
+static int accept_stack(struct sock *s, const struct sock_place *p, int flags)
 {
 	struct sock *n;
 	uint32_t id, gen;
 	int fd, r;
 
-	if (chan_rx_avail(s->a, s->b) == 0)
+	if (chan_rx_avail(p->a, p->b) == 0)
 		return -EAGAIN;
 	fd = sock_placeholder(flags);
 	if (fd < 0)
 		return fd;
 	n = sock_new(s->family, s->protocol, SOCK_STACK);
-	r = n && fd < FDTAB_SIZE ? chan_accept_pop(s->app, s->id, &id, &gen) : -ENFILE;
+	r = n && fd < FDTAB_SIZE ? chan_accept_pop(p->app, p->id, &id, &gen) : -ENFILE;
 	if (r < 0) {
 		libc.close(fd);
 		if (n)
 			sock_put(n);
 		return r == -EDEADLK ? -EAGAIN : r;
 	}
-	engine_ref(s->app);
-	n->app = s->app;
+	engine_ref(p->app);
+	n->app = p->app;
 	n->gen = gen;
-	n->a = chan_sock_a(s->app, id);
-	n->b = chan_sock_b(s->app, id);
+	n->a = chan_sock_a(p->app, id);
+	n->b = chan_sock_b(p->app, id);
 	n->id = id;
 	n->b->opts = s->b->opts;
 	n->b->opts.defer = 0; /* the listener's own */
@@ -50,7 +51,7 @@ static int accept_stack(struct sock *s, int flags)
 	atomic_store(&n->b->peek_off, atomic_load(&s->b->peek_off));
 	atomic_store(&n->b->file_flags, flags & SOCK_NONBLOCK ? O_NONBLOCK : 0);
 	atomic_store(&n->flags, SOCK_CONNECT_TOLD | SOCK_ACCEPTED |
-				(ipaddr_is_any(&s->a->local.addr) ? 0 : SOCK_ADDR_KEPT));
+				(ipaddr_is_any(&p->a->local.addr) ? 0 : SOCK_ADDR_KEPT));
 	sock_opt_inherit(n, s);
 	explain_stack();
 	fdtab_set(fd, &n->obj);
@@ -58,10 +59,25 @@ static int accept_stack(struct sock *s, int flags)
 	return fd;
 }
 
+/* What waits at an engine that has handed over came first. */
+static int accept_ours(struct sock *s, int flags)
+{
+	struct sock_place p;
+	int n = -EAGAIN;
+
+	if (elder_any() && elder_place(s, &p))
+		n = accept_stack(s, &p, flags);
+	if (likely(n == -EAGAIN)) {
+		p = sock_place(s);
+		n = accept_stack(s, &p, flags);
+	}
+	return n;
+}
+
 /* Either queue; *addr is filled from the right one. */
 static int accept_any(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-	int n = accept_stack(s, flags);
+	int n = accept_ours(s, flags);
 
 	if (n >= 0 && addr) {
 		struct sock *got = sock_get(n);

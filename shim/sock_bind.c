@@ -257,6 +257,7 @@ static int listen_locked(struct sock *s, int backlog)
 		return SOCK_TO_KERNEL;
 	if (sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING))
 		return -EINVAL;
+	sock_follow(s);
 	if (sock_has(s, SOCK_ADDR_KEPT))
 		any.addr = s->a->local.addr;
 	if (!sock_has(s, SOCK_BOUND))

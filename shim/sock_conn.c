@@ -7,6 +7,7 @@
 #include "shim/explain.h"
 #include "shim/libc.h"
 #include "shim/sock_async.h"
+#include "shim/sock_elder.h"
 #include "shim/sock_opt.h"
 #include "shim/wait.h"
 #include "stack/chan/stream.h"
@@ -204,6 +205,7 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 static int connect_new(struct sock *s, const struct endpoint *to)
 {
 	enum chan_reason no = CHAN_REASON_no_engine;
+	sock_follow(s);
 	bool fresh = !sock_is_attached(s);
 	struct chan_app *app = fresh ? engine_get(&no) : s->app;
 	int why, r = 0;
@@ -248,6 +250,7 @@ static int unlisten_locked(struct sock *s)
 
 	if (fd >= 0)
 		libc.shutdown(fd, SHUT_RD);
+	elder_unlisten(s);
 	atomic_fetch_and(&s->flags, ~(uint32_t)SOCK_LISTENING);
 	atomic_store_explicit(&s->mode, SOCK_UNDECIDED, memory_order_release);
 	atomic_fetch_or(&s->b->flags, CHAN_B_SHUT_RD);

@@ -16,6 +16,8 @@ static void unlock_all(void)
 			continue;
 		if (atomic_load(&sock_of(o)->lock))
 			atomic_store(&sock_of(o)->lock, 0);
+		if (unlikely(atomic_load(&sock_of(o)->moves) & 1))
+			atomic_fetch_add(&sock_of(o)->moves, 1);
 		if (sock_of(o)->dgram)
 			dgram_after_fork(sock_of(o));
 	}

@@ -59,6 +59,11 @@ static inline bool chan_alive(const struct chan_app *app)
 	return !(atomic_load_explicit(&app->e->alive, memory_order_relaxed) & FUTEX_OWNER_DIED) &&
 	       !atomic_load_explicit(&app->a->detached, memory_order_relaxed);
 }
+/* It lives, but another engine has taken its place: CHAN_ENGINE_MOVED. */
+static inline bool chan_moved(const struct chan_app *app)
+{
+	return atomic_load_explicit(&app->e->flags, memory_order_relaxed) & CHAN_ENGINE_MOVED;
+}
 static inline const struct chan_sock_a *chan_sock_a(const struct chan_app *app, uint32_t id)
 {
 	return &app->sock_a[id];

@@ -36,6 +36,8 @@ def options():
     p.add_argument("--loopback", action="store_true",
                    help="over 127.0.0.1, which is then the stack's")
     p.add_argument("--workers", default="1", help="data threads of the engine")
+    p.add_argument("--upgrade", default="",
+                   help="the tool by which programs have another engine take over")
     p.add_argument("--show", action="store_true", help="print the preloaded output, too")
     p.add_argument("--deephook", default="1")
     p.add_argument("--first", default="", help="libraries to preload before the shim (sanitizers)")
@@ -85,6 +87,21 @@ def start_engine(opt, socket):
     return engine
 
 
+def stop_upgraded(opt, socket, engine):
+    """Ends the engine that has taken over, which is no child of ours, and the one that drains beside it."""
+    p = subprocess.run([opt.upgrade, "engine", "stop", "--socket", socket], stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, check=False, timeout=30)
+    try:
+        code = engine.wait(10)
+    except subprocess.TimeoutExpired:
+        code = "running on"
+        engine.kill()
+        engine.wait()
+    if p.returncode or code:
+        with open(os.path.join(opt.out, "fault"), "a") as f:
+            f.write(f"engine stop: {p.returncode} {p.stdout.decode()}, the old engine: {code}\n")
+
+
 def kernel_packets():
     """What the kernel's TCP and UDP of this namespace have carried."""
     total = 0
@@ -126,7 +143,7 @@ def side_bare(opt):
         ip("route", "add", "default", "via", GATEWAY)
     else:
         ip("addr", "add", ADDR + "/32", "dev", "lo")
-    env = dict(os.environ, FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR)
+    env = dict(os.environ, FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR, FN_TEST_WORKERS=opt.workers)
     env.pop("LD_PRELOAD", None)
     try:
         for spec in opt.program:
@@ -149,8 +166,11 @@ def side_stack(opt):
     socket = os.path.join(opt.out, "engine.sock")
     engine = start_engine(opt, socket)
     env = dict(os.environ, FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR, FASTNET_SOCKET=socket,
+               FN_TEST_WORKERS=opt.workers,
                FASTNET_LOOPBACK="stack" if opt.loopback else "kernel", FASTNET_AUTOSTART="0",
                LD_PRELOAD=f"{opt.first} {opt.shim}".strip(), FASTNET_DEEPHOOK=opt.deephook)
+    if opt.upgrade:
+        env["FN_TEST_UPGRADE"] = opt.upgrade
     if opt.first:
         env["ASAN_OPTIONS"] = "detect_leaks=0:handle_segv=0:" + env.get("ASAN_OPTIONS", "")
     seen = 0
@@ -162,7 +182,10 @@ def side_stack(opt):
             ip("link", "set", "lo", "up" if twin else "down")
             run_program(spec, env, opt.timeout, opt.out)
             seen += 0 if twin else kernel_packets() - before
-            if engine.poll() is not None:
+            if opt.upgrade: # the next program is upgraded, too
+                stop_upgraded(opt, socket, engine)
+                engine = start_engine(opt, socket)
+            elif engine.poll() is not None:
                 with open(os.path.join(opt.out, "fault"), "a") as f:
                     f.write(f"the engine ended ({engine.returncode}) during {spec}\n")
                 engine = start_engine(opt, socket)
@@ -235,7 +258,8 @@ def run_side(opt, side, out):
     os.mkdir(out)
     cmd = ["unshare", "--net", "--", sys.executable, os.path.abspath(__file__), "--side", side,
            "--out", out, "--shim", opt.shim, "--engine", opt.engine, "--timeout", str(opt.timeout),
-           "--deephook", opt.deephook, "--first", opt.first, "--workers", opt.workers]
+           "--deephook", opt.deephook, "--first", opt.first, "--workers", opt.workers,
+           "--upgrade", opt.upgrade]
     cmd += ["--wire"] * opt.wire + ["--loopback"] * opt.loopback + opt.program
     limit = 30 + len(opt.program) * (opt.timeout + 5)
     p = subprocess.Popen(cmd, start_new_session=True)

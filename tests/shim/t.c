@@ -279,3 +279,37 @@ void t_until_asleep(int tid)
 		asleep = state_of(tid) == 'S' ? asleep + 1 : 0;
 	}
 }
+
+static pid_t upgrader = -1;
+static int upgrader_go = -1;
+
+void t_upgrade_prepare(void)
+{
+	const char *tool = getenv("FN_TEST_UPGRADE"), *path = getenv("FASTNET_SOCKET");
+	int go[2];
+	char c;
+	if (!tool || !path || pipe2(go, O_CLOEXEC) < 0)
+		return;
+	fflush(stdout);
+	upgrader = fork();
+	if (upgrader == 0) {
+		close(go[1]);
+		unsetenv("LD_PRELOAD");
+		dup2(2, 1);
+		if (read(go[0], &c, 1) == 1)
+			execl(tool, tool, "engine", "upgrade", "--socket", path, (char *)NULL);
+		_exit(127);
+	}
+	close(go[0]);
+	upgrader_go = go[1];
+}
+
+int t_upgrade(void)
+{
+	if (upgrader < 0)
+		return 0;
+	if (write(upgrader_go, "g", 1) != 1)
+		return -1;
+	close(upgrader_go);
+	return t_finish(upgrader);
+}

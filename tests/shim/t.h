@@ -79,6 +79,10 @@ size_t t_fill(int fd);
 void t_sleep_ms(int ms);
 /* Waits for a child: its exit status, 1000 + the signal that ended it, or -1: there is none. */
 int t_finish(pid_t pid);
+/* Has another engine take over, if there is one (run.py --upgrade). Exit status of the tool, 0 without one.
+ * Prepared before there are sockets: a fork later would decide about some. */
+void t_upgrade_prepare(void);
+int t_upgrade(void);
 /* The caller's thread, for t_until_asleep(): returns when that thread has slept for a while. */
 int t_self(void);
 void t_until_asleep(int tid);
