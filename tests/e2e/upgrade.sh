@@ -159,7 +159,7 @@ nginx_and_redis()
 	sleep 1
 	# wrk's connections are closed by nginx: what waits out its time is left to it.
 	# shellcheck disable=SC2046	# words
-	upgrade "nginx and redis" $(full_or '' '--drain 8')
+	upgrade "nginx and redis" $(full_or '' '--drain 4')
 	wait "${fn_pid[wrk]}" || fn_die "wrk failed"
 	unset 'fn_pid[wrk]'
 	! grep -E 'Socket errors|Non-2xx' "$FN_TMP/wrk.log" || fn_die "nginx: a request failed"
