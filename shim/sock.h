@@ -37,12 +37,14 @@ enum sock_flags {
 	SOCK_PORT_LOOSE = 1 << 13, /* it did not, and the socket has been closed since: may bind anew */
 	SOCK_ADDR_KEPT = 1 << 14,  /* accepted on a given address, which outlives the connection */
 	SOCK_OWN_FILE = 1 << 15, /* the file at our numbers is ours alone: sock_async.h */
+	SOCK_SYN_HELD = 1 << 16, /* TCP_FASTOPEN_CONNECT: connected for the program, the SYN waits for data */
 	SOCK_DISCONNECTING = 1 << 10, /* shut down after a failed attempt: connect() is EINVAL */
 };
 
 /* What only a socket that was made by socket() needs: its state before the engine knows it, and the
  * options as the program gave them, so that a kernel socket can be given the same. */
 enum { SOCK_OPTS = 4 * 96 };
+enum sock_fastopen { SOCK_FO_NONE, SOCK_FO_CONNECT /* TCP_FASTOPEN_CONNECT */, SOCK_FO_MSG /* MSG_FASTOPEN */ };
 struct sock_draft {
 	struct object obj;	/* only for the pool */
 	uint64_t opt_set[SOCK_OPTS / 64]; /* bit i: opt_val[i] is what the program has set */
@@ -79,6 +81,8 @@ struct sock {
 	_Atomic int line_fd;	/* sock_async.c: its signal line, hidden, -1: none, or at the numbers */
 	int async_fd;		/* number that O_ASYNC was switched on by */
 	bool line_here;		/* the line is at the numbers */
+	uint8_t fo_wanted;	/* enum sock_fastopen: may the connect() under way do it? ... */
+	uint16_t fo_room;	/* ... Its SYN waits for so many bytes */
 	uint32_t handed;	/* handover.c's, under its lock: number in the bundle + 1 */
 	struct endpoint bound;	/* what bind() got; port 0: not bound */
 	/* epoll.c's: registrations of this socket in epoll sets of this process, under epoll.c's lock */

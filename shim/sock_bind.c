@@ -7,6 +7,7 @@
 #include "shim/libc.h"
 #include "shim/sock_async.h"
 #include "shim/sock_conn.h"
+#include "shim/sock_limit.h"
 #include "shim/sock_opt.h"
 #include "stack/chan/stream.h"
 
@@ -267,7 +268,7 @@ static int listen_locked(struct sock *s, int backlog)
 	if (r < 0 || sock_mode(s) == SOCK_KERNEL)
 		return r < 0 ? r : SOCK_TO_KERNEL;
 	/* As the kernel: the number is unsigned, and net.core.somaxconn is the limit it knows. */
-	req.arg[0] = (unsigned)backlog > 65535 ? 65535 : (unsigned)backlog;
+	req.arg[0] = min_u32((unsigned)backlog, (unsigned)sock_backlog_max());
 	s->backlog = (uint32_t)req.arg[0];
 	atomic_fetch_and(&s->b->flags, ~(uint32_t)CHAN_B_SHUT_RD); /* of a shutdown() too early */
 	req.sock = s->id;

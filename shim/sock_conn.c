@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: MIT
 #include "shim/sock_conn.h"
 #include <unistd.h>
+#include <netinet/tcp.h>
 #include "shim/addr.h"
 #include "shim/engine.h"
 #include "shim/explain.h"
 #include "shim/libc.h"
 #include "shim/sock_async.h"
 #include "shim/sock_elder.h"
+#include "shim/sock_iov.h"
 #include "shim/sock_opt.h"
 #include "shim/wait.h"
 #include "stack/chan/stream.h"
@@ -124,6 +126,8 @@ static int connect_again(struct sock *s)
 		return -EISCONN;
 	if (sock_has(s, SOCK_DISCONNECTING))
 		return -EINVAL;
+	if (sock_has(s, SOCK_SYN_HELD) && state == CHAN_ST_CONNECTING)
+		return connect_waits(s) ? -EINPROGRESS : -EISCONN;
 	if (sock_is_broken(s) || state == CHAN_ST_CLOSED || state == CHAN_ST_FREE) {
 		/* Linux: the first connect() after it takes the error. */
 		r = -sock_take_error(s);
@@ -182,6 +186,10 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 	struct chan_rep rep;
 	int r;
 
+	if (s->fo_wanted == SOCK_FO_MSG && !(app->e->flags & CHAN_ENGINE_FASTOPEN))
+		return -EOPNOTSUPP;
+	if (s->fo_wanted)
+		req.arg[0] |= CHAN_ARG_FASTOPEN;
 	if (sock_has(s, SOCK_BOUND)) /* an address without a port: IP_BIND_ADDRESS_NO_PORT */
 		req.local.addr = s->bound.addr;
 	if (ipaddr_is_any(&to->addr)) /* as Linux: this host */
@@ -191,6 +199,9 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 	r = chan_call(app, worker, &req, &rep);
 	if (r != -EINPROGRESS && r != 0)
 		return r;
+	s->fo_room = 0;
+	if (rep.len == sizeof(uint32_t))
+		s->fo_room = (uint16_t)rep.payload[0] | (uint16_t)(rep.payload[1] << 8);
 	if (!sock_is_attached(s))
 		sock_attach(s, app, rep.sock, rep.gen);
 	sock_twin_drop(s); /* bound to any address on both sides: the kernel's port has no use now */
@@ -312,7 +323,7 @@ static int disconnect_locked(struct sock *s)
 
 int sock_connect(struct sock *s, const struct sockaddr *addr, socklen_t len)
 {
-	bool unspec = addr_is_unspec(addr, len);
+	bool unspec = addr_is_unspec(addr, len), held;
 	struct endpoint to;
 	int bad = unspec ? 0 : addr_parse(&to, s->family, addr, len, ADDR_CONNECT), r;
 
@@ -324,13 +335,95 @@ int sock_connect(struct sock *s, const struct sockaddr *addr, socklen_t len)
 	r = sock_lock(s);
 	if (r < 0)
 		return r;
+	held = sock_has(s, SOCK_SYN_HELD);
+	s->fo_wanted = sock_opt_value(s, IPPROTO_TCP, TCP_FASTOPEN_CONNECT) ? SOCK_FO_CONNECT : SOCK_FO_NONE;
+	if (!held)
+		s->fo_room = 0;
 	r = unspec ? disconnect_locked(s) : bad ? connect_bad_address(s, bad) : connect_locked(s, &to);
+	s->fo_wanted = SOCK_FO_NONE;
+	if (r == -EINPROGRESS && s->fo_room && !held) { /* done, as far as the program is concerned */
+		atomic_fetch_or(&s->flags, SOCK_SYN_HELD);
+		r = 0;
+	}
 	sock_unlock(s);
 	if (unspec && r == 0 && s->epoll_items) /* tcp_disconnect() always wakes */
 		epoll_sock_changed(s);
 	if (r == -EINPROGRESS && connect_waits(s))
 		r = connect_wait(s);
 	return r;
+}
+
+/* ---- Fast Open ---- */
+/* The first bytes of iov go with the SYN, at most fo_room. How many, or -errno. */
+static ssize_t ride_on_syn(struct sock *s, const struct iovec *iov, int n)
+{
+	struct iovec part[n > 0 ? n : 1];
+	size_t left = s->fo_room;
+
+	for (int i = 0; i < n; i++) {
+		part[i] = iov[i];
+		part[i].iov_len = min_u64(iov[i].iov_len, left);
+		left -= part[i].iov_len;
+	}
+	s->fo_room = 0;
+	return chan_tx_write(s->app, s->id, part, n);
+}
+
+/* Waits for the handshake, unless nobody wants that. */
+static int fast_outcome(struct sock *s, int flags)
+{
+	return connect_waits(s) && !(flags & MSG_DONTWAIT) ? connect_wait(s) : -EINPROGRESS;
+}
+
+int sock_connect_fast(struct sock *s, const struct sockaddr *addr, socklen_t len, const struct iovec *iov,
+		      int n, int flags, size_t *sent)
+{
+	struct endpoint to;
+	int bad, r;
+	ssize_t w = 0;
+
+	if (sock_mode(s) == SOCK_KERNEL)
+		return SOCK_TO_KERNEL;
+	if (addr_is_unspec(addr, len))
+		return -EOPNOTSUPP;
+	if (sock_has(s, SOCK_SYN_HELD))
+		return sock_send_held(s, iov, n, flags, sent);
+	bad = addr ? addr_parse(&to, s->family, addr, len, ADDR_CONNECT) : -EINVAL;
+	if (bad == -EFAULT)
+		return bad;
+	r = sock_lock(s);
+	if (r < 0)
+		return r;
+	s->fo_wanted = iov_total(iov, n) > 0 ? SOCK_FO_MSG : SOCK_FO_NONE;
+	s->fo_room = 0;
+	r = bad ? connect_bad_address(s, bad) : connect_locked(s, &to);
+	s->fo_wanted = SOCK_FO_NONE;
+	if (r == -EINPROGRESS && s->fo_room)
+		w = ride_on_syn(s, iov, n);
+	if (w < 0) { /* nothing has left */
+		disconnect_locked(s);
+		atomic_store(&s->own_error, 0);
+		r = (int)w;
+	}
+	sock_unlock(s);
+	*sent = w > 0 ? (size_t)w : 0;
+	return r == -EINPROGRESS ? fast_outcome(s, flags) : r;
+}
+
+int sock_send_held(struct sock *s, const struct iovec *iov, int n, int flags, size_t *sent)
+{
+	int r = sock_lock(s);
+	ssize_t w = 0;
+
+	if (r < 0)
+		return r;
+	if (sock_mode(s) == SOCK_STACK && sock_has(s, SOCK_SYN_HELD) && s->fo_room)
+		w = ride_on_syn(s, iov, n);
+	if (w >= 0)
+		atomic_fetch_and(&s->flags, ~(uint32_t)SOCK_SYN_HELD);
+	sock_unlock(s);
+	*sent = w > 0 ? (size_t)w : 0;
+	return w < 0 ? (int)w : fast_outcome(s, flags);
 }
 
 /* ---- shutdown ---- */

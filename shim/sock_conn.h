@@ -51,6 +51,12 @@ static inline uint32_t sock_port_range(const struct sock *s)
 {
 	return (uint32_t)sock_opt_value(s, IPPROTO_IP, SOCK_IP_LOCAL_PORT_RANGE);
 }
+/* MSG_FASTOPEN: connect(), and as many bytes of iov as the SYN takes along. 0: connected; -EINPROGRESS: not
+ * waited for; *sent bytes are on their way either way. */
+int sock_connect_fast(struct sock *s, const struct sockaddr *addr, socklen_t len, const struct iovec *iov,
+		      int n, int flags, size_t *sent);
+/* The same for the first bytes of a socket in SOCK_SYN_HELD. */
+int sock_send_held(struct sock *s, const struct iovec *iov, int n, int flags, size_t *sent);
 /* bind() for who holds the lock. */
 int sock_bind_locked(struct sock *s, const struct endpoint *ep);
 /* Once a connection is over, Linux's socket is in CLOSE and may be bound again, though not connected; what

@@ -40,6 +40,9 @@ enum { SOCK_SEND_ALL = MSG_WAITFORONE };
 /* MSG_MORE is a cork that the next send without it pulls. The mark that tells the engine comes with
  * the bytes. */
 void sock_send_more(struct sock *s, int flags);
+/* send() with MSG_FASTOPEN. */
+ssize_t sock_send_fast(struct sock *s, const struct iovec *iov, int n, size_t len, int flags,
+		       const struct sockaddr *addr, socklen_t addr_len);
 /* Sleeps until room or news; 0 or -errno. *deadline: 0 at first. */
 int sock_send_wait(struct sock *s, uint32_t seen, uint64_t *deadline);
 

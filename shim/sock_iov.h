@@ -28,6 +28,15 @@ static inline struct msghdr *mmsg_header(struct mmsghdr *msgs, unsigned int i)
 /* Tells the length of the message with header h. 0 or -EFAULT. */
 int mmsg_give_length(struct msghdr *h, ssize_t len);
 
+static inline size_t iov_total(const struct iovec *iov, int n)
+{
+	size_t all = 0;
+
+	for (int i = 0; i < n; i++)
+		all += iov[i].iov_len;
+	return all;
+}
+
 struct iov_walk {
 	const struct iovec *iov;
 	int n;

@@ -203,11 +203,9 @@ static ssize_t send_message(struct sock *s, const struct msghdr *h, int flags)
 	r = load_control(s, h);
 	if (r < 0)
 		return r;
-	if (unlikely(flags & MSG_FASTOPEN) && sock_mode(s) == SOCK_UNDECIDED) {
-		r = sock_connect(s, h->msg_name, h->msg_namelen);
-		if (r < 0)
-			return r;
-	}
+	if (unlikely(flags & MSG_FASTOPEN))
+		return sock_send_fast(s, own, n, (size_t)len, flags & ~SOCK_SEND_ALL, h->msg_name,
+				      h->msg_namelen);
 	return sock_send(s, own, n, (size_t)len, flags & ~SOCK_SEND_ALL);
 }
 

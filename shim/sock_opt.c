@@ -223,6 +223,7 @@ static void tell_engine(struct sock *s, const struct opt *o)
 	case OPT_STAMPING:
 	case OPT_CLAMP:
 	case OPT_DEFER:
+	case OPT_FASTOPEN:
 		now = true;
 		break;
 	case OPT_QUICKACK:

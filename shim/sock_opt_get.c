@@ -264,6 +264,7 @@ static int get_int(const struct sock *s, const struct opt_at *at)
 	case OPT_CLAMP:
 		return (int)s->b->opts.window_clamp;
 	case OPT_INT:
+	case OPT_FASTOPEN:
 		if (at->level == SOL_SOCKET && at->name == SO_PRIORITY)
 			return get_priority(s, at);
 		if (at->level == SOL_SOCKET && at->name == SO_INCOMING_CPU)

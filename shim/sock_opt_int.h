@@ -14,6 +14,7 @@ enum opt_kind {
 	OPT_FIELD32,
 	OPT_BOOL,    /* recorded as 0 or 1 */
 	OPT_INT,     /* recorded as given */
+	OPT_FASTOPEN, /* the same, and a member of opts */
 	OPT_CLASS,   /* recorded like IPV6_TCLASS: without the ECN bits, -1 = 0 */
 	OPT_NOTHING, /* accepted, has no effect and reads as `def` */
 	OPT_WRITE,   /* accepted, has no effect, can't be read */

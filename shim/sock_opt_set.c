@@ -337,8 +337,10 @@ static int set_number(struct sock *s, const struct opt_at *at, const void *val, 
 	r = judge(s, at, val, len, v);
 	if (r < 0)
 		return r;
-	if (at->level == IPPROTO_TCP && at->name == TCP_FASTOPEN)
+	if (o->kind == OPT_FASTOPEN) {
 		v = (int)min_u32((uint32_t)v, (uint32_t)sock_backlog_max());
+		s->b->opts.fastopen = (uint16_t)min_u32((uint32_t)v, UINT16_MAX);
+	}
 	if (o->rule & OPT_PLUS_1)
 		v++;
 	if (o->rule & OPT_OR_MINUS && v == -1)
@@ -465,6 +467,7 @@ int opt_set(struct sock *s, const struct opt_at *at, const void *val, socklen_t 
 	case OPT_FIELD16:
 	case OPT_FIELD32:
 	case OPT_INT:
+	case OPT_FASTOPEN:
 	case OPT_CLASS:
 	case OPT_NOTHING:
 	case OPT_WRITE:

@@ -58,10 +58,10 @@ static enum chan_status send_step(struct sock *s, const struct iov_walk *w, size
 	return chan_write(s->app, h, flags & MSG_OOB ? CHAN_WRITE_URGENT : 0, iov, n, sent);
 }
 
-static ssize_t send_loop(struct sock *s, struct iov_walk *w, size_t len, int flags)
+/* done: bytes that have gone already. */
+static ssize_t send_loop(struct sock *s, struct iov_walk *w, size_t len, int flags, size_t done)
 {
 	uint64_t deadline = 0;
-	size_t done = 0;
 
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
@@ -74,6 +74,17 @@ static ssize_t send_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 			if (likely(done >= len))
 				return (ssize_t)done;
 			iov_advance(w, sent);
+			continue;
+		}
+		if (unlikely(st == CHAN_SHOULD_WAIT && sock_has(s, SOCK_SYN_HELD))) {
+			int n;
+			const struct iovec *iov = iov_piece(w, &n);
+			int held = sock_send_held(s, iov, n, flags, &sent);
+
+			done += sent;
+			iov_advance(w, sent);
+			if (held < 0 || done >= len)
+				return held == -EINPROGRESS && done ? (ssize_t)done : held < 0 ? held : (ssize_t)done;
 			continue;
 		}
 		r = sock_answer(s, st, done, flags);
@@ -92,12 +103,27 @@ ssize_t sock_send(struct sock *s, const struct iovec *iov, int n, size_t len, in
 
 	if (unlikely(sock_mode(s) == SOCK_KERNEL))
 		return SOCK_TO_KERNEL;
-	r = send_loop(s, &w, len, flags);
+	r = send_loop(s, &w, len, flags, 0);
 	if (unlikely(flags & MSG_ZEROCOPY) && r > 0)
 		errq_zerocopy_sent(s);
 	if (unlikely(flags & MSG_END) && r == (ssize_t)len)
 		sock_shutdown(s, SHUT_WR);
 	return r;
+}
+
+ssize_t sock_send_fast(struct sock *s, const struct iovec *iov, int n, size_t len, int flags,
+		       const struct sockaddr *addr, socklen_t addr_len)
+{
+	struct iov_walk w = { .iov = iov, .n = n };
+	size_t sent = 0;
+	int r = sock_connect_fast(s, addr, addr_len, iov, n, flags, &sent);
+
+	if (r == -EINPROGRESS && sent)
+		return (ssize_t)sent;
+	if (r < 0)
+		return r;
+	iov_advance(&w, sent);
+	return sent == len && len ? (ssize_t)len : send_loop(s, &w, len, flags, sent);
 }
 
 ssize_t sock_write(struct sock *s, const void *buf, size_t n)
@@ -133,12 +159,8 @@ ssize_t sock_sendto(struct sock *s, const void *buf, size_t n, int flags,
 		return -EINVAL;
 	if (addr && user_get(&to, addr, len) < 0)
 		return -EFAULT;
-	if (unlikely(flags & MSG_FASTOPEN) && sock_mode(s) == SOCK_UNDECIDED) {
-		/* Without a cookie, what Linux does: connect, then send. */
-		int r = sock_connect(s, addr, len);
-
-		if (r < 0)
-			return r;
-	}
+	if (unlikely(flags & MSG_FASTOPEN))
+		return sock_send_fast(s, &iov, 1, iov.iov_len, flags & ~SOCK_SEND_ALL,
+				      addr ? (const struct sockaddr *)&to : NULL, len);
 	return sock_send(s, &iov, 1, iov.iov_len, flags & ~SOCK_SEND_ALL);
 }

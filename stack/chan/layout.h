@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 7,
+	CHAN_VERSION = 8,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -71,6 +71,7 @@ struct chan_engine {
 };
 enum chan_engine_flags {
 	CHAN_ENGINE_LOOPBACK = 1 << 0, /* 127/8 belongs to the stack */
+	CHAN_ENGINE_FASTOPEN = 1 << 2, /* clients may do Fast Open */
 	CHAN_ENGINE_MOVED = 1 << 1,    /* another engine has taken the unix socket: whoever has a listener
 					* here makes one there; this one ends when it has nothing left. Set
 					* once, then everyone asleep on `alive` and all doorbells are woken */
@@ -105,6 +106,7 @@ enum chan_sock_flags_a {
 	CHAN_A_DGRAM = 1 << 5,	  /* type is SOCK_DGRAM, for who has this line at hand */
 	CHAN_A_ERRQ = 1 << 6,	  /* it has an error queue */
 	CHAN_A_URGENT = 1 << 7,	  /* the peer has sent urgent data, once: see chan/urgent.h */
+	CHAN_A_SYN_HELD = 1 << 13, /* Fast Open: the SYN waits for data, which may be written */
 	CHAN_A_URG_BUSY = 1 << 12, /* SIGURG has been sent, what it is about comes in a moment */
 	CHAN_A_DRY = 1 << 13,	  /* listener of an engine that has MOVED: its port is listened on at the
 				   * other engine, and nothing is half-open or on the way to accept() here:
@@ -205,6 +207,7 @@ enum chan_opt_flags {
 	CHAN_O_BROADCAST = 1 << 14,
 	CHAN_O_INQ = 1 << 15,	     /* TCP_INQ, the shim's */
 	CHAN_O_DONTROUTE = 1 << 16,  /* on-link destinations only */
+	CHAN_O_FO_NO_COOKIE = 1 << 17, /* TCP_FASTOPEN_NO_COOKIE */
 };
 struct chan_opts {
 	uint32_t flags;		/* CHAN_O_ */
@@ -212,7 +215,8 @@ struct chan_opts {
 	uint32_t linger_s;
 	uint32_t keepidle_s, keepintvl_s, keepcnt; /* 0 = default */
 	uint32_t user_timeout_ms;
-	uint32_t syncnt;
+	uint16_t fastopen;	/* TCP_FASTOPEN of a listener */
+	uint8_t syncnt, pad1;
 	int32_t linger2_s;
 	uint16_t user_mss;
 	uint8_t ttl, tos;	/* 0 = default */
@@ -332,6 +336,8 @@ enum chan_op {
 enum {
 	CHAN_ARG_NO_PORT = 1,
 	CHAN_ARG_LINE = 2,	/* CONNECT: a signal line follows */
+	CHAN_ARG_FASTOPEN = 8,	/* CONNECT: data may ride on the SYN; payload of the answer, if any: uint32_t,
+				 * bytes of it that the SYN waits for */
 	CHAN_ARG_FREE_PORT = 4, /* CONNECT that takes the peer away: and the port, whoever chose it */
 };
 enum chan_mcast {

@@ -269,7 +269,7 @@ uint32_t chan_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b
 		mask |= EPOLLHUP;
 	if (shut_rd)
 		mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	if (state != CHAN_ST_CONNECTING) {
+	if (state != CHAN_ST_CONNECTING || fa & CHAN_A_SYN_HELD) {
 		mask |= rx_readable(a, b);
 		/* An unconnected socket has an empty send buffer: writable. */
 		if (shut_wr || state == CHAN_ST_OPEN || state == CHAN_ST_FREE ||

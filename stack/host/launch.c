@@ -73,6 +73,7 @@ static int init_worker(struct host *h, uint32_t n, uint64_t seed)
 		.base_mss = (uint16_t)config_num(c, CONFIG_base_mss),
 		.max_conns = (uint32_t)(config_num(c, CONFIG_max_conns) / h->n_workers),
 		.syncookies = (uint8_t)config_num(c, CONFIG_syncookies),
+		.fastopen = (uint32_t)config_num(c, CONFIG_fastopen),
 		.abort_on_overflow = config_num(c, CONFIG_abort_on_overflow) != 0,
 		.seed = seed,
 	};
@@ -107,6 +108,8 @@ static int make_shared(struct host *h, uint64_t *seed)
 	e->pid = (uint32_t)getpid();
 	if (config_num(&h->config, CONFIG_loopback))
 		e->flags |= CHAN_ENGINE_LOOPBACK;
+	if (config_num(&h->config, CONFIG_fastopen) & TCP_FO_CLIENT)
+		e->flags |= CHAN_ENGINE_FASTOPEN;
 	route_export(&h->routes, e);
 	return 0;
 }

@@ -107,6 +107,8 @@ struct tcp_sockopts sock_opts(const struct chan_opts *o)
 		.tos = o->tos,
 		.cc = o->cc,
 		.defer = o->defer,
+		.fastopen = o->fastopen,
+		.fastopen_no_cookie = o->flags & CHAN_O_FO_NO_COOKIE,
 		.may_cut = !wants_pmtu(o->mtu_disc),
 	};
 }
@@ -168,6 +170,8 @@ static void conn_dirty(struct sock *s)
 	if (!sock_take_tx(s) || !sock_take_rx(s))
 		return;
 	tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, env->now_ns);
+	if (unlikely(s->flags_a & CHAN_A_SYN_HELD) && s->conn.syn_due)
+		sock_set_flag(s, 0, CHAN_A_SYN_HELD);
 	/* Looked at again: it was set before the tail that we have taken, but perhaps after `flags`. */
 	if (unlikely(atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_URGENT))
 		sock_take_urgent(s);

@@ -194,6 +194,7 @@ static int start_connect(struct call *k, struct sock *s)
 	flow.local.scope = 0;
 	flow.local.pad = 0;
 	s->conn.id = s->id;
+	s->conn.opts.fastopen_syn = k->req.arg[0] & CHAN_ARG_FASTOPEN;
 	err = tcp_connect(&env->tcp, &s->conn, &flow, env->now_ns);
 	if (err) {
 		if (hold)
@@ -210,6 +211,14 @@ static int start_connect(struct call *k, struct sock *s)
 	s->a->local = flow.local;
 	s->a->remote = flow.remote;
 	sock_set_state(s, CHAN_ST_CONNECTING);
+	if (s->conn.fo_held) {
+		struct chan_call_a *a = &k->cw->client->call_a[k->slot];
+		uint32_t room = s->conn.fo_room;
+
+		sock_set_flag(s, CHAN_A_SYN_HELD, 0);
+		memcpy(a->payload, &room, sizeof(room));
+		a->len = sizeof(room);
+	}
 	return -EINPROGRESS;
 }
 

@@ -76,6 +76,11 @@ enum tcp_event {
 	TCPE_SOFT_ERROR = 1 << 7,  /* c->soft_error: ICMP told us, the connection goes on */
 };
 
+enum { /* the bits of Linux' tcp_fastopen */
+	TCP_FO_CLIENT = 1, TCP_FO_SERVER = 2, TCP_FO_CLIENT_NO_COOKIE = 4,
+	TCP_FO_SERVER_NO_COOKIE = 0x200, TCP_FO_ALL_LISTENERS = 0x400,
+};
+
 /* Per data thread. The host fills the upper part before tcp_env_init(). */
 struct tcp_env {
 	const struct tcp_ops *ops;
@@ -90,6 +95,7 @@ struct tcp_env {
 	 * tcp_syncookies 0, 1, 2. */
 	enum tcp_cookie_mode { TCP_COOKIE_OFF, TCP_COOKIE_FULL, TCP_COOKIE_ALWAYS } syncookies;
 	bool abort_on_overflow;	  /* final ACK, accept queue full: RST (Linux' tcp_abort_on_overflow) */
+	uint32_t fastopen;	  /* TCP_FO_ */
 	enum tcp_ecn_mode { TCP_ECN_IF_ASKED, TCP_ECN_ON, TCP_ECN_OFF } ecn; /* Linux' tcp_ecn 2, 1, 0 */
 	/* Linux' tcp_mtu_probing: RFC 4821's search never, when a black hole is met, always. */
 	enum tcp_mtu_probing { TCP_MTU_NEVER, TCP_MTU_BLACK_HOLE, TCP_MTU_ALWAYS } mtu_probing;
@@ -125,6 +131,10 @@ struct tcp_listener {
 	uint32_t n_synq;	 /* the core's from here on: half-open connections ... */
 	uint32_t n_young;	 /* ... whose SYN-ACK was sent only once */
 	uint64_t cookie_ns;	 /* last cookie sent, 0: none */
+	struct list fo;		 /* opened at once (RFC 7413), final ACK still to come; so many */
+	uint32_t n_fo;
+	uint32_t n_fo_reset;	 /* of those lately reset, the last one ... */
+	uint64_t fo_reset_ns;	 /* ... then */
 	struct tcp_sockopts *opts; /* inherited by accepted connections */
 	struct list link;	 /* table */
 	void *host;
@@ -155,11 +165,15 @@ struct tcp_sockopts {
 	uint8_t ttl, tos;	     /* 0 = default */
 	uint8_t cc;		     /* 0 = default, else 1 + index into the list of controllers */
 	uint8_t defer;		     /* listener: how often the SYN-ACK is due until data is waited for */
+	uint16_t fastopen;	     /* listener: so many may be open before their final ACK, 0 = none */
+	bool fastopen_syn;	     /* active open: data may ride on the SYN */
+	bool fastopen_no_cookie;
 	bool may_cut;		     /* routers may fragment what is sent: not RFC 1191's DF */
 };
 
 /* Active open. c is zeroed by the host except opts; the 4-tuple must be free (tcp_tuple_in_use).
- * 0, -EADDRNOTAVAIL (tuple in use), -ENETUNREACH (no route). The SYN leaves at the next flush. */
+ * 0, -EADDRNOTAVAIL (tuple in use), -ENETUNREACH (no route). The SYN leaves at the next flush; with
+ * fo_room set it waits for the first tcp_app_wrote(), of which it takes so many bytes along. */
 int tcp_connect(struct tcp_env *env, struct tcp_conn *c, const struct tcp_flow *flow, uint64_t now_ns);
 /* True while a connection, half-open record or TIME-WAIT record that may not be reused holds it. */
 bool tcp_tuple_in_use(struct tcp_env *env, const struct tcp_flow *flow, uint64_t now_ns);

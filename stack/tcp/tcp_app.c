@@ -11,6 +11,8 @@ void tcp_app_wrote(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, uint6
 	if (tcp_is_closed(c) || c->fin_queued || !seq_gt(end, c->snd_end))
 		return;
 	c->snd_end = end;
+	if (unlikely(c->fo_held))
+		c->syn_due = true;
 	tcp_want_output(env, c);
 }
 

@@ -38,6 +38,7 @@ void tcp_conn_start(struct tcp_env *env, struct tcp_conn *c, const struct tcp_fl
 	tcp_table_add(env, &c->node);
 	list_init(&c->touch_link);
 	list_init(&c->pend_link);
+	list_init(&c->fo_link);
 	wheel_timer_init(&c->timer, TCPT_CONN);
 	c->last_rx_ns = now_ns;
 	c->rcv_mss = TCP_DEFAULT_MSS;
@@ -79,6 +80,7 @@ static void detach(struct tcp_env *env, struct tcp_conn *c)
 {
 	tcp_timer_stop(env, c);
 	tcp_table_del(&c->node);
+	tcp_fo_end(c, TCP_FO_DONE, 0);
 	list_del(&c->pend_link);
 	tcp_runs_clear(&env->table->run_pool, &c->reass);
 	tcp_runs_clear(&env->table->run_pool, &c->board);

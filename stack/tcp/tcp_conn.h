@@ -140,6 +140,10 @@ struct tcp_conn {
 	bool mtu_probe : 1;	 /* the segment that is being emitted is a probe of the path's MTU */
 	bool resending : 1;	 /* the segment that is being emitted was sent before */
 	bool urg_tx : 1;	 /* snd_up is not acknowledged yet: RFC 9293's urgent mode */
+	bool fo_child : 1;	 /* passive Fast Open: it was open before the final ACK */
+	bool fo_client : 1;	 /* active Fast Open was wanted */
+	bool fo_held : 1;	 /* the SYN waits for data */
+	bool fo_acked : 1;	 /* data of the SYN has been taken, by whichever side */
 	bool urg_rx : 1;	 /* rcv_up may not have been received yet: no header prediction */
 
 	uint32_t events;	 /* enum tcp_event, since the host looked; [h] clears */
@@ -201,6 +205,13 @@ struct tcp_conn {
 	uint64_t tx_bytes, rx_bytes;	  /* acknowledged by the peer, received in order */
 	uint32_t tx_segs, rx_segs, rtx_segs, rtx_total_bytes;
 	uint32_t dsack_dups;	 /* D-SACKs of the peer */
+
+	/* Fast Open (tcp_fastopen.c). */
+	uint16_t fo_room;	 /* bytes that may ride on the SYN, which has not left */
+	uint16_t fo_len;	 /* bytes that did */
+	struct tcp_fo fo;	 /* option of our first SYN or SYN-ACK; wanted: also without a cookie */
+	struct tcp_listener *fo_listener; /* while it counts in n_fo there */
+	struct list fo_link;
 
 	/* Loss: touched when something is lost or out of order only, except the log of send times. */
 	struct tcp_sent sent;

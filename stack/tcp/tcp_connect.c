@@ -92,6 +92,7 @@ int tcp_connect(struct tcp_env *env, struct tcp_conn *c, const struct tcp_flow *
 	c->adv_mss = mss;
 	c->path_mss = mss;
 	c->ts_offset = tcp_ts_offset(env, flow);
+	tcp_fo_connect(env, c, now_ns);
 	tcp_set_state(c, TCPS_SYN_SENT, now_ns);
 	STAT_INC(tcp_active_open);
 	tcp_want_output(env, c);
@@ -132,6 +133,7 @@ static void syn_sent_done(struct tcp_env *env, struct tcp_conn *c, const struct 
 			  const void *payload, uint64_t now_ns)
 {
 	learn_from_syn(env, c, seg, now_ns);
+	tcp_fo_synack(env, c, seg);
 	tcp_set_state(c, TCPS_ESTABLISHED, now_ns);
 	STAT_INC(tcp_established);
 	tcp_ack_new(env, c, seg, NULL, now_ns);
@@ -152,7 +154,8 @@ void tcp_syn_sent_input(struct tcp_env *env, struct tcp_conn *c, const struct tc
 			const void *payload, uint64_t now_ns)
 {
 	bool ack = seg->flags & TCPF_ACK;
-	bool ack_ok = ack && seq_gt(seg->ack, c->iss) && seq_le(seg->ack, c->snd_nxt);
+	seq_t most = seq_max(c->snd_nxt, seq_add(c->iss, c->fo_len ? c->fo_len + 1u : 0));
+	bool ack_ok = ack && seq_gt(seg->ack, c->iss) && seq_le(seg->ack, most);
 
 	if (ack && !ack_ok) { /* first: the ACK */
 		STAT_INC(tcp_drop_ack);
@@ -174,7 +177,12 @@ void tcp_syn_sent_input(struct tcp_env *env, struct tcp_conn *c, const struct tc
 		syn_sent_done(env, c, seg, payload, now_ns);
 		return;
 	}
-	/* simultaneous open: text in the SYN is not kept, the peer sends it again */
+	/* simultaneous open: text in the SYN is not kept, the peer sends it again, and so do we */
+	if (c->fo_len)
+		c->snd_nxt = seq_add(c->iss, 1);
+	c->fo = (struct tcp_fo){ 0 };
+	c->fo_held = false;
+	c->fo_room = 0;
 	learn_from_syn(env, c, seg, now_ns);
 	tcp_set_state(c, TCPS_SYN_RCVD, now_ns);
 	c->syn_due = true;

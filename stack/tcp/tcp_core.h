@@ -68,7 +68,7 @@ void tcp_orphan_fin_wait_2(struct tcp_env *env, struct tcp_conn *c, uint64_t now
 void tcp_syn_sent_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
 			const void *payload, uint64_t now_ns);
 /* Addresses, ports and salt under key; who uses which salt. */
-enum { TCP_SALT_ISN = 1, TCP_SALT_STAMP, TCP_SALT_COOKIE };
+enum { TCP_SALT_ISN = 1, TCP_SALT_STAMP, TCP_SALT_COOKIE, TCP_SALT_FASTOPEN };
 uint32_t tcp_flow_keyed(const struct siphash_key *key, const struct tcp_flow *flow, uint32_t salt);
 /* RFC 6528. */
 seq_t tcp_isn(const struct tcp_env *env, const struct tcp_flow *flow, uint64_t now_ns);
@@ -95,7 +95,8 @@ struct tcp_syn_opts {
  * reuse), NULL = no such rule. A connection when the segment completes a handshake that a cookie
  * stands for: the caller goes on with it there. */
 struct tcp_conn *tcp_listen_input(struct tcp_env *env, const struct tcp_flow *flow,
-				  const struct tcp_seg *seg, const seq_t *hint, uint64_t now_ns);
+				  const struct tcp_seg *seg, const void *payload, const seq_t *hint,
+				  uint64_t now_ns);
 /* SYN-RECEIVED in a record. A connection when the handshake is complete: the caller goes on with
  * the segment there. */
 struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const struct tcp_seg *seg,
@@ -115,6 +116,25 @@ uint16_t tcp_cookie_check(struct tcp_env *env, const struct tcp_flow *flow, seq_
 /* TSval that holds window scale, SACK and ECN of q in its low bits, and back. False: it can't be ours. */
 uint32_t tcp_cookie_stamp(const struct tcp_synq *q, uint64_t now_ns);
 bool tcp_cookie_unstamp(struct tcp_synq *q, uint32_t tsecr);
+
+/* ---- tcp_fastopen.c (RFC 7413) ---- */
+/* May a connection be open with this SYN? answer: the option that the SYN-ACK gets, if wanted. */
+bool tcp_fo_syn(struct tcp_env *env, struct tcp_listener *l, const struct tcp_flow *flow,
+		const struct tcp_seg *seg, struct tcp_fo *answer, uint64_t now_ns);
+/* c, in SYN-RECEIVED, is that connection. */
+void tcp_fo_begin(struct tcp_listener *l, struct tcp_conn *c, const struct tcp_seg *seg);
+/* It has proved itself or is gone; any connection may be told. */
+enum tcp_fo_end { TCP_FO_DONE, TCP_FO_RESET };
+void tcp_fo_end(struct tcp_conn *c, enum tcp_fo_end how, uint64_t now_ns);
+void tcp_fo_unlisten(struct tcp_listener *l);
+/* An active open begins: may the SYN carry data, or ask for a cookie? */
+void tcp_fo_connect(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* The SYN is about to leave for the first time, ... */
+void tcp_fo_syn_sent(struct tcp_conn *c);
+/* ... has met no answer, ... */
+void tcp_fo_syn_lost(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* ... is acknowledged by this SYN-ACK. */
+void tcp_fo_synack(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg);
 
 /* ---- tcp_timewait.c ---- */
 /* True: a SYN that may take the 4-tuple over; the record is gone and *hint is set. */
@@ -208,7 +228,9 @@ static inline void tcp_emit_ack(struct tcp_env *env, struct tcp_conn *c, uint64_
 {
 	tcp_emit(env, c, TCPF_ACK, c->snd_nxt, 0, now_ns);
 }
-void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns);
+/* fo: the Fast Open option, NULL: none. */
+void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, const struct tcp_fo *fo,
+		     uint64_t now_ns);
 void tcp_emit_synq_ack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns);
 void tcp_emit_timewait_ack(struct tcp_env *env, struct tcp_timewait *tw, uint64_t now_ns);
 /* RST of a connection that exists. */

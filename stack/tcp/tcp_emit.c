@@ -85,10 +85,24 @@ static void syn_options(struct tcp_seg *seg, uint16_t mss, bool wscale_ok, uint8
 	seg->wscale = wscale_ok ? wscale : 0;
 }
 
+static void put_fo(struct tcp_seg *seg, const struct tcp_fo *fo)
+{
+	seg->has_fo = fo->wanted || fo->len;
+	seg->fo = *fo;
+}
+
+/* A SYN's window. With data already received it must not promise more than the buffer has. */
+static uint32_t syn_window(const struct tcp_conn *c)
+{
+	uint32_t taken = c->syn_rcvd ? tcp_rx_tail(c) - c->rx_head : 0;
+
+	return min_u32(c->opts.rcvbuf - min_u32(taken, c->opts.rcvbuf), UINT16_MAX);
+}
+
 void tcp_emit_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	bool active = c->state == TCPS_SYN_SENT;
-	uint32_t wnd = min_u32(c->opts.rcvbuf, UINT16_MAX);
+	uint32_t wnd = syn_window(c);
 	struct tcp_seg seg = {
 		.seq = c->iss,
 		.ack = c->rcv_nxt,
@@ -96,8 +110,10 @@ void tcp_emit_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 					   TCPF_SYN | TCPF_ACK | (c->ecn_ok ? TCPF_ECE : 0)),
 		.wnd = (uint16_t)wnd, /* a SYN's window is never scaled (RFC 7323 2.2) */
 		.has_ts = active || c->ts_ok,
+		.len = active ? seq_diff(c->snd_nxt, c->iss) - 1 : 0, /* Fast Open */
 	};
 
+	put_fo(&seg, &c->fo);
 	seg.tsval = seg.has_ts ? tcp_ts_now(c->ts_offset, now_ns) : 0;
 	seg.tsecr = c->ts_ok ? c->ts_recent : 0;
 	syn_options(&seg, c->adv_mss, active || c->syn_wscale,
@@ -120,7 +136,8 @@ static void send_synq(struct tcp_env *env, const struct tcp_synq *q, struct tcp_
 	env->synack_opts = NULL;
 }
 
-void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
+void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, const struct tcp_fo *fo,
+		     uint64_t now_ns)
 {
 	struct tcp_seg seg = {
 		.seq = q->iss,
@@ -134,6 +151,8 @@ void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, uint64_t now_ns)
 	if (q->ts_ok)
 		seg.tsval = q->cookie ? tcp_cookie_stamp(q, now_ns) : tcp_ts_now(q->ts_offset, now_ns);
 	syn_options(&seg, q->our_mss, q->wscale_ok, q->rcv_wscale, q->sack_ok);
+	if (fo)
+		put_fo(&seg, fo);
 	q->sent_ns = now_ns;
 	send_synq(env, q, &seg);
 }
@@ -219,6 +238,11 @@ bool tcp_may_challenge(struct tcp_env *env, uint64_t now_ns)
 
 void tcp_challenge_ack(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
+	if (c->oow_ack_ns && now_ns - c->oow_ack_ns < TCP_OOW_NS) {
+		STAT_INC(tcp_challenge_limited);
+		return;
+	}
+	c->oow_ack_ns = now_ns;
 	if (tcp_may_challenge(env, now_ns))
 		tcp_emit_ack(env, c, now_ns);
 }

@@ -29,6 +29,7 @@ void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct t
 	ti->tcpi_backoff = c->rtt.backoff;
 	ti->tcpi_options = (c->ts_ok ? TCPI_OPT_TIMESTAMPS : 0) | (c->sack_ok ? TCPI_OPT_SACK : 0) |
 			   (c->ecn_ok ? TCPI_OPT_ECN : 0) |
+			   (c->fo_acked ? TCPI_OPT_SYN_DATA : 0) |
 			   (c->syn_rcvd && c->rcv_wscale ? TCPI_OPT_WSCALE : 0);
 	ti->tcpi_snd_wscale = c->snd_wscale & 15;
 	ti->tcpi_rcv_wscale = c->rcv_wscale & 15;

@@ -82,9 +82,8 @@ static void input_rst(struct tcp_env *env, struct tcp_conn *c, const struct tcp_
 		return;
 	}
 	STAT_INC(tcp_rx_rst);
-	if (c->state == TCPS_SYN_RCVD)
-		error = ECONNREFUSED;
-	else if (c->state == TCPS_CLOSE_WAIT)
+	tcp_fo_end(c, TCP_FO_RESET, now_ns);
+	if (c->state == TCPS_CLOSE_WAIT)
 		error = EPIPE; /* as Linux: the reading side has been told already */
 	tcp_done(env, c, error, now_ns);
 }
@@ -156,7 +155,10 @@ static bool syn_rcvd_ack(struct tcp_env *env, struct tcp_conn *c, const struct t
 		tcp_set_state(c, TCPS_FIN_WAIT_1, now_ns);
 	tcp_timer_keepalive_changed(env, c, now_ns);
 	tcp_want_output(env, c);
-	if (c->listener)
+	tcp_fo_end(c, TCP_FO_DONE, now_ns);
+	if (c->fo_child)
+		tcp_event(env, c, TCPE_WRITABLE); /* accepted long since */
+	else if (c->listener)
 		env->ops->accepted(env, c->listener, c);
 	else
 		tcp_event(env, c, TCPE_CONNECTED | TCPE_WRITABLE);
@@ -168,6 +170,22 @@ static bool is_crossed_synack(const struct tcp_conn *c, const struct tcp_seg *se
 {
 	return c->state == TCPS_SYN_RCVD && (seg->flags & TCPF_SYN) && (seg->flags & TCPF_ACK) &&
 	       !(seg->flags & TCPF_RST) && seq_eq(seg->seq, c->irs) && seq_eq(seg->ack, c->snd_nxt);
+}
+
+/* The client of a Fast Open has not heard our SYN-ACK. */
+static bool is_repeated_syn(const struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	return c->fo_child && c->state == TCPS_SYN_RCVD && seq_eq(seg->seq, c->irs) &&
+	       (seg->flags & (TCPF_SYN | TCPF_ACK | TCPF_RST)) == TCPF_SYN;
+}
+
+static void answer_repeated_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (c->oow_ack_ns && now_ns - c->oow_ack_ns < TCP_OOW_NS)
+		return;
+	c->oow_ack_ns = now_ns;
+	c->syn_due = true;
+	tcp_want_output(env, c);
 }
 
 /* All synchronised states. RST and SYN come before the sequence number here: RFC 5961 gives both
@@ -216,6 +234,8 @@ static void conn_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 		return;
 	if (c->state == TCPS_SYN_SENT) {
 		tcp_syn_sent_input(env, c, seg, payload, now_ns);
+	} else if (is_repeated_syn(c, seg)) {
+		answer_repeated_syn(env, c, now_ns);
 	} else if (is_crossed_synack(c, seg)) {
 		struct tcp_seg ack = *seg;
 
@@ -260,14 +280,14 @@ void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tc
 
 	STAT_INC(tcp_rx_segs);
 	if (!n) {
-		c = tcp_listen_input(env, flow, seg, NULL, now_ns);
+		c = tcp_listen_input(env, flow, seg, payload, NULL, now_ns);
 	} else if (n->kind == TCPN_CONN) {
 		c = container_of(n, struct tcp_conn, node);
 	} else if (n->kind == TCPN_SYN) {
 		c = tcp_synq_input(env, container_of(n, struct tcp_synq, node), seg, now_ns);
 	} else if (tcp_timewait_input(env, container_of(n, struct tcp_timewait, node), seg, &hint,
 				      now_ns)) {
-		c = tcp_listen_input(env, flow, seg, &hint, now_ns);
+		c = tcp_listen_input(env, flow, seg, payload, &hint, now_ns);
 	}
 	if (!c)
 		return;

@@ -42,6 +42,8 @@ int tcp_listen(struct tcp_env *env, struct tcp_listener *l)
 	}
 	l->n_synq = l->n_young = 0;
 	l->cookie_ns = 0;
+	list_init(&l->fo);
+	l->n_fo = l->n_fo_reset = 0;
 	list_push(bucket, &l->link);
 	env->table->n_listeners++;
 	return 0;
@@ -55,7 +57,8 @@ void tcp_unlisten(struct tcp_env *env, struct tcp_listener *l)
 		if (t->synq[i].listener == l)
 			tcp_table_put_synq(env, &t->synq[i]);
 	}
-	CHECK(l->n_synq == 0);
+	tcp_fo_unlisten(l);
+	CHECK(l->n_synq == 0 && l->n_fo == 0);
 	list_del(&l->link);
 	t->n_listeners--;
 }
@@ -147,59 +150,6 @@ static void synq_learn(struct tcp_env *env, struct tcp_synq *q, const struct tcp
 	q->ts_recent = seg->has_ts ? seg->tsval : 0;
 }
 
-/* Nothing is kept but the time: the ACK will tell all. */
-static void answer_by_cookie(struct tcp_env *env, struct tcp_listener *l,
-			     const struct tcp_flow *flow, const struct tcp_seg *seg,
-			     uint16_t our_mss, uint64_t now_ns)
-{
-	struct tcp_synq q = { .cookie = true };
-
-	synq_init(env, &q, l, flow, our_mss);
-	synq_learn(env, &q, seg);
-	if (!q.ts_ok) /* no place for them */
-		q.wscale_ok = q.sack_ok = q.ecn_ok = false;
-	q.iss = tcp_cookie_make(env, flow, q.irs, &q.peer_mss, now_ns);
-	l->cookie_ns = max_u64(now_ns, 1);
-	STAT_INC(tcp_cookie_sent);
-	tcp_emit_synack(env, &q, now_ns);
-}
-
-/* LISTEN, third: a SYN. Who was in TIME-WAIT a moment ago (hint) is real, and needs no room that it did
- * not have: no limit but the accept queue's holds for it, as on Linux. */
-static void listen_syn(struct tcp_env *env, struct tcp_listener *l, const struct tcp_flow *flow,
-		       const struct tcp_seg *seg, const seq_t *hint, uint64_t now_ns)
-{
-	uint16_t mss = tcp_announced_mss(env, flow, l->opts ? l->opts->user_mss : 0);
-	bool full = l->n_synq >= l->backlog && !hint;
-	struct tcp_synq *q = NULL;
-
-	if (mss == 0) /* no way back */
-		return;
-	if (l->n_acceptq > l->backlog || (full && env->syncookies == TCP_COOKIE_OFF)) {
-		drop_syn(seg, TCP_DROP_BACKLOG, now_ns);
-		return;
-	}
-	if (!full && (env->syncookies != TCP_COOKIE_ALWAYS || hint))
-		q = tcp_table_get_synq(env);
-	if (!q && (hint || env->syncookies == TCP_COOKIE_OFF)) {
-		drop_syn(seg, TCP_DROP_NOMEM, now_ns);
-		return;
-	}
-	if (!q) {
-		answer_by_cookie(env, l, flow, seg, mss, now_ns);
-		return;
-	}
-	l->n_synq++;
-	l->n_young++;
-	synq_init(env, q, l, flow, mss);
-	synq_learn(env, q, seg);
-	q->node.hash = tcp_flow_hash(env, flow);
-	q->iss = hint ? *hint : tcp_isn(env, flow, now_ns);
-	tcp_table_add(env, &q->node);
-	wheel_arm(&env->wheel, &q->timer, now_ns + NSEC_PER_SEC);
-	tcp_emit_synack(env, q, now_ns);
-}
-
 /* The handshake of q is complete: a connection like it. NULL: not now. */
 static struct tcp_conn *conn_of_synq(struct tcp_env *env, const struct tcp_synq *q,
 				     const struct tcp_seg *seg, uint64_t now_ns)
@@ -246,6 +196,88 @@ static struct tcp_conn *conn_begin(struct tcp_env *env, struct tcp_conn *c,
 	return c;
 }
 
+/* Nothing is kept but the time: the ACK will tell all. */
+static void answer_by_cookie(struct tcp_env *env, struct tcp_listener *l,
+			     const struct tcp_flow *flow, const struct tcp_seg *seg,
+			     uint16_t our_mss, uint64_t now_ns)
+{
+	struct tcp_synq q = { .cookie = true };
+
+	synq_init(env, &q, l, flow, our_mss);
+	synq_learn(env, &q, seg);
+	if (!q.ts_ok) /* no place for them */
+		q.wscale_ok = q.sack_ok = q.ecn_ok = false;
+	q.iss = tcp_cookie_make(env, flow, q.irs, &q.peer_mss, now_ns);
+	l->cookie_ns = max_u64(now_ns, 1);
+	STAT_INC(tcp_cookie_sent);
+	tcp_emit_synack(env, &q, NULL, now_ns);
+}
+
+/* RFC 7413 4.2.2: the connection is open, its data can be read, and the SYN-ACK is still to leave. False:
+ * there can be none now. */
+static bool open_at_once(struct tcp_env *env, const struct tcp_synq *q, const struct tcp_fo *answer,
+			 const struct tcp_seg *seg, const void *payload, uint64_t now_ns)
+{
+	struct tcp_conn *c = conn_of_synq(env, q, seg, now_ns);
+	struct tcp_seg text = *seg;
+
+	if (!c)
+		return false;
+	conn_begin(env, c, q, now_ns);
+	tcp_fo_begin(q->listener, c, seg);
+	c->fo = *answer;
+	text.flags = TCPF_ACK;
+	text.seq = c->rcv_nxt;
+	if (seg->len)
+		tcp_data_input(env, c, &text, payload, now_ns);
+	env->ops->accepted(env, q->listener, c);
+	tcp_want_output(env, c);
+	return true;
+}
+
+/* LISTEN, third: a SYN. Who was in TIME-WAIT a moment ago (hint) is real, and needs no room that it did
+ * not have: no limit but the accept queue's holds for it, as on Linux. */
+static void listen_syn(struct tcp_env *env, struct tcp_listener *l, const struct tcp_flow *flow,
+		       const struct tcp_seg *seg, const void *payload, const seq_t *hint,
+		       uint64_t now_ns)
+{
+	struct tcp_fo answer = { 0 };
+	uint16_t mss = tcp_announced_mss(env, flow, l->opts ? l->opts->user_mss : 0);
+	bool full = l->n_synq >= l->backlog && !hint;
+	struct tcp_synq *q = NULL;
+
+	if (mss == 0) /* no way back */
+		return;
+	if (l->n_acceptq > l->backlog || (full && env->syncookies == TCP_COOKIE_OFF)) {
+		drop_syn(seg, TCP_DROP_BACKLOG, now_ns);
+		return;
+	}
+	if (!full && (env->syncookies != TCP_COOKIE_ALWAYS || hint))
+		q = tcp_table_get_synq(env);
+	if (!q && (hint || env->syncookies == TCP_COOKIE_OFF)) {
+		drop_syn(seg, TCP_DROP_NOMEM, now_ns);
+		return;
+	}
+	if (!q) {
+		answer_by_cookie(env, l, flow, seg, mss, now_ns);
+		return;
+	}
+	l->n_synq++;
+	l->n_young++;
+	synq_init(env, q, l, flow, mss);
+	synq_learn(env, q, seg);
+	q->node.hash = tcp_flow_hash(env, flow);
+	q->iss = hint ? *hint : tcp_isn(env, flow, now_ns);
+	if (unlikely(tcp_fo_syn(env, l, flow, seg, &answer, now_ns)) &&
+	    open_at_once(env, q, &answer, seg, payload, now_ns)) {
+		tcp_table_put_synq(env, q);
+		return;
+	}
+	tcp_table_add(env, &q->node);
+	wheel_arm(&env->wheel, &q->timer, now_ns + NSEC_PER_SEC);
+	tcp_emit_synack(env, q, &answer, now_ns);
+}
+
 /* An ACK for a listener: does it bring back a cookie? NULL: no, it has been dealt with. */
 static struct tcp_conn *cookie_input(struct tcp_env *env, struct tcp_listener *l,
 				     const struct tcp_flow *flow, const struct tcp_seg *seg,
@@ -286,7 +318,8 @@ static struct tcp_conn *cookie_input(struct tcp_env *env, struct tcp_listener *l
 }
 
 struct tcp_conn *tcp_listen_input(struct tcp_env *env, const struct tcp_flow *flow,
-				  const struct tcp_seg *seg, const seq_t *hint, uint64_t now_ns)
+				  const struct tcp_seg *seg, const void *payload, const seq_t *hint,
+				  uint64_t now_ns)
 {
 	struct tcp_listener *l = NULL;
 
@@ -301,7 +334,7 @@ struct tcp_conn *tcp_listen_input(struct tcp_env *env, const struct tcp_flow *fl
 		return cookie_input(env, l, flow, seg, now_ns);
 	/* A SYN that also ends the connection is a scanner's (as Linux). */
 	if ((seg->flags & (TCPF_SYN | TCPF_FIN)) == TCPF_SYN)
-		listen_syn(env, l, flow, seg, hint, now_ns);
+		listen_syn(env, l, flow, seg, payload, hint, now_ns);
 	return NULL;
 }
 
@@ -350,7 +383,7 @@ struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const s
 			q->ts_recent = seg->tsval;
 		if (!q->oow_ns || now_ns - q->oow_ns >= TCP_OOW_NS) {
 			q->oow_ns = now_ns;
-			tcp_emit_synack(env, q, now_ns);
+			tcp_emit_synack(env, q, NULL, now_ns);
 		}
 		return NULL;
 	}
@@ -417,7 +450,7 @@ void tcp_synq_timer_fired(struct tcp_env *env, struct tcp_synq *q, uint64_t now_
 	/* Who has answered is asked again only when the time for data is over: that ACK will do. */
 	if (!q->acked || q->retries >= defer) {
 		STAT_INC(tcp_retrans_segs);
-		tcp_emit_synack(env, q, now_ns);
+		tcp_emit_synack(env, q, NULL, now_ns);
 	}
 	wheel_arm(&env->wheel, &q->timer, now_ns + (NSEC_PER_SEC << min_u32(q->retries, 7)));
 }

@@ -161,7 +161,7 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		if (len > mss)
 			len -= len % mss;
 		/* a FIN takes a number, but no room in the congestion window */
-		bool fin = c->fin_queued && len == avail && (room > len || by_cwnd);
+		bool fin = c->fin_queued && c->syn_acked && len == avail && (room > len || by_cwnd);
 		if (len == 0 && !fin) {
 			held = avail > 0;
 			break;
@@ -224,7 +224,7 @@ static void output_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		return;
 	c->syn_due = false;
 	if (seq_eq(c->snd_nxt, c->iss)) {
-		c->snd_nxt = seq_add(c->iss, 1);
+		tcp_fo_syn_sent(c);
 		tcp_sent_note(&c->sent, c->snd_nxt, tcp_us(now_ns));
 	} else {
 		c->sent.n = 0; /* Karn */
@@ -237,9 +237,9 @@ void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	if (tcp_is_closed(c))
 		return;
-	if (!c->syn_acked) {
+	if (!c->syn_acked)
 		output_syn(env, c, now_ns);
-	} else {
+	if (c->syn_acked || c->fo_child) { /* RFC 7413 4.2.2: the server need not wait */
 		c->pace_budget = UINT32_MAX;
 		if (unlikely(c->opts.pacing))
 			c->pace_budget = tcp_pace_budget(c, now_ns);

@@ -168,7 +168,8 @@ void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_se
 	bool fin = seg->flags & TCPF_FIN;
 
 	if (c->fin_rcvd || (c->state != TCPS_ESTABLISHED && c->state != TCPS_FIN_WAIT_1 &&
-			    c->state != TCPS_FIN_WAIT_2)) {
+			    c->state != TCPS_FIN_WAIT_2 &&
+			    !(c->fo_child && c->state == TCPS_SYN_RCVD))) {
 		c->ack_now = true; /* a repetition: our ACK of the FIN was lost */
 		tcp_want_output(env, c);
 		return;

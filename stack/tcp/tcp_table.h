@@ -40,7 +40,16 @@ struct tcp_timewait {
 _Static_assert(offsetof(struct tcp_synq, flow) == sizeof(struct tcp_node), "tcp_node_flow()");
 _Static_assert(offsetof(struct tcp_timewait, flow) == sizeof(struct tcp_node), "tcp_node_flow()");
 
-enum { TCP_LISTEN_BUCKETS = 256 };
+/* What a client knows of a server that does Fast Open, or of a path that does not (RFC 7413 4.1.3). */
+struct tcp_fo_peer {
+	struct ipaddr addr; /* any: free */
+	uint64_t loss_ns;
+	struct tcp_fo fo;
+	uint16_t mss;	    /* of the server's SYN-ACK */
+	uint8_t losses;	    /* SYNs with data in a row that met no answer */
+};
+
+enum { TCP_LISTEN_BUCKETS = 256, TCP_FO_PEERS = 512 };
 
 struct tcp_table {
 	struct tcp_node **bucket;
@@ -52,6 +61,7 @@ struct tcp_table {
 	struct list timewait_age;
 	struct tcp_run_pool run_pool;
 	uint32_t n_listeners;
+	struct tcp_fo_peer fo_peer[TCP_FO_PEERS]; /* by address, a new one takes the place of an old */
 	struct list listen[TCP_LISTEN_BUCKETS]; /* by port */
 };
 

@@ -166,12 +166,13 @@ static void syn_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns
 	uint32_t most = c->opts.syncnt ? c->opts.syncnt : TCP_SYN_RETRIES;
 
 	if (c->state == TCPS_SYN_RCVD && !c->opts.syncnt)
-		most = TCP_SYNACK_RETRIES;
+		most = TCP_SYNACK_RETRIES + c->fo_child; /* as Linux */
 	if (c->retries >= most || (c->orphan && out_of_patience(c, now_ns)) ||
 	    (c->opts.user_timeout_ms && out_of_patience(c, now_ns))) {
 		give_up(env, c, now_ns);
 		return;
 	}
+	tcp_fo_syn_lost(env, c, now_ns);
 	c->retries++;
 	c->rtt.backoff++;
 	c->rtx_segs++;

@@ -28,12 +28,19 @@ enum {
 	TCPF_ECE = 0x40,
 	TCPF_CWR = 0x80,
 };
-enum { TCPO_END, TCPO_NOP, TCPO_MSS, TCPO_WSCALE, TCPO_SACK_OK, TCPO_SACK, TCPO_TS = 8 };
+enum { TCPO_END, TCPO_NOP, TCPO_MSS, TCPO_WSCALE, TCPO_SACK_OK, TCPO_SACK, TCPO_TS = 8, TCPO_FASTOPEN = 34 };
 enum { TCP_ECN_ECT0 = 2, TCP_ECN_CE = 3 };
-enum { TCP_HDR_MAX = 60, TCP_SACK_MAX = 4 };
+enum { TCP_HDR_MAX = 60, TCP_SACK_MAX = 4, TCP_FO_MAX = 16 };
 
 struct tcp_sack_block {
 	seq_t start, end;
+};
+
+/* A cookie of RFC 7413 2; `wanted`: the user of the struct says what, when len is 0. */
+struct tcp_fo {
+	uint8_t len; /* even, 4..16; 0: none */
+	bool wanted;
+	uint8_t b[TCP_FO_MAX];
 };
 
 /* One segment, without addresses. Zeroed memory is a valid start for a literal. */
@@ -45,12 +52,14 @@ struct tcp_seg {
 	uint8_t n_sack;
 	uint8_t ecn;	 /* the two bits of the IP header (RFC 3168 5), the caller's business */
 	bool has_mss : 1, has_wscale : 1, has_ts : 1, sack_ok : 1;
+	bool has_fo : 1; /* Fast Open: with fo.len 0 a request for a cookie */
 	uint16_t wnd; /* as on the wire, not scaled */
 	uint16_t urg;
 	uint16_t mss;
 	uint32_t tsval, tsecr;
 	uint32_t len; /* payload bytes */
 	struct tcp_sack_block sack[TCP_SACK_MAX];
+	struct tcp_fo fo;
 };
 
 /* Sequence space a segment takes: payload, SYN and FIN (RFC 9293 3.4). */
@@ -66,7 +75,8 @@ int tcp_seg_parse(struct tcp_seg *s, const void *p, uint32_t n);
 /* Header length that tcp_seg_emit will write, 20..60. */
 uint32_t tcp_seg_hdr_len(const struct tcp_seg *s);
 /* Writes header and options at p (room for TCP_HDR_MAX bytes), checksum field zero; returns the
- * length. Option layout: MSS, SACK-permitted + timestamps, window scale, SACK blocks, padded by NOP. */
+ * length. Option layout: MSS, SACK-permitted + timestamps, window scale, Fast Open, SACK blocks, padded by
+ * NOP. */
 uint32_t tcp_seg_emit(const struct tcp_seg *s, void *p);
 /* Stores a checksum from csum_fold() in the header at p. */
 static inline void tcp_store_csum(void *p, uint16_t folded)

@@ -107,6 +107,7 @@ static int init_parts(struct worker *w)
 	s->tcp.rng = &w->rng;
 	s->tcp.tso_bytes = common_tso(&w->conf);
 	s->tcp.syncookies = (enum tcp_cookie_mode)w->conf.syncookies;
+	s->tcp.fastopen = w->conf.fastopen;
 	s->tcp.abort_on_overflow = w->conf.abort_on_overflow;
 	s->tcp.mtu_probing = (enum tcp_mtu_probing)w->conf.mtu_probing;
 	s->tcp.base_mss = w->conf.base_mss;

@@ -41,6 +41,7 @@ struct worker_conf {
 	bool abort_on_overflow;
 	uint8_t mtu_probing;		/* enum tcp_mtu_probing */
 	uint16_t base_mss;
+	uint32_t fastopen;		/* TCP_FO_ */
 	uint64_t seed;
 };
 

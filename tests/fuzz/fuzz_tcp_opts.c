@@ -39,6 +39,7 @@ static void round_trip(const uint8_t *p, uint32_t n)
 	CHECK(again.has_mss == s.has_mss && again.has_ts == s.has_ts && again.mss == s.mss);
 	CHECK(again.has_wscale == s.has_wscale && again.wscale == s.wscale);
 	CHECK(again.sack_ok == s.sack_ok && again.tsval == s.tsval && again.tsecr == s.tsecr);
+	CHECK(again.has_fo == s.has_fo && again.fo.len == s.fo.len && s.fo.len <= TCP_FO_MAX);
 	CHECK(again.n_sack <= s.n_sack);
 }
 
@@ -61,6 +62,7 @@ size_t fuzz_example(unsigned i, uint8_t *buf)
 	static const struct tcp_seg segs[] = {
 		{ .flags = TCPF_SYN, .has_mss = true, .mss = 1460, .sack_ok = true, .has_ts = true,
 		  .tsval = 77, .has_wscale = true, .wscale = 7 },
+		{ .flags = TCPF_SYN, .has_fo = true, .fo.len = 8 },
 		{ .flags = TCPF_ACK, .has_ts = true, .tsval = 1, .tsecr = 2 },
 		{ .flags = TCPF_ACK, .has_ts = true, .n_sack = 3, .sack = { { { 1 }, { 2 } } } },
 		{ .flags = TCPF_ACK, .n_sack = 4, .sack = { { { 9 }, { 10 } } } },

@@ -105,6 +105,8 @@ const char *conn_wrong(struct tcp_conn *c)
 	if (list_empty(&c->pend_link)) {
 		bool waits = !seq_eq(c->snd_una, c->snd_nxt) || seq_lt(c->snd_nxt, c->snd_end) ||
 			     (c->fin_queued && !c->fin_sent);
+
+		waits &= !c->fo_held; /* for the application, not for the peer */
 		/* whatever is owed to the peer has a timer behind it */
 		if (waits)
 			MUST(c->deadline_ns[TCPD_RTX] != 0);

@@ -22,9 +22,10 @@ static void op_output(struct tcp_env *env, const struct tcp_flow *flow, const st
 	ck_assert_uint_eq(seg->dport, flow->remote.port);
 	if (seg->len) {
 		ck_assert_ptr_nonnull(c);
-		ck_assert_uint_eq(tx_pos, seg->seq.v - c->iss.v - 1);
+		ck_assert_uint_eq(tx_pos, seg->seq.v - c->iss.v - !(seg->flags & TCPF_SYN));
 		ck_assert_uint_le(tx_pos + seg->len, rig_sock_of(c)->tx_tail);
-		ck_assert_uint_le(seg->len, max_u32(max_u32(c->mss, c->mtu.probe), env->tso_bytes));
+		uint32_t most = seg->flags & TCPF_SYN ? c->path_mss - 40 : max_u32(c->mss, c->mtu.probe);
+		ck_assert_uint_le(seg->len, max_u32(most, env->tso_bytes));
 	}
 	if (seg->has_ts)
 		r->last_tsval = seg->tsval;
@@ -73,7 +74,8 @@ static struct tcp_conn *op_conn_new(struct tcp_env *env, struct tcp_listener *l,
 
 static void op_accepted(struct tcp_env *env, struct tcp_listener *l, struct tcp_conn *c)
 {
-	ck_assert_int_eq(c->state == TCPS_ESTABLISHED || c->state == TCPS_FIN_WAIT_1, 1);
+	ck_assert(c->state == TCPS_ESTABLISHED || c->state == TCPS_FIN_WAIT_1 ||
+		  (c->state == TCPS_SYN_RCVD && c->fo_child));
 	ck_assert(!rig_sock_of(c)->accepted);
 	rig_sock_of(c)->accepted = true;
 	l->n_acceptq++;
@@ -161,6 +163,7 @@ struct rig *rig_start(const struct rig_opts *opt)
 	r->env.max_timewait = opt->max_timewait ? opt->max_timewait : 16;
 	r->env.max_synq = opt->max_synq ? opt->max_synq : 16;
 	r->env.syncookies = opt->cookies;
+	r->env.fastopen = opt->fastopen;
 	r->env.abort_on_overflow = opt->abort_on_overflow;
 	r->flow.local = (struct endpoint){ .addr = ipaddr_v4(0x0a000001), .port = 80 };
 	r->flow.remote = (struct endpoint){ .addr = ipaddr_v4(0x0a000002), .port = 40000 };

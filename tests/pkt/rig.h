@@ -48,6 +48,7 @@ struct rig_opts {
 	uint32_t backlog;    /* [8] */
 	enum tcp_cookie_mode cookies;
 	bool abort_on_overflow;
+	uint32_t fastopen;   /* TCP_FO_ bits */
 	bool delack;	     /* start behind the quick-ACK phase */
 	struct tcp_sockopts o; /* rcvbuf above wins */
 };
@@ -87,6 +88,8 @@ struct tseg {
 	uint32_t tsval, tsecr;	 /* IN: 0 = automatic; OUT: compared if set */
 	uint16_t urg;		 /* pointer; OUT: compared where URG is among the flags */
 	uint16_t rport;		 /* another remote port than the rig's */
+	int fo;			 /* Fast Open option, length of the cookie + 1, 0 = none; always compared */
+	const uint8_t *cookie;	 /* IN: its bytes; OUT: compared if set */
 	uint8_t ecn;		 /* bits of the IP header; OUT: always compared */
 	bool sack_ok;		 /* OUT: compared where the rig's peer does SACK */
 	uint32_t sack[TCP_SACK_MAX][2]; /* blocks, up to the first empty one; OUT: all compared */

@@ -46,9 +46,13 @@ void rig_in(struct rig *r, const struct tseg *t, bool flush)
 		.wscale = (uint8_t)(t->ws ? t->ws - 1 : 0),
 		.has_ts = ts,
 		.sack_ok = syn && (t->sack_ok || r->opt.sack),
+		.has_fo = t->fo != 0,
+		.fo.len = (uint8_t)(t->fo ? t->fo - 1 : 0),
 		.len = t->len,
 	};
 
+	if (t->cookie)
+		memcpy(seg.fo.b, t->cookie, seg.fo.len);
 	put_blocks(&seg, t, r->iss);
 	uint8_t *p = malloc(t->len + 1);
 
@@ -60,7 +64,7 @@ void rig_in(struct rig *r, const struct tseg *t, bool flush)
 		seg.tsecr = t->tsecr ? t->tsecr : t->flags & TCPF_ACK ? r->last_tsval : 0;
 	}
 	for (uint32_t i = 0; i < t->len; i++)
-		p[i] = rig_byte(t->seq - 1 + i, PEER_SALT);
+		p[i] = rig_byte(t->seq - !syn + i, PEER_SALT);
 	tcp_input(&r->env, &f, &seg, p, r->now_ns);
 	free(p);
 	if (flush)
@@ -95,6 +99,10 @@ static struct tcp_seg wanted(const struct rig *r, const struct tseg *t, const st
 		put_blocks(&w, t, r->irs);
 		w.sack_ok = t->sack_ok || (t->flags & TCPF_SYN);
 	}
+	w.has_fo = t->fo != 0;
+	w.fo.len = (uint8_t)(t->fo ? t->fo - 1 : 0);
+	if (t->cookie)
+		memcpy(w.fo.b, t->cookie, w.fo.len);
 	if (t->tsval)
 		w.tsval = t->tsval;
 	if (t->tsecr)
@@ -122,7 +130,8 @@ static bool same(const struct tcp_seg *a, const struct tcp_seg *b)
 	       a->len == b->len && a->wnd == b->wnd && a->urg == b->urg && a->has_mss == b->has_mss &&
 	       a->mss == b->mss && a->has_wscale == b->has_wscale && a->wscale == b->wscale &&
 	       a->has_ts == b->has_ts && a->tsval == b->tsval && a->tsecr == b->tsecr &&
-	       a->sack_ok == b->sack_ok && a->ecn == b->ecn && a->n_sack == b->n_sack &&
+	       a->has_fo == b->has_fo && a->fo.len == b->fo.len &&
+	       memcmp(a->fo.b, b->fo.b, a->fo.len) == 0 && a->sack_ok == b->sack_ok && a->ecn == b->ecn && a->n_sack == b->n_sack &&
 	       memcmp(a->sack, b->sack, a->n_sack * sizeof(a->sack[0])) == 0;
 }
 

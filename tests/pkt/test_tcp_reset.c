@@ -9,7 +9,7 @@ START_TEST(exact_reset_ends_every_state) /* RFC 9293 3.10.7.4 second, RFC 5961 3
 		uint32_t seq;
 		int error;
 	} all[] = {
-		{ TCPS_SYN_RCVD, 1, ECONNREFUSED }, { TCPS_ESTABLISHED, 1, ECONNRESET },
+		{ TCPS_SYN_RCVD, 1, ECONNRESET }, { TCPS_ESTABLISHED, 1, ECONNRESET },
 		{ TCPS_FIN_WAIT_1, 1, ECONNRESET }, { TCPS_FIN_WAIT_2, 1, ECONNRESET },
 		{ TCPS_CLOSE_WAIT, 2, EPIPE },	    { TCPS_CLOSING, 2, ECONNRESET },
 		{ TCPS_LAST_ACK, 2, ECONNRESET },
@@ -56,7 +56,14 @@ START_TEST(syn_is_challenged_everywhere) /* RFC 5961 4.2 */
 		IN(r, .seq = nxt + 5, .flags = S);
 		OUT(r, .seq = snd, .ack = nxt, .flags = A);
 		IN(r, .seq = nxt + 500000, .flags = S);
+		QUIET(r); /* not twice in half a second */
+		COUNT(r, tcp_challenge_limited, 1);
+		rig_after_ms(r, 500);
+		rig_drain(r);
+		IN(r, .seq = nxt + 500000, .flags = S);
 		OUT(r, .seq = snd, .ack = nxt, .flags = A);
+		rig_after_ms(r, 500);
+		rig_drain(r);
 		IN(r, .seq = 0, .ack = 1, .flags = S | A); /* our ACK of its SYN was lost */
 		OUT(r, .seq = snd, .ack = nxt, .flags = A);
 		ck_assert_int_eq(r->c->state, all[i]);
@@ -65,9 +72,12 @@ START_TEST(syn_is_challenged_everywhere) /* RFC 5961 4.2 */
 }
 END_TEST
 
+/* One connection is asked for twice a second; only many together, or half-open ones, meet the limit. */
 START_TEST(challenges_are_limited_globally) /* RFC 5961 7 */
 {
-	struct rig *r = rig_established();
+	struct rig *r = rig_listening();
+	IN(r, .seq = 0, .flags = S, .mss = 1460);
+	OUT(r, .seq = 0, .ack = 1, .flags = S | A);
 	for (int i = 0; i < 5000; i++)
 		IN(r, .seq = 100, .flags = R);
 	uint32_t n = rig_drain(r);
@@ -75,6 +85,24 @@ START_TEST(challenges_are_limited_globally) /* RFC 5961 7 */
 	ck_assert_uint_lt(n, 1500);
 	COUNT(r, tcp_challenge_limited, 5000 - n);
 	rig_after_ms(r, 1000);
+	rig_drain(r);
+	IN(r, .seq = 100, .flags = R);
+	OUT(r, .seq = 1, .ack = 1, .flags = A);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(challenges_of_a_connection_are_rare) /* Linux: 500 ms, whatever draws them */
+{
+	struct rig *r = rig_established();
+	for (int i = 0; i < 100; i++)
+		IN(r, .seq = 100, .flags = R);
+	IN(r, .seq = 1, .flags = S);
+	IN(r, .seq = 1, .ack = 99, .flags = A);
+	ck_assert_uint_eq(rig_drain(r), 1);
+	COUNT(r, tcp_challenge_ack, 1);
+	COUNT(r, tcp_challenge_limited, 101);
+	rig_after_ms(r, 500);
 	IN(r, .seq = 100, .flags = R);
 	OUT(r, .seq = 1, .ack = 1, .flags = A);
 	rig_free(r);
@@ -119,5 +147,6 @@ END_TEST
 
 RIG_MAIN("tcp_reset", { exact_reset_ends_every_state },
 	 { reset_in_the_window_is_challenged_everywhere }, { syn_is_challenged_everywhere },
-	 { challenges_are_limited_globally }, { reset_of_an_orphan_releases_it },
+	 { challenges_are_limited_globally },
+	 { challenges_of_a_connection_are_rare }, { reset_of_an_orphan_releases_it },
 	 { reset_keeps_data_that_was_in_order }, { reset_from_nobody_carries_the_right_numbers })

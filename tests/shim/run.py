@@ -22,6 +22,7 @@ ADDR = "10.77.0.2"
 LOOPBACK = "127.0.0.1"
 GATEWAY = "10.77.0.1"
 WIRE = "fnt0"
+FASTOPEN = "3"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -73,7 +74,7 @@ def start_engine(opt, socket):
     log = open(os.path.join(opt.out, "engine.log"), "wb")
     cmd = [opt.engine, "--socket", socket, "--addr", ADDR + "/24",
            "--workers", opt.workers, "--loopback", "stack" if opt.loopback else "kernel", "--config",
-           "/dev/null", "--hugepages", "off", "--ready-fd", str(w)]
+           "/dev/null", "--fastopen", FASTOPEN, "--hugepages", "off", "--ready-fd", str(w)]
     cmd += (["--port", "net_af_packet0,iface=" + WIRE, "--gateway", GATEWAY] if opt.wire else
             ["--port", "none"])
     engine = subprocess.Popen(cmd, pass_fds=[w], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -117,6 +118,12 @@ def ip(*args):
     subprocess.run(["ip", *args], check=True)
 
 
+def allow_fastopen():
+    """Servers may do Fast Open in this namespace, as in the engine."""
+    with open("/proc/sys/net/ipv4/tcp_fastopen", "w") as f:
+        f.write(FASTOPEN)
+
+
 def make_wire():
     """A cable whose far end lies in a namespace of its own, where nobody listens. Its holder."""
     holder = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"],
@@ -135,6 +142,7 @@ def make_wire():
 
 
 def side_bare(opt):
+    allow_fastopen()
     ip("link", "set", "lo", "up")
     holder = None
     if opt.wire:
@@ -159,6 +167,7 @@ def drop_wire(holder):
 
 
 def side_stack(opt):
+    allow_fastopen()
     # Once up, so that the kernel has a table of local addresses and refuses to bind strange ones.
     ip("link", "set", "lo", "up")
     ip("link", "set", "lo", "down")

@@ -68,6 +68,42 @@ static struct tcp_seg parse_opts(uint8_t flags, const uint8_t *opts, uint32_t n)
 	parse_opts(flags, (const uint8_t[]){ __VA_ARGS__ }, \
 		   sizeof((const uint8_t[]){ __VA_ARGS__ }))
 
+START_TEST(fast_open_is_taken_from_a_syn_with_an_even_cookie) /* RFC 7413 4.1.1 */
+{
+	struct tcp_seg s = PARSE(TCPF_SYN, TCPO_FASTOPEN, 2);
+	ck_assert(s.has_fo && s.fo.len == 0);
+	s = PARSE(TCPF_SYN, TCPO_FASTOPEN, 6, 1, 2, 3, 4);
+	ck_assert(s.has_fo && s.fo.len == 4 && s.fo.b[3] == 4);
+	s = PARSE(TCPF_SYN | TCPF_ACK, TCPO_FASTOPEN, 18, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
+		  12, 13, 14, 15, 16);
+	ck_assert(s.has_fo && s.fo.len == 16 && s.fo.b[15] == 16);
+	ck_assert(!PARSE(TCPF_ACK, TCPO_FASTOPEN, 6, 1, 2, 3, 4).has_fo);
+	ck_assert(!PARSE(TCPF_SYN, TCPO_FASTOPEN, 4, 1, 2).has_fo);
+	ck_assert(!PARSE(TCPF_SYN, TCPO_FASTOPEN, 7, 1, 2, 3, 4, 5).has_fo);
+	ck_assert(!PARSE(TCPF_SYN, TCPO_FASTOPEN, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
+			 14, 15, 16, 17, 18).has_fo);
+}
+END_TEST
+
+START_TEST(fast_open_fits_beside_all_other_options_of_a_syn)
+{
+	for (uint8_t len = 0; len <= TCP_FO_MAX; len += len ? 2 : 4) {
+		struct tcp_seg s = { .flags = TCPF_SYN, .has_mss = true, .mss = 1460, .has_ts = true,
+				     .tsval = 7, .sack_ok = true, .has_wscale = true, .wscale = 3,
+				     .has_fo = true, .fo.len = len }, again;
+		uint8_t b[TCP_HDR_MAX];
+
+		memset(s.fo.b, 0xc0 + len, len);
+		uint32_t n = tcp_seg_emit(&s, b);
+		ck_assert_uint_eq(n, tcp_seg_hdr_len(&s));
+		ck_assert_uint_le(n, TCP_HDR_MAX);
+		ck_assert_int_eq(tcp_seg_parse(&again, b, n), (int)n);
+		ck_assert(again.has_fo && again.fo.len == len && again.has_wscale && again.has_ts);
+		ck_assert_mem_eq(again.fo.b, s.fo.b, len);
+	}
+}
+END_TEST
+
 START_TEST(every_field_of_the_header_arrives_in_host_order)
 {
 	const uint8_t b[] = { 0x12, 0x34, 0x56, 0x78, 1, 2, 3, 4, 5, 6, 7, 8,
@@ -313,6 +349,8 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, a_damaged_header_is_refused_and_leaves_the_output_alone, 0,
 			    ARRAY_LEN(headers));
+	tcase_add_test(tc, fast_open_is_taken_from_a_syn_with_an_even_cookie);
+	tcase_add_test(tc, fast_open_fits_beside_all_other_options_of_a_syn);
 	tcase_add_test(tc, every_field_of_the_header_arrives_in_host_order);
 	tcase_add_test(tc, the_options_of_a_linux_syn_are_all_understood);
 	tcase_add_test(tc, mss_wscale_and_sack_permitted_count_on_a_syn_only);

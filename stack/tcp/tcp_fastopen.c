@@ -1,0 +1,225 @@
+/* TCP Fast Open (RFC 7413), both sides: the cookies that a server gives and checks, those that a client
+ * keeps, and what the two do to a handshake. Builds no segment. */
+// SPDX-License-Identifier: MIT
+#include <string.h>
+#include "stack/tcp/tcp_core.h"
+
+enum {
+	COOKIE_LEN = 8,	  /* as Linux; RFC 7413 4.1.1 allows 4 to 16 */
+	OPTIONS_MAX = 40, /* room that a SYN's options may take from the data */
+	LOSSES_MANY = 2,  /* SYNs with data lost in a row, until they are taken for unwelcome */
+	LOSSES_MAX = 6,
+};
+/* RFC 7413 4.1.2: cookies expire, here with the second period. */
+#define KEY_LIFE_NS (6 * 3600 * NSEC_PER_SEC)
+#define HOLE_NS (60 * NSEC_PER_SEC)  /* doubled with every further loss */
+#define RESET_NS (60 * NSEC_PER_SEC) /* RFC 7413 5.1: a reset child counts for so long */
+
+/* ---- the server's cookies: RFC 7413 4.1.2 ---- */
+/* The same on all data threads, which share the key: a client's next port may lead to another one. */
+static void make_cookie(const struct tcp_env *env, const struct tcp_flow *flow, uint64_t period,
+			uint8_t cookie[COOKIE_LEN])
+{
+	struct { struct ipaddr local, remote; uint64_t period; } in = {
+		.local = flow->local.addr, .remote = flow->remote.addr, .period = period,
+	};
+	struct siphash_key key = { { env->key.k[0] ^ TCP_SALT_FASTOPEN, env->key.k[1] } };
+	uint64_t h = siphash(&key, &in, sizeof(in));
+
+	memcpy(cookie, &h, COOKIE_LEN);
+}
+
+static bool is_cookie(const struct tcp_env *env, const struct tcp_flow *flow, uint64_t period,
+		      const struct tcp_seg *seg)
+{
+	uint8_t good[COOKIE_LEN];
+
+	make_cookie(env, flow, period, good);
+	return seg->fo.len == COOKIE_LEN && memcmp(seg->fo.b, good, COOKIE_LEN) == 0;
+}
+
+/* RFC 7413 4.2.2: is there room for one more that has not proved where it is? */
+static bool has_room(struct tcp_env *env, struct tcp_listener *l, uint64_t now_ns)
+{
+	uint32_t qlen = l->opts ? l->opts->fastopen : 0;
+
+	if (qlen == 0 && env->fastopen & TCP_FO_ALL_LISTENERS)
+		qlen = l->backlog;
+	if (l->n_fo_reset && now_ns - l->fo_reset_ns >= RESET_NS)
+		l->n_fo_reset = 0;
+	if (l->n_fo + l->n_fo_reset < qlen)
+		return true;
+	if (qlen)
+		STAT_INC(tcp_fastopen_overflow);
+	return false;
+}
+
+bool tcp_fo_syn(struct tcp_env *env, struct tcp_listener *l, const struct tcp_flow *flow,
+		const struct tcp_seg *seg, struct tcp_fo *answer, uint64_t now_ns)
+{
+	uint64_t period = now_ns / KEY_LIFE_NS;
+
+	if (!(env->fastopen & TCP_FO_SERVER) || !(seg->has_fo || seg->len) || !has_room(env, l, now_ns))
+		return false;
+	if (env->fastopen & TCP_FO_SERVER_NO_COOKIE || (l->opts && l->opts->fastopen_no_cookie))
+		return true;
+	if (!seg->has_fo)
+		return false;
+	if (seg->fo.len && is_cookie(env, flow, period, seg))
+		return true;
+	answer->wanted = true; /* it asks for one, or has an old or wrong one */
+	answer->len = COOKIE_LEN;
+	make_cookie(env, flow, period, answer->b);
+	if (seg->fo.len && period && is_cookie(env, flow, period - 1, seg))
+		return true;
+	if (seg->fo.len)
+		STAT_INC(tcp_fastopen_failed);
+	return false;
+}
+
+void tcp_fo_begin(struct tcp_listener *l, struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	c->fo_child = true;
+	c->fo_listener = l;
+	list_push(&l->fo, &c->fo_link);
+	l->n_fo++;
+	/* The SYN-ACK leaves with the next flush, and what is written until its ACK comes behind it. */
+	c->snd_nxt = c->iss;
+	c->sent.n = 0;
+	c->syn_due = true;
+	c->snd_wnd = c->max_snd_wnd = seg->wnd; /* not scaled in a SYN */
+	c->snd_wnd_raw = seg->wnd;
+	c->snd_wl1 = seg->seq;
+	c->fo_acked = seg->len != 0;
+	STAT_INC(tcp_fastopen_passive);
+}
+
+void tcp_fo_end(struct tcp_conn *c, enum tcp_fo_end how, uint64_t now_ns)
+{
+	struct tcp_listener *l = c->fo_listener;
+
+	if (!l)
+		return;
+	list_del(&c->fo_link);
+	c->fo_listener = NULL;
+	l->n_fo--;
+	if (how != TCP_FO_RESET)
+		return;
+	/* Who resets what it opened with a false address would else have no limit. */
+	l->n_fo_reset++;
+	l->fo_reset_ns = now_ns;
+}
+
+void tcp_fo_unlisten(struct tcp_listener *l)
+{
+	list_for_each_safe(it, next, &l->fo)
+		tcp_fo_end(container_of(it, struct tcp_conn, fo_link), TCP_FO_DONE, 0);
+}
+
+/* ---- the client's cookies: RFC 7413 4.1.3 ---- */
+static struct tcp_fo_peer *peer_of(struct tcp_env *env, const struct tcp_flow *flow)
+{
+	uint64_t h = siphash(&env->key, &flow->remote.addr, sizeof(flow->remote.addr));
+
+	return &env->table->fo_peer[h % TCP_FO_PEERS];
+}
+
+/* What is known of this peer, NULL: nothing. */
+static struct tcp_fo_peer *find_peer(struct tcp_env *env, const struct tcp_flow *flow)
+{
+	struct tcp_fo_peer *p = peer_of(env, flow);
+
+	return ipaddr_eq(&p->addr, &flow->remote.addr) ? p : NULL;
+}
+
+/* The place of this peer; whoever had it is forgotten. */
+static struct tcp_fo_peer *get_peer(struct tcp_env *env, const struct tcp_flow *flow)
+{
+	struct tcp_fo_peer *p = peer_of(env, flow);
+
+	if (!ipaddr_eq(&p->addr, &flow->remote.addr))
+		*p = (struct tcp_fo_peer){ .addr = flow->remote.addr };
+	return p;
+}
+
+static bool swallows_data(const struct tcp_fo_peer *p, uint64_t now_ns)
+{
+	return p && p->losses >= LOSSES_MANY &&
+	       now_ns - p->loss_ns < HOLE_NS << (p->losses - LOSSES_MANY);
+}
+
+void tcp_fo_connect(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	const struct tcp_fo_peer *p = find_peer(env, &c->flow);
+	bool no_cookie = env->fastopen & TCP_FO_CLIENT_NO_COOKIE || c->opts.fastopen_no_cookie;
+	uint32_t mss = c->path_mss;
+
+	if (!c->opts.fastopen_syn || !(env->fastopen & TCP_FO_CLIENT) || swallows_data(p, now_ns))
+		return;
+	c->fo_client = true;
+	if (!no_cookie && !(p && p->fo.len)) {
+		c->fo.wanted = true; /* a request */
+		return;
+	}
+	if (p && p->mss)
+		mss = min_u32(mss, p->mss);
+	if (!no_cookie)
+		c->fo = p->fo;
+	c->fo_room = (uint16_t)(mss > OPTIONS_MAX ? mss - OPTIONS_MAX : 0);
+	c->fo_held = c->fo_room > 0;
+	c->syn_due = !c->fo_held;
+}
+
+void tcp_fo_syn_sent(struct tcp_conn *c)
+{
+	uint32_t queued = seq_diff(c->snd_end, c->iss) - 1;
+
+	c->fo_held = false;
+	c->fo_len = (uint16_t)min_u32(queued, c->fo_room);
+	c->fo_room = 0;
+	c->snd_nxt = seq_add(c->iss, 1 + c->fo_len);
+}
+
+void tcp_fo_syn_lost(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	c->fo = (struct tcp_fo){ 0 }; /* RFC 7413 4.1.3.1: again without the option */
+	if (c->fo_len == 0)
+		return;
+	c->snd_nxt = seq_add(c->iss, 1); /* the data goes when the handshake is done */
+	if (c->retries)
+		return;
+	struct tcp_fo_peer *p = get_peer(env, &c->flow);
+	p->losses = (uint8_t)min_u32(p->losses + 1u, LOSSES_MAX);
+	p->loss_ns = now_ns;
+	STAT_INC(tcp_fastopen_lost);
+}
+
+void tcp_fo_synack(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	bool taken = seq_gt(seg->ack, seq_add(c->iss, 1));
+
+	if (seg->has_fo && seg->fo.len && c->fo_client) {
+		struct tcp_fo_peer *p = get_peer(env, &c->flow);
+
+		p->fo = seg->fo;
+		p->mss = seg->has_mss ? seg->mss : TCP_DEFAULT_MSS;
+	}
+	if (c->fo_len == 0)
+		return;
+	c->fo_acked = taken;
+	if (taken) {
+		struct tcp_fo_peer *p = find_peer(env, &c->flow);
+
+		STAT_INC(tcp_fastopen_active);
+		if (p)
+			p->losses = 0;
+	}
+	/* What was not taken is as if it had never been sent: it leaves now. */
+	c->snd_nxt = seg->ack;
+	if (c->sent.n) {
+		uint32_t us = tcp_sent_at(&c->sent, 0)->us;
+
+		c->sent.n = 0;
+		tcp_sent_note(&c->sent, seg->ack, us);
+	}
+}
