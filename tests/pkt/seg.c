@@ -131,7 +131,8 @@ static bool same(const struct tcp_seg *a, const struct tcp_seg *b)
 	       a->mss == b->mss && a->has_wscale == b->has_wscale && a->wscale == b->wscale &&
 	       a->has_ts == b->has_ts && a->tsval == b->tsval && a->tsecr == b->tsecr &&
 	       a->has_fo == b->has_fo && a->fo.len == b->fo.len &&
-	       memcmp(a->fo.b, b->fo.b, a->fo.len) == 0 && a->sack_ok == b->sack_ok && a->ecn == b->ecn && a->n_sack == b->n_sack &&
+	       memcmp(a->fo.b, b->fo.b, a->fo.len) == 0 && a->sack_ok == b->sack_ok &&
+	       a->ecn == b->ecn && a->n_sack == b->n_sack &&
 	       memcmp(a->sack, b->sack, a->n_sack * sizeof(a->sack[0])) == 0;
 }
 
