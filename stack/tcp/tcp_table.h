@@ -31,6 +31,7 @@ struct tcp_timewait {
 	struct wheel_timer timer;    /* end of its life */
 	struct list age;	     /* oldest first: recycled when the pool is empty */
 	uint64_t ts_recent_ns;	     /* when ts_recent was taken, or the record was made */
+	uint64_t oow_ns;	     /* last answer to what did not fit */
 	void *kept;		     /* the host's, see tcp_ops.record_new */
 	seq_t snd_nxt, rcv_nxt, rcv_adv;
 	uint32_t ts_recent, ts_offset;

@@ -94,6 +94,23 @@ static void record_rst(struct tcp_env *env, struct tcp_timewait *tw, const struc
 	}
 }
 
+/* What does not fit is answered, but two sides that disagree must not exchange ACKs for ever: twice a second,
+ * except text, which no ACK carries (as Linux), and within the limit of all. */
+static void challenge(struct tcp_env *env, struct tcp_timewait *tw, const struct tcp_seg *seg,
+		      uint64_t now_ns)
+{
+	bool text = seg->len && !(seg->flags & TCPF_SYN);
+
+	if (!text && tw->oow_ns && now_ns - tw->oow_ns < TCP_OOW_NS) {
+		STAT_INC(tcp_challenge_limited);
+		return;
+	}
+	if (!text)
+		tw->oow_ns = now_ns;
+	if (tcp_may_challenge(env, now_ns))
+		tcp_emit_timewait_ack(env, tw, now_ns);
+}
+
 bool tcp_timewait_input(struct tcp_env *env, struct tcp_timewait *tw, const struct tcp_seg *seg,
 			seq_t *hint, uint64_t now_ns)
 {
@@ -112,8 +129,7 @@ bool tcp_timewait_input(struct tcp_env *env, struct tcp_timewait *tw, const stru
 		return true;
 	}
 	if (seg->flags & TCPF_SYN || old_ts || seq_gt(seg->seq, tw->rcv_adv)) {
-		if (tcp_may_challenge(env, now_ns))
-			tcp_emit_timewait_ack(env, tw, now_ns);
+		challenge(env, tw, seg, now_ns);
 		return false;
 	}
 	if (tw->fin_wait2) {
@@ -127,8 +143,7 @@ bool tcp_timewait_input(struct tcp_env *env, struct tcp_timewait *tw, const stru
 		tcp_emit_timewait_ack(env, tw, now_ns);
 		restart(env, tw, now_ns);
 	} else if (seg->len || !seq_eq(seg->seq, tw->rcv_nxt)) {
-		if (tcp_may_challenge(env, now_ns))
-			tcp_emit_timewait_ack(env, tw, now_ns);
+		challenge(env, tw, seg, now_ns);
 	}
 	return false;
 }

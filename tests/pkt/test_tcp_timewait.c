@@ -110,9 +110,10 @@ START_TEST(repeated_fin_with_timestamps) /* RFC 7323 5.3: equal is new enough, o
 	rig_after_ms(r, 30000);
 	IN(r, .seq = 1, .ack = 2, .flags = F | A, .tsval = ts - 1);
 	OUT(r, .seq = 2, .ack = 2, .flags = A, .tsecr = ts);
+	rig_after_ms(r, 500);
 	IN(r, .seq = 2, .ack = 2, .flags = A, .tsval = ts - 1); /* answered only for being old */
 	OUT(r, .seq = 2, .ack = 2, .flags = A, .tsecr = ts);
-	rig_after_ms(r, 29000);
+	rig_after_ms(r, 28500);
 	IN(r, .seq = 1, .ack = 2, .flags = F | A, .tsval = ts);
 	OUT(r, .seq = 2, .ack = 2, .flags = A, .tsecr = ts);
 	rig_after_ms(r, 59000);
