@@ -12,29 +12,45 @@ static void take_sample(struct tcp_conn *c, uint32_t us)
 		c->cc->rtt(c, us);
 }
 
-/* snd_una has moved. What was sent again says nothing (Karn), except by its echoed timestamp. */
-static void sample_rtt(struct tcp_conn *c, const struct tcp_seg *seg, const struct tcp_news *news,
-		       uint64_t now_ns)
+/* snd_una has moved. What was sent again says nothing (Karn), except by its echoed timestamp. Gives what our
+ * own clock has measured, 0: nothing. */
+static uint32_t sample_rtt(struct tcp_conn *c, const struct tcp_seg *seg,
+			   const struct tcp_news *news, uint64_t now_ns)
 {
 	uint32_t us = 0;
 	bool passed = tcp_sent_acked(&c->sent, c->snd_una, &us);
 
 	if (passed && !news) {
-		take_sample(c, tcp_us(now_ns) - us);
-		return;
+		us = tcp_us(now_ns) - us;
+		take_sample(c, us);
+		return us;
 	}
 	if (news && news->has_rtt) {
 		take_sample(c, news->rtt_us);
-		return;
+		return news->rtt_us;
 	}
 	/* Its millisecond clock is too coarse for a LAN; where the timeout is above its floor it
 	 * is good enough, and every ACK helps to get there (RFC 7323 4.1). */
 	bool wanted = c->rtt.backoff || c->rtt.srtt_us == 0 || c->rtt.base_us > TCP_RTO_MIN_US;
 	if (!c->ts_ok || !seg->has_ts || seg->tsecr == 0 || !wanted)
-		return;
+		return 0;
 	uint32_t ms = tcp_ts_now(c->ts_offset, now_ns) - seg->tsecr;
 	if (ms <= TCP_RTO_MAX_US / 1000)
 		take_sample(c, ms * 1000);
+	return 0;
+}
+
+/* The delivery rate, where nothing is lost or held: acked bytes up to snd_una have arrived. */
+static void tell_rate(struct tcp_env *env, struct tcp_conn *c, uint32_t acked, uint32_t rtt_us,
+		      uint64_t now_ns)
+{
+	struct tcp_rate_sample rs = { .now_ns = now_ns, .acked = acked, .rtt_us = rtt_us };
+	struct tcp_rate_pick pick = { .has = false };
+
+	tcp_rate_arrived(c, &pick, seq_sub(c->snd_una, acked), c->snd_una, false, 0);
+	tcp_rate_sample(c, &pick, now_ns, &rs);
+	if (c->cc->control)
+		c->cc->control(env, c, &rs);
 }
 
 static void syn_acked(struct tcp_conn *c)
@@ -57,7 +73,7 @@ void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *
 	tcp_urgent_acked(c);
 	if (unlikely(c->mtu.probe))
 		tcp_mtu_acked(c);
-	sample_rtt(c, seg, news, now_ns);
+	uint32_t rtt_us = sample_rtt(c, seg, news, now_ns);
 	c->retries = 0;
 	c->stall_ns = 0;
 	if (!c->syn_acked) {
@@ -71,8 +87,11 @@ void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *
 	}
 	if (acked) {
 		c->tx_bytes += acked;
-		if (!news)
+		if (!news) {
 			tcp_recovery_open_acked(c, acked, now_ns);
+			if (unlikely(c->model || tcp_rate_passed(c)))
+				tell_rate(env, c, acked, rtt_us, now_ns);
+		}
 		tcp_event(env, c, TCPE_WRITABLE);
 	}
 	if (news) {

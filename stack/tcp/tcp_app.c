@@ -10,6 +10,8 @@ void tcp_app_wrote(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, uint6
 
 	if (tcp_is_closed(c) || c->fin_queued || !seq_gt(end, c->snd_end))
 		return;
+	if (tcp_rate_is_dry(c))
+		tcp_rate_dry(c);
 	c->snd_end = end;
 	if (unlikely(c->fo_held))
 		c->syn_due = true;
@@ -110,10 +112,11 @@ void tcp_opts_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	if (tcp_is_closed(c))
 		return;
 	c->opts.may_cut |= c->mtu.locked;
-	if (c->cc != tcp_cc_of(c->opts.cc)) {
+	if (c->syn_acked || c->syn_rcvd)
+		tcp_cc_start(env, c, false);
+	else
 		c->cc = tcp_cc_of(c->opts.cc);
-		c->cc->init(c);
-	}
+	tcp_pace_changed(c);
 	if (c->opts.quickack) {
 		c->pingpong = false;
 		c->quick = TCP_QUICK_SEGS;

@@ -2,6 +2,7 @@
  * sent again. What is in no run is plainly in flight. Bookkeeping only: who is lost is decided by
  * tcp_rack.c and tcp_recovery.c. */
 // SPDX-License-Identifier: MIT
+#include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_core.h"
 
 static struct tcp_run_pool *pool(struct tcp_env *env) { return &env->table->run_pool; }
@@ -14,14 +15,20 @@ static void delivered(struct tcp_conn *c, struct tcp_news *news, seq_t start, se
 	uint32_t us = again ? run->sent_us : tcp_sent_when(&c->sent, end);
 
 	news->delivered += seq_diff(end, start);
+	if (c->rate.n)
+		tcp_rate_arrived(c, &news->pick, start, end, again, us);
 	if (again) {
 		news->again = true;
 	} else {
-		news->orig |= seq_lt(start, c->recover);
-		uint32_t rtt_us = news->now_us - us; /* Karn: it was sent once */
+		uint32_t sent_us;
 
-		news->rtt_us = news->has_rtt ? min_u32(news->rtt_us, rtt_us) : rtt_us;
-		news->has_rtt = true;
+		news->orig |= seq_lt(start, c->recover);
+		if (tcp_sent_within(&c->sent, start, end, &sent_us)) { /* Karn: it was sent once */
+			uint32_t rtt_us = news->now_us - sent_us;
+
+			news->rtt_us = news->has_rtt ? min_u32(news->rtt_us, rtt_us) : rtt_us;
+			news->has_rtt = true;
+		}
 	}
 	if (c->sack_ok)
 		tcp_rack_delivered(c, news, end, us, again);
@@ -124,10 +131,13 @@ void tcp_board_acked(struct tcp_env *env, struct tcp_conn *c, seq_t ack, struct 
 		news->orig = news->has_rtt = false;
 }
 
-static void note_lost(struct tcp_conn *c, seq_t start)
+static void note_lost(struct tcp_conn *c, seq_t start, seq_t end)
 {
 	if (tcp_lost(c) == 0 || seq_lt(start, c->lost_from))
 		c->lost_from = start;
+	c->lost_bytes += seq_diff(end, start);
+	if (c->cc->lost)
+		c->cc->lost(c, start, end);
 }
 
 bool tcp_board_lose(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t end)
@@ -142,7 +152,7 @@ bool tcp_board_lose(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t 
 			continue;
 		}
 		seq_t to = r ? seq_min(r->start, end) : end;
-		note_lost(c, start);
+		note_lost(c, start, to);
 		prev = tcp_runs_fill(pool(env), &c->board, prev, start, to, TCP_RUN_LOST);
 		if (!prev)
 			return false;
@@ -154,7 +164,7 @@ bool tcp_board_lose(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t 
 
 void tcp_board_lose_again(struct tcp_conn *c, struct tcp_run *r)
 {
-	note_lost(c, r->start);
+	note_lost(c, r->start, r->end);
 	tcp_runs_restate(&c->board, r, TCP_RUN_LOST_AGAIN);
 	STAT_INC(tcp_lost_retrans);
 }

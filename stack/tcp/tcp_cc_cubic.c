@@ -131,7 +131,7 @@ static void cubic_undo(struct tcp_conn *c)
 }
 
 /* 5.8: time without data is not time in which the window was tried. */
-static void cubic_restart(struct tcp_conn *c, uint64_t idle_ns)
+static void cubic_restart(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns, uint64_t idle_ns)
 {
 	if (c->cc_state.cubic.epoch_ns)
 		c->cc_state.cubic.epoch_ns += idle_ns;

@@ -49,7 +49,7 @@ void tcp_conn_start(struct tcp_env *env, struct tcp_conn *c, const struct tcp_fl
 	env->n_conns++;
 }
 
-void tcp_conn_negotiated(struct tcp_conn *c, const struct tcp_syn_opts *so)
+void tcp_conn_negotiated(const struct tcp_env *env, struct tcp_conn *c, const struct tcp_syn_opts *so)
 {
 	c->peer_mss = so->peer_mss;
 	c->adv_mss = so->our_mss;
@@ -63,7 +63,7 @@ void tcp_conn_negotiated(struct tcp_conn *c, const struct tcp_syn_opts *so)
 	c->rcv_mss = (uint16_t)min_u32(c->mss, TCP_DEFAULT_MSS);
 	c->ssthresh = UINT32_MAX;
 	c->cwnd = min_u32(TCP_INIT_SEGS * c->mss, max_u32(2 * c->mss, 14600)); /* RFC 6928 2 */
-	c->cc->init(c);
+	tcp_cc_start(env, c, true);
 	c->recover = c->iss;
 	c->snd_sml = c->iss;
 }
@@ -84,6 +84,7 @@ static void detach(struct tcp_env *env, struct tcp_conn *c)
 	list_del(&c->pend_link);
 	tcp_runs_clear(&env->table->run_pool, &c->reass);
 	tcp_runs_clear(&env->table->run_pool, &c->board);
+	tcp_cc_stop(env, c);
 	c->n_sack = 0;
 	c->dsack = false;
 	c->ack_now = c->ack_delayed = false;

@@ -8,6 +8,7 @@
 #pragma once
 #include "stack/tcp/tcp.h"
 #include "stack/tcp/tcp_hystart.h"
+#include "stack/tcp/tcp_rate.h"
 #include "stack/tcp/tcp_rtt.h"
 #include "stack/tcp/tcp_run.h"
 #include "stack/tcp/tcp_sent.h"
@@ -129,6 +130,7 @@ struct tcp_conn {
 	bool prr : 1;		 /* tcp_prr.c rules cwnd */
 	bool tlp_out : 1;	 /* a tail loss probe is under way, up to tlp_end ... */
 	bool tlp_again : 1;	 /* ... and it was a retransmission */
+	bool paced : 1;		 /* opts.pacing or the controller limits the rate */
 	bool push : 1;		 /* override of Nagle, cork and sender SWS avoidance, once */
 	bool sack_ok : 1;	 /* both SYNs had SACK-permitted (RFC 2018) */
 	bool dsack : 1;		 /* dsack_start, dsack_end are to be told (RFC 2883) */
@@ -159,7 +161,8 @@ struct tcp_conn {
 	uint64_t last_tx_ns;	 /* data sent: idle restart (RFC 5681 4.1) */
 	uint64_t ts_recent_ns;	 /* when ts_recent was set (PAWS: outdated after 24 days) */
 	uint64_t stall_ns;	 /* first retransmission or probe of what is unanswered now, 0 = none */
-	uint64_t pace_ns;	 /* not before may more leave, with opts.pacing */
+	uint64_t pace_ns;	 /* not before may more leave, with paced */
+	uint64_t pace_rate;	 /* of the controller, bytes a second, with model */
 	uint32_t pace_budget;	 /* what may leave in this output */
 	uint64_t oow_ack_ns;	 /* last ACK answering an unacceptable pure ACK */
 	uint32_t ts_offset;	 /* added to the millisecond clock in TSval */
@@ -173,6 +176,8 @@ struct tcp_conn {
 	seq_t rcv_up;		 /* the peer's urgent byte, valid with urg_rx */
 	seq_t fin_seq;		 /* valid with fin_seen */
 	const struct tcp_cc_ops *cc;
+	struct tcp_model *model; /* of a controller with control() */
+	struct tcp_rate rate;
 	union {
 		struct { uint32_t acked; } reno; /* bytes counted towards the next increase */
 		struct tcp_cubic {
@@ -205,6 +210,7 @@ struct tcp_conn {
 	uint64_t tx_bytes, rx_bytes;	  /* acknowledged by the peer, received in order */
 	uint32_t tx_segs, rx_segs, rtx_segs, rtx_total_bytes;
 	uint32_t dsack_dups;	 /* D-SACKs of the peer */
+	uint32_t lost_bytes;	 /* ever taken for lost, modulo 2^32 */
 
 	/* Fast Open (tcp_fastopen.c). */
 	uint16_t fo_room;	 /* bytes that may ride on the SYN, which has not left */

@@ -121,7 +121,7 @@ static void learn_from_syn(const struct tcp_env *env, struct tcp_conn *c,
 	c->syn_rcvd = true;
 	c->syn_wscale = seg->has_wscale;
 	c->ts_recent_ns = now_ns;
-	tcp_conn_negotiated(c, &so);
+	tcp_conn_negotiated(env, c, &so);
 	tcp_ecn_learn(env, c, seg->flags);
 	c->snd_wnd = c->max_snd_wnd = seg->wnd; /* not scaled in a SYN */
 	c->snd_wnd_raw = seg->wnd;

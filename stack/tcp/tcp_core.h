@@ -47,7 +47,7 @@ void tcp_conn_start(struct tcp_env *env, struct tcp_conn *c, const struct tcp_fl
 void tcp_set_state(struct tcp_conn *c, enum tcp_state next, uint64_t now_ns);
 /* Both SYNs are known: segment size, scales, first windows. */
 struct tcp_syn_opts;
-void tcp_conn_negotiated(struct tcp_conn *c, const struct tcp_syn_opts *so);
+void tcp_conn_negotiated(const struct tcp_env *env, struct tcp_conn *c, const struct tcp_syn_opts *so);
 void tcp_event(struct tcp_env *env, struct tcp_conn *c, uint32_t events);
 /* tcp_output() runs for c at the next flush. */
 static inline void tcp_want_output(struct tcp_env *env, struct tcp_conn *c)
@@ -293,6 +293,7 @@ struct tcp_news {
 	uint32_t delivered; /* that we now know to have arrived, and did not know before */
 	seq_t fack;	    /* RACK.fack before it came */
 	uint32_t rtt_us;    /* valid with has_rtt: of something that was sent once */
+	struct tcp_rate_pick pick;
 	bool has_rtt;
 	bool sacked;	    /* more is held out of order */
 	bool orig;	    /* something from before `recover` arrived that was never sent again */
@@ -367,7 +368,46 @@ void tcp_tlp_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* True: the probe has repaired a loss. */
 bool tcp_tlp_acked(struct tcp_conn *c, const struct tcp_news *news);
 
-/* ---- tcp_pace.c: only with opts.pacing ---- */
+/* ---- tcp_rate.c: what the hot path does itself ---- */
+/* Bytes that have arrived, modulo 2^32: C.delivered. */
+static inline uint32_t tcp_delivered(const struct tcp_conn *c)
+{
+	return (uint32_t)c->tx_bytes + c->board.bytes[TCP_RUN_HELD] + c->reno_held;
+}
+/* CheckIfApplicationLimited(): not a whole segment waits, though it might leave. */
+static inline bool tcp_rate_is_dry(const struct tcp_conn *c)
+{
+	return seq_lt(c->snd_end, seq_add(c->snd_nxt, c->mss)) && tcp_pipe(c) < c->cwnd && !tcp_lost(c);
+}
+/* Without a model: has the marked packet arrived? */
+static inline bool tcp_rate_passed(const struct tcp_conn *c)
+{
+	return c->rate.n && seq_le(c->rate.one.end, c->snd_una);
+}
+/* A burst of new data has left, its first byte is start. */
+static inline void tcp_rate_sent(struct tcp_conn *c, seq_t start, uint32_t now_us)
+{
+	if (seq_eq(start, c->snd_una)) {
+		c->rate.delivered_us = now_us;
+		c->sent.past = (struct tcp_sent_mark){ start, now_us };
+	}
+	if (now_us - c->rate.marked_us >= c->rate.period_us)
+		tcp_rate_mark(c, start, c->snd_nxt, now_us, false);
+}
+/* Only a model looks at what was sent again: it would know nothing in a long recovery. */
+static inline void tcp_rate_sent_again(struct tcp_conn *c, seq_t start, seq_t end, uint32_t now_us)
+{
+	if (c->model && now_us - c->rate.marked_us >= c->rate.period_us)
+		tcp_rate_mark(c, start, end, now_us, true);
+}
+
+/* ---- tcp_pace.c: only with c->paced ---- */
+/* opts.pacing or the controller is another one. */
+void tcp_pace_changed(struct tcp_conn *c);
+/* What leaves at once, at the rate in force (draft-ietf-ccwg-bbr 5.6.3). */
+uint32_t tcp_pace_quantum(const struct tcp_conn *c);
+/* Bytes a second: the limit, or what it would be if there were one. */
+uint64_t tcp_pace_rate(const struct tcp_conn *c);
 /* Bytes that may leave now. */
 uint32_t tcp_pace_budget(const struct tcp_conn *c, uint64_t now_ns);
 void tcp_pace_sent(struct tcp_conn *c, uint32_t len, uint64_t now_ns);

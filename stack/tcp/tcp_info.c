@@ -60,6 +60,11 @@ void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct t
 	ti->tcpi_segs_in = c->rx_segs;
 	ti->tcpi_notsent_bytes = seq_gt(c->snd_end, c->snd_nxt) ? seq_diff(c->snd_end, c->snd_nxt) : 0;
 	ti->tcpi_min_rtt = c->rtt.min_us;
+	ti->tcpi_delivered = tcp_delivered(c) / mss;
+	ti->tcpi_delivery_rate = tcp_rate_last(c);
+	ti->tcpi_delivery_rate_app_limited = c->rate.limited;
+	ti->tcpi_pacing_rate = tcp_pace_rate(c);
+	ti->tcpi_max_pacing_rate = c->opts.pacing ? c->opts.pacing : UINT64_MAX;
 	ti->tcpi_bytes_retrans = c->rtx_total_bytes;
 	ti->tcpi_snd_wnd = c->snd_wnd;
 }

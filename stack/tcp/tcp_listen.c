@@ -190,7 +190,7 @@ static struct tcp_conn *conn_begin(struct tcp_env *env, struct tcp_conn *c,
 	};
 
 	tcp_conn_start(env, c, &q->flow, now_ns);
-	tcp_conn_negotiated(c, &so);
+	tcp_conn_negotiated(env, c, &so);
 	tcp_set_state(c, TCPS_SYN_RCVD, now_ns);
 	STAT_INC(tcp_passive_open);
 	return c;

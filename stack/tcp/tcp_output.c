@@ -35,7 +35,7 @@ static void send_new(struct tcp_env *env, struct tcp_conn *c, uint32_t len, bool
 		c->fin_sent = true;
 	}
 	c->snd_nxt = seq_add(text_end, fin);
-	if (unlikely(c->opts.pacing))
+	if (unlikely(c->paced))
 		tcp_pace_sent(c, len, now_ns);
 	if (len && len < mss)
 		c->snd_sml = c->snd_nxt;
@@ -46,6 +46,7 @@ static void send_new(struct tcp_env *env, struct tcp_conn *c, uint32_t len, bool
 static void note_new(struct tcp_env *env, struct tcp_conn *c, seq_t start, uint64_t now_ns)
 {
 	tcp_sent_note(&c->sent, c->snd_nxt, tcp_us(now_ns));
+	tcp_rate_sent(c, start, tcp_us(now_ns));
 	if (unlikely(c->prr))
 		c->prr_out += seq_diff(c->snd_nxt, start);
 	if (now_ns - c->last_rx_data_ns < TCP_DELACK_NS && c->last_rx_data_ns &&
@@ -67,12 +68,13 @@ void tcp_send_again(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t 
 	c->rtx_total_bytes += len;
 	if (c->prr)
 		c->prr_out += len;
-	if (c->opts.pacing)
+	if (c->paced)
 		tcp_pace_sent(c, len, now_ns);
 	if (unlikely(c->mtu.probe) && seq_lt(start, c->mtu.end) && seq_gt(end, c->mtu.start))
 		c->mtu.probe = 0; /* whichever copy arrives: it tells nothing */
 	tcp_undo_sent_again(c, len, now_ns);
 	tcp_board_sent_again(env, c, start, end, tcp_us(now_ns));
+	tcp_rate_sent_again(c, start, end, tcp_us(now_ns));
 	c->last_tx_ns = now_ns;
 	if (seq_eq(start, c->snd_una)) /* what is waited for: it gets a whole timeout */
 		tcp_timer_restarted(env, c, now_ns);
@@ -83,15 +85,19 @@ void tcp_send_again(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t 
 }
 
 /* RFC 5681 4.1: a window that was not used for a timeout says nothing about the path any more. */
-static void idle_restart(struct tcp_conn *c, uint64_t now_ns)
+static void idle_restart(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	uint64_t idle_ns = now_ns - c->last_tx_ns;
 
+	if (c->model) { /* what it knows has its own time */
+		c->cc->restart(env, c, now_ns, idle_ns);
+		return;
+	}
 	if (!c->last_tx_ns || idle_ns <= (uint64_t)tcp_rtt_rto_us(&c->rtt) * NSEC_PER_USEC)
 		return;
 	c->cwnd = min_u32(c->cwnd, (uint32_t)TCP_INIT_SEGS * c->mss);
 	if (c->cc->restart)
-		c->cc->restart(c, idle_ns);
+		c->cc->restart(env, c, now_ns, idle_ns);
 }
 
 /* Most payload of one output. A port that cuts would give every piece the same urgent pointer. */
@@ -147,7 +153,7 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	seq_t start = c->snd_nxt;
 
 	if (seq_eq(c->snd_una, c->snd_nxt))
-		idle_restart(c, now_ns);
+		idle_restart(env, c, now_ns);
 	if (unlikely(c->mtu.searching))
 		output_mtu_probe(env, c, now_ns);
 	while (!c->fin_sent && seq_le(c->snd_nxt, c->snd_end)) {
@@ -181,7 +187,7 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 
 		/* RFC 7661 in short: it grows only when it is used, in slow start by half */
 		c->cwnd_limited = (held && by_cwnd && c->pace_budget >= mss) || pipe + c->mss > c->cwnd ||
-				  (c->cwnd < c->ssthresh && pipe >= c->cwnd / 2);
+				  (c->cwnd < c->ssthresh && pipe >= c->cwnd / 2 && !c->model);
 	}
 	bool unsent = seq_lt(c->snd_nxt, c->snd_end) || (c->fin_queued && !c->fin_sent);
 	if (unsent && seq_eq(c->snd_una, c->snd_nxt))
@@ -241,7 +247,7 @@ void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		output_syn(env, c, now_ns);
 	if (c->syn_acked || c->fo_child) { /* RFC 7413 4.2.2: the server need not wait */
 		c->pace_budget = UINT32_MAX;
-		if (unlikely(c->opts.pacing))
+		if (unlikely(c->paced))
 			c->pace_budget = tcp_pace_budget(c, now_ns);
 		if (unlikely(tcp_lost(c)))
 			output_lost(env, c, now_ns);

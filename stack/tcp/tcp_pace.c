@@ -1,16 +1,24 @@
-/* Pacing: with a limit on the rate (SO_MAX_PACING_RATE) what leaves is spread over time by the connection's
- * timer. As Linux without a queue discipline that paces: the limit, or twice the window a round trip in
- * slow start, 1.2 times after it, whichever is less. */
+/* Pacing: with a limit on the rate (SO_MAX_PACING_RATE) or a controller that sets one, what leaves is spread
+ * over time by the connection's timer. Else as Linux without a queue discipline that paces: the limit, or
+ * twice the window a round trip in slow start, 1.2 times after it, whichever is less. */
 // SPDX-License-Identifier: MIT
 #include "stack/tcp/tcp_core.h"
 
 enum { SLOW_PERCENT = 200, AVOID_PERCENT = 120, QUANTA_PER_S = 1000, QUANTUM_SEGS = 2 };
+enum { MODEL_QUANTUM_MAX = 64 * 1024 };
 
-static uint64_t rate_of(const struct tcp_conn *c)
+void tcp_pace_changed(struct tcp_conn *c)
 {
-	uint64_t rate = c->opts.pacing;
+	c->paced = c->opts.pacing || c->model;
+}
 
-	if (c->rtt.srtt_us) {
+uint64_t tcp_pace_rate(const struct tcp_conn *c)
+{
+	uint64_t rate = c->opts.pacing ? c->opts.pacing : UINT64_MAX;
+
+	if (c->model) {
+		rate = min_u64(rate, c->pace_rate);
+	} else if (c->rtt.srtt_us) {
 		uint64_t percent = c->cwnd < c->ssthresh / 2 ? SLOW_PERCENT : AVOID_PERCENT;
 
 		rate = min_u64(rate, (uint64_t)c->cwnd * percent * 10000 / c->rtt.srtt_us);
@@ -18,17 +26,31 @@ static uint64_t rate_of(const struct tcp_conn *c)
 	return max_u64(rate, 1);
 }
 
-uint32_t tcp_pace_budget(const struct tcp_conn *c, uint64_t now_ns)
+/* A millisecond's worth at once, so that fast connections do not live on their timer. */
+static uint32_t quantum(const struct tcp_conn *c, uint64_t rate)
 {
-	if (now_ns < c->pace_ns)
-		return 0;
-	/* a millisecond's worth at once, so that fast connections do not live on their timer */
-	return (uint32_t)min_u64(max_u64(rate_of(c) / QUANTA_PER_S, QUANTUM_SEGS * c->mss), 1 << 30);
+	uint32_t most = c->model ? MODEL_QUANTUM_MAX : 1u << 30;
+
+	return (uint32_t)max_u64(min_u64(rate / QUANTA_PER_S, most), QUANTUM_SEGS * c->mss);
 }
 
-/* No credit for time in which nothing was sent. */
+uint32_t tcp_pace_quantum(const struct tcp_conn *c)
+{
+	return quantum(c, tcp_pace_rate(c));
+}
+
+uint32_t tcp_pace_budget(const struct tcp_conn *c, uint64_t now_ns)
+{
+	return now_ns < c->pace_ns ? 0 : tcp_pace_quantum(c);
+}
+
+/* Time in which nothing was sent gives no credit; a timer that fires late is made up for. */
 void tcp_pace_sent(struct tcp_conn *c, uint32_t len, uint64_t now_ns)
 {
+	uint64_t rate = tcp_pace_rate(c), late_ns = quantum(c, rate) / 2 * NSEC_PER_SEC / rate;
+
 	c->pace_budget -= min_u32(len, c->pace_budget);
-	c->pace_ns = max_u64(c->pace_ns, now_ns) + (len * NSEC_PER_SEC) / rate_of(c);
+	if (c->pace_ns + late_ns < now_ns)
+		c->pace_ns = now_ns;
+	c->pace_ns += len * NSEC_PER_SEC / rate;
 }

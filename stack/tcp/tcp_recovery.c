@@ -18,7 +18,8 @@ static void reduce(struct tcp_conn *c, enum tcp_recovery to, enum tcp_cc_cause c
 	c->ssthresh = c->cc->ssthresh(c, flight_size(c, acked), cause);
 	c->recovery = (uint8_t)to;
 	c->recover = c->snd_nxt;
-	tcp_prr_start(c);
+	if (!c->model)
+		tcp_prr_start(c);
 }
 
 static void enter_fast(struct tcp_conn *c, uint32_t delivered, uint32_t acked)
@@ -31,7 +32,8 @@ static void enter_fast(struct tcp_conn *c, uint32_t delivered, uint32_t acked)
 		reduce(c, TCPR_FAST, TCP_CC_LOSS, acked);
 	}
 	c->tlp_out = false;
-	tcp_prr_acked(c, delivered, TCP_PRR_ENTER);
+	if (c->prr)
+		tcp_prr_acked(c, delivered, TCP_PRR_ENTER);
 }
 
 static void lost(struct tcp_env *env, struct tcp_conn *c, uint32_t delivered, uint32_t acked)
@@ -47,7 +49,7 @@ static void recovered(struct tcp_conn *c)
 {
 	if (c->prr)
 		c->cwnd = max_u32(c->ssthresh, c->mss);
-	if (c->recovery == TCPR_FAST && !c->sack_ok) /* RFC 6582 3.2 step 3 (1): no burst */
+	if (c->recovery == TCPR_FAST && !c->sack_ok && !c->model) /* RFC 6582 3.2 step 3 (1): no burst */
 		c->cwnd = min_u32(c->ssthresh, max_u32(tcp_pipe(c), c->mss) + c->mss);
 	if (c->recovery >= TCPR_FAST)
 		tcp_rack_recovered(c);
@@ -56,6 +58,8 @@ static void recovered(struct tcp_conn *c)
 	c->dupacks = 0;
 	c->reno_held = 0;
 	c->recovery = TCPR_DISORDER;
+	if (c->cc->recovered)
+		c->cc->recovered(c);
 }
 
 /* F-RTO, RFC 5682 2.1 and 3.1: only the head has been sent again. If what arrives next proves that the
@@ -149,8 +153,23 @@ static void grow(struct tcp_conn *c, const struct tcp_news *news)
 void tcp_recovery_open_acked(struct tcp_conn *c, uint32_t acked, uint64_t now_ns)
 {
 	c->recover = seq_sub(c->snd_una, 1); /* never lags behind by half of the numbers */
+	c->rate.delivered_us = tcp_us(now_ns);
 	if (c->cwnd_limited)
 		c->cc->acked(c, acked, now_ns);
+}
+
+static void tell_rate(struct tcp_env *env, struct tcp_conn *c, const struct tcp_news *news)
+{
+	struct tcp_rate_sample rs = {
+		.now_ns = news->now_ns,
+		.acked = news->delivered,
+		.rtt_us = news->has_rtt ? news->rtt_us : 0,
+	};
+
+	c->rate.delivered_us = news->now_us;
+	tcp_rate_sample(c, &news->pick, news->now_ns, &rs);
+	if (c->cc->control)
+		c->cc->control(env, c, &rs);
 }
 
 void tcp_recovery_news(struct tcp_env *env, struct tcp_conn *c, struct tcp_news *news, bool dup)
@@ -188,6 +207,8 @@ void tcp_recovery_news(struct tcp_env *env, struct tcp_conn *c, struct tcp_news 
 	}
 	if (!settled)
 		grow(c, news);
+	if (news->delivered)
+		tell_rate(env, c, news);
 	calm_down(c);
 	tcp_want_output(env, c);
 }

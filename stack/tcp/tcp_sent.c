@@ -12,6 +12,19 @@ void tcp_sent_thin(struct tcp_sent *s)
 	s->step_us = (tcp_sent_at(s, s->n - 1u)->us - tcp_sent_at(s, 0)->us) / s->n;
 }
 
+bool tcp_sent_within(const struct tcp_sent *s, seq_t start, seq_t end, uint32_t *us)
+{
+	for (uint32_t i = s->n; i-- > 0;) {
+		const struct tcp_sent_mark *m = tcp_sent_at(s, i);
+
+		if (seq_gt(m->end, end))
+			continue;
+		*us = m->us;
+		return seq_gt(m->end, start);
+	}
+	return false;
+}
+
 uint32_t tcp_sent_when(const struct tcp_sent *s, seq_t end)
 {
 	uint32_t i = s->n ? s->n - 1u : 0;
@@ -28,4 +41,14 @@ seq_t tcp_sent_until(const struct tcp_sent *s, uint32_t us, seq_t floor)
 			return tcp_sent_at(s, i)->end;
 	}
 	return floor;
+}
+
+uint32_t tcp_sent_guess(const struct tcp_sent *s, seq_t una)
+{
+	const struct tcp_sent_mark *from = &s->past, *to = tcp_sent_at(s, 0);
+	uint32_t bytes = seq_diff(to->end, from->end), us = to->us - from->us;
+
+	if (s->n == 0 || !seq_gt(una, from->end) || !seq_lt(una, to->end))
+		return from->us;
+	return from->us + (uint32_t)((uint64_t)us * seq_diff(una, from->end) / bytes);
 }

@@ -20,7 +20,7 @@ struct tcp_sent {
 	struct tcp_sent_mark {
 		seq_t end;   /* what lies behind the mark before and before this left ... */
 		uint32_t us; /* ... not later than this */
-	} mark[TCP_SENT_MARKS];
+	} past, mark[TCP_SENT_MARKS]; /* past: the last that was forgotten */
 };
 
 static inline uint32_t tcp_us(uint64_t now_ns) { return (uint32_t)(now_ns / NSEC_PER_USEC); }
@@ -58,17 +58,23 @@ static inline bool tcp_sent_acked(struct tcp_sent *s, seq_t una, uint32_t *us)
 	bool passed = false;
 
 	while (s->n && seq_le(s->mark[s->first].end, una)) {
-		*us = s->mark[s->first].us;
+		s->past = s->mark[s->first];
 		s->first = (uint8_t)((s->first + 1) % TCP_SENT_MARKS);
 		s->n--;
 		passed = true;
 	}
+	*us = s->past.us;
 	if (s->n < TCP_SENT_FEW)
 		s->step_us = 0;
 	return passed;
 }
 
-/* When the byte before end left for the first time. */
+/* When did the byte before una, the first that is remembered, leave? As if bytes that share a mark had left
+ * evenly. */
+uint32_t tcp_sent_guess(const struct tcp_sent *s, seq_t una);
+/* Exactly when did the last burst leave that ended behind start and not behind end? False: none did. */
+bool tcp_sent_within(const struct tcp_sent *s, seq_t start, seq_t end, uint32_t *us);
+/* When the byte before end left for the first time, or a little later. */
 uint32_t tcp_sent_when(const struct tcp_sent *s, seq_t end);
 /* Everything before the result left at us or earlier; floor: when nothing did. */
 seq_t tcp_sent_until(const struct tcp_sent *s, uint32_t us, seq_t floor);

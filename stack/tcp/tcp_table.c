@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "stack/base/bug.h"
+#include "stack/tcp/tcp_bbr.h"
 #include "stack/tcp/tcp_core.h"
+
+enum { MODELS_MAX = 1 << 16 };
 
 static uint64_t mix(uint64_t a, uint64_t b)
 {
@@ -121,6 +124,7 @@ void tcp_table_put_timewait(struct tcp_env *env, struct tcp_timewait *tw)
 static void table_free(struct tcp_table *t)
 {
 	tcp_run_pool_fini(&t->run_pool);
+	free(t->models);
 	free(t->timewait);
 	free(t->synq);
 	free(t->bucket);
@@ -139,7 +143,10 @@ int tcp_env_init(struct tcp_env *env, uint64_t now_ns)
 	t->bucket = calloc(buckets, sizeof(struct tcp_node *));
 	t->synq = calloc(max_u32(env->max_synq, 1), sizeof(struct tcp_synq));
 	t->timewait = calloc(max_u32(env->max_timewait, 1), sizeof(struct tcp_timewait));
-	if (tcp_run_pool_init(&t->run_pool) < 0 || !t->bucket || !t->synq || !t->timewait) {
+	t->models_max = min_u32(max_u32(env->max_conns, 1), MODELS_MAX);
+	t->models = calloc(t->models_max, sizeof(struct tcp_model));
+	if (tcp_run_pool_init(&t->run_pool) < 0 || !t->bucket || !t->synq || !t->timewait ||
+	    !t->models) {
 		table_free(t);
 		return -ENOMEM;
 	}
@@ -168,6 +175,7 @@ void tcp_env_fini(struct tcp_env *env)
 		tcp_table_put_timewait(env, container_of(it, struct tcp_timewait, age));
 	CHECK(env->n_timewait == 0);
 	CHECK(env->wheel.armed == 0);
+	CHECK(t->models_live == 0);
 	table_free(t);
 	env->table = NULL;
 }

@@ -61,6 +61,8 @@ struct tcp_table {
 	struct tcp_timewait *timewait;
 	struct list timewait_age;
 	struct tcp_run_pool run_pool;
+	struct tcp_model *models, *model_free; /* of connections whose controller needs one */
+	uint32_t models_used, models_live, models_max;
 	uint32_t n_listeners;
 	struct tcp_fo_peer fo_peer[TCP_FO_PEERS]; /* by address, a new one takes the place of an old */
 	struct list listen[TCP_LISTEN_BUCKETS]; /* by port */

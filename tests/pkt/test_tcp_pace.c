@@ -53,6 +53,7 @@ START_TEST(what_is_sent_again_keeps_to_it_too)
 	ck_assert_uint_eq(rig_drain(r), 10);
 	rig_after_ms(r, 1);
 	r->c->opts.pacing = 1000000;
+	rig_set_opts(r);
 	IN(r, .seq = 1, .ack = 1, .flags = A, .sack = { { 5001, 10001 } });
 	OUT(r, .seq = 1, .ack = 1, .flags = A, .len = 1000);
 	OUT(r, .seq = 1001, .ack = 1, .flags = A, .len = 1000);

@@ -124,7 +124,7 @@ START_TEST(idle_time_is_no_time) /* RFC 9438 5.8 */
 	uint64_t then_ns = now_ns;
 	rounds(&d, 1);
 	now_ns = then_ns + 1000 * NSEC_PER_SEC;
-	tcp_cc_cubic.restart(&c, 1000 * NSEC_PER_SEC);
+	tcp_cc_cubic.restart(NULL, &c, now_ns, 1000 * NSEC_PER_SEC);
 	rounds(&c, 1);
 	ck_assert_uint_eq(c.cwnd, d.cwnd);
 }

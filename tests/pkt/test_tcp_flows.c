@@ -1,0 +1,99 @@
+/* What the controllers do with a bottleneck and with each other there (tests/pkt/flows.h). */
+// SPDX-License-Identifier: MIT
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include "tests/pkt/flows.h"
+
+static void told(int line, const char *what, const struct flows_result *r)
+{
+	printf("%d: %s: shares %.3f %.3f %.3f %.3f, sum %.3f, Jain %.3f, queue %u at most, %u on average, "
+	       "%u per mille sent again\n", line, what, r->share[0], r->share[1], r->share[2],
+	       r->share[3], r->sum, r->jain, r->queue_max, r->queue_mean, r->resent_permille);
+}
+#define RUN(...) \
+	({ struct flows_result r_ = flows_run(&(struct flows_conf){ __VA_ARGS__ }); \
+	   told(__LINE__, #__VA_ARGS__, &r_); r_; })
+
+START_TEST(bbr_fills_any_path_with_half_a_queue) /* draft-ietf-ccwg-bbr 3.1 */
+{
+	static const uint32_t mbit[] = { 10, 100, 1000 }, rtt_us[] = { 1000, 20000, 100000 };
+	uint32_t bdp = mbit[_i / 3] * rtt_us[_i % 3] / 8;
+	struct flows_result r = RUN(.mbit = mbit[_i / 3], .rtt_us = rtt_us[_i % 3], .n = 1,
+				    .cc = { "bbr" }, .from_ms = 3000, .to_ms = 9000);
+
+	ck_assert_double_ge(r.sum, 0.90);
+	ck_assert_uint_le(r.queue_mean, bdp / 2 > 25000 ? bdp / 2 : 25000);
+	ck_assert_uint_ge(r.bw, mbit[_i / 3] * 125000ull * 9 / 10);
+	ck_assert_uint_le(r.bw, mbit[_i / 3] * 125000ull * 103 / 100);
+	ck_assert_uint_ge(r.min_rtt_us, rtt_us[_i % 3]);
+}
+END_TEST
+
+START_TEST(bbr_bears_random_loss) /* where CUBIC's window falls to nothing */
+{
+	static const uint32_t ppm[] = { 1000, 10000, 20000, 50000 };
+	static const double least[] = { 0.9, 0.75, 0.7, 0.5 };
+	struct flows_result r[2];
+
+	for (int i = 0; i < 2; i++)
+		r[i] = RUN(.mbit = 50, .rtt_us = 40000, .n = 1, .cc = { i ? "cubic" : "bbr" },
+			   .loss_ppm = ppm[_i], .from_ms = 4000, .to_ms = 14000, .seed = 3);
+	ck_assert_double_ge(r[0].sum, least[_i]);
+	ck_assert_double_ge(r[0].sum, 2 * r[1].sum);
+}
+END_TEST
+
+START_TEST(bbr_answers_marks) /* 3.7: marks are congestion; the queue stays where they begin */
+{
+	struct flows_result r = RUN(.mbit = 50, .rtt_us = 40000, .n = 1, .cc = { "bbr" },
+				    .queue_bytes = 1000000, .mark_bytes = 60000, .from_ms = 4000,
+				    .to_ms = 12000);
+
+	ck_assert_double_ge(r.sum, 0.8);
+	ck_assert_uint_le(r.queue_mean, 60000);
+	ck_assert_uint_eq(r.resent_permille, 0);
+}
+END_TEST
+
+START_TEST(a_program_that_writes_little_is_not_taken_for_a_slow_path) /* 4.1.1.3 */
+{
+	struct flows_result r = RUN(.mbit = 100, .rtt_us = 20000, .n = 1, .cc = { "bbr" },
+				    .chunk = 5000, .every_ms = 10, .from_ms = 1000, .to_ms = 8000);
+
+	ck_assert(r.in_startup);
+	ck_assert_double_ge(r.sum, 0.039); /* 4 Mbit/s of 100, all of it */
+	ck_assert_uint_eq(r.resent_permille, 0);
+}
+END_TEST
+
+START_TEST(any_controller_knows_the_rate) /* TCP_INFO: tcpi_delivery_rate */
+{
+	static const char *const cc[] = { "cubic", "reno", "bbr" };
+	struct flows_result r = RUN(.mbit = 20, .rtt_us = 20000, .n = 1, .cc = { cc[_i] },
+				    .from_ms = 1000, .to_ms = 4000);
+
+	ck_assert(!r.rate_limited);
+	ck_assert_uint_ge(r.rate, 20 * 125000ull * 85 / 100);
+	ck_assert_uint_le(r.rate, 20 * 125000ull);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("tcp_flows");
+	TCase *tc = tcase_create("tcp_flows");
+
+	tcase_add_loop_test(tc, bbr_fills_any_path_with_half_a_queue, 0, 9);
+	tcase_add_loop_test(tc, bbr_bears_random_loss, 0, 4);
+	tcase_add_test(tc, bbr_answers_marks);
+	tcase_add_test(tc, a_program_that_writes_little_is_not_taken_for_a_slow_path);
+	tcase_add_loop_test(tc, any_controller_knows_the_rate, 0, 3);
+	tcase_set_timeout(tc, 60);
+	suite_add_tcase(suite, tc);
+	SRunner *sr = srunner_create(suite);
+	srunner_run_all(sr, CK_ENV);
+	int failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
