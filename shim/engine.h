@@ -28,6 +28,12 @@ struct chan_app *engine_adopt(int token);
 /* The engine that ticket fd is to be shown to: the current one, or one that is attached to now, as
  * a process of the ticket's client if it can be. With a reference; NULL: none. */
 struct chan_app *engine_for_ticket(int fd);
+/* The next attachment from *i on to an engine that has handed over and lives. With a reference; NULL:
+ * past the last. */
+struct chan_app *engine_moved(unsigned *i);
+/* Ticket fd is not known to the engine that serves: an attachment to the one before, if that has made
+ * it. With a reference; NULL: it has not. */
+struct chan_app *engine_of_old_ticket(int fd);
 /* An attachment to client number `client` of the engine that app belongs to. With a reference;
  * NULL: none. */
 struct chan_app *engine_of_client(const struct chan_app *app, uint32_t client);
@@ -35,17 +41,17 @@ struct chan_app *engine_of_client(const struct chan_app *app, uint32_t client);
 void engine_ref(struct chan_app *app);
 /* The last one of a dead engine frees its maps. */
 void engine_put(struct chan_app *app);
-/* A reference of something that has moved away from old, whose maps another thread may be looking at still:
- * it is given back when something moves away from the engine after that one. Until then each of its
- * sleepers has been woken by its end. */
+/* A reference of something that has moved away from old, whose maps another thread may be looking at
+ * still: it is given back when something moves away from the engine after that one. Until then each of
+ * its sleepers has been woken by its end. */
 void engine_leave(struct chan_app *old);
 /* The i-th attachment, living or dead, NULL: past the last. Detached slots are skipped. For fork. */
 struct chan_app *engine_nth(unsigned *i);
 
 /* Was attached, and the engine has ended or handed over; nobody has found the next one yet. */
 bool engine_is_lost(void);
-/* The engine that serves now, as the client that old is: where sockets go that can't stay with old. With a
- * reference; NULL: none yet. */
+/* The engine that serves now, as the client that old is: where sockets go that can't stay with old.
+ * With a reference; NULL: none yet. */
 struct chan_app *engine_next(const struct chan_app *old);
 /* Child of a fork: locks that other threads of the parent held are free. */
 void engine_after_fork(void);

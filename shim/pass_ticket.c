@@ -110,15 +110,17 @@ static void become(struct chan_app *app, int fd, const struct chan_msg *m, const
 		chan_unlock(&lock);
 }
 
-/* Shows fd to app's engine, and if the socket is another client's, to that one's. */
-static void claim(struct chan_app *app, int fd)
+/* Shows fd to app's engine, and if the socket is another client's, to that one's. False: neither knows
+ * it. */
+static bool claim(struct chan_app *app, int fd)
 {
 	int fds[CHAN_TICKET_FDS];
 	unsigned n = CHAN_TICKET_FDS;
 	struct chan_msg m;
 
+	fault_arm();
 	if (chan_ticket_claim(app, fd, &m, fds, &n) < 0)
-		return;
+		return false;
 	if (m.kind == CHAN_CLAIM_OTHER) {
 		struct chan_app *other = engine_of_client(app, m.number);
 
@@ -128,7 +130,7 @@ static void claim(struct chan_app *app, int fd)
 			other = engine_adopt(fds[0]);
 		n = CHAN_TICKET_FDS;
 		if (!other)
-			return;
+			return true;
 		if (chan_ticket_claim(other, fd, &m, fds, &n) == 0 && m.kind == CHAN_CLAIM_HELD)
 			become(other, fd, &m, fds, n);
 		engine_put(other);
@@ -137,6 +139,24 @@ static void claim(struct chan_app *app, int fd)
 	}
 	while (n > 0)
 		libc.close(fds[--n]);
+	return true;
+}
+
+/* It was made before an engine handed over, and has come after that. */
+static void claim_old(int fd)
+{
+	struct chan_app *app;
+	bool done = false;
+
+	for (unsigned i = 0; !done && (app = engine_moved(&i)) != NULL; i++) {
+		done = claim(app, fd);
+		engine_put(app);
+	}
+	app = done ? NULL : engine_of_old_ticket(fd);
+	if (!app)
+		return;
+	claim(app, fd);
+	engine_put(app);
 }
 
 void pass_arrived(int fd)
@@ -148,10 +168,9 @@ void pass_arrived(int fd)
 	if (likely(!is_ticket(fd)))
 		return;
 	app = engine_for_ticket(fd);
-	if (app) {
-		fault_arm();
-		claim(app, fd);
+	if (!app || !claim(app, fd))
+		claim_old(fd);
+	if (app)
 		engine_put(app);
-	}
 	errno = saved;
 }

@@ -385,7 +385,9 @@ static void children_end(void)
 	kill(child, SIGKILL);
 	kill(worker, SIGKILL);
 	t_out("%d %d", t_finish(child), t_finish(worker));
-	int fd = dial(&at_shared), s = accept(shared, NULL, NULL);
+	int fd = dial(&at_shared);
+	t_until(shared, POLLIN);
+	int s = accept(shared, NULL, NULL);
 	t_ok("the parent accepts", s);
 	close(s);
 	close(fd);
