@@ -3,6 +3,7 @@
 #include "stack/base/pcap.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "stack/base/util.h"
 
@@ -20,7 +21,7 @@ _Static_assert(sizeof(struct rec_hdr) == 16, "pcap record header");
 
 enum { LINKTYPE_ETHERNET = 1 };
 
-int pcap_open(struct pcap *p, const char *path)
+static int open_file(struct pcap *p, const char *path, int flags)
 {
 	struct file_hdr h = {
 		.magic = 0xa1b23c4d,
@@ -29,10 +30,15 @@ int pcap_open(struct pcap *p, const char *path)
 		.snaplen = PCAP_SNAPLEN,
 		.linktype = LINKTYPE_ETHERNET,
 	};
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | flags, 0600);
+	struct stat st;
 
 	if (fd < 0)
 		return -errno;
+	if (!(flags & O_TRUNC) && fstat(fd, &st) == 0 && st.st_size > 0) {
+		p->fd = fd;
+		return 0;
+	}
 	ssize_t n = write(fd, &h, sizeof(h));
 	if (n != sizeof(h)) {
 		int err = n < 0 ? -errno : -ENOSPC;
@@ -43,6 +49,10 @@ int pcap_open(struct pcap *p, const char *path)
 	p->fd = fd;
 	return 0;
 }
+
+int pcap_open(struct pcap *p, const char *path) { return open_file(p, path, O_TRUNC); }
+
+int pcap_open_more(struct pcap *p, const char *path) { return open_file(p, path, 0); }
 
 int pcap_append_iov(struct pcap *p, uint64_t time_ns, const struct iovec *iov, int iovcnt)
 {

@@ -13,6 +13,8 @@ struct pcap {
 
 /* Creates or truncates the file and writes its header. 0 or -errno; *p untouched on failure. */
 int pcap_open(struct pcap *p, const char *path);
+/* The same, but goes on with the file if it is there. */
+int pcap_open_more(struct pcap *p, const char *path);
 /* Appends one frame. 0 or -errno (the file may then end in a partial record). */
 int pcap_append(struct pcap *p, uint64_t time_ns, const void *frame, uint32_t n);
 /* The same for a frame in up to PCAP_IOV_MAX pieces; -EINVAL with more. */

@@ -153,7 +153,7 @@ static int wrap(struct host *h, struct netif **nif)
 
 	/* The file is inside the faults: it shows what was on the wire. */
 	if (*pcap) {
-		err = netif_wrap_pcap(*nif, pcap, nif);
+		err = netif_wrap_pcap(*nif, pcap, h->takeover_fd >= 0, nif);
 		if (err)
 			return host_fail(h, err, "can't write the pcap file %s: %s", pcap,
 					 strerror(-err));

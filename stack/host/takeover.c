@@ -50,6 +50,37 @@ static int hear(struct host *h, uint32_t type, struct chan_msg *m, int *fds, uns
 }
 
 /* ---- taking ---- */
+/* What makes the ports and addresses: a frame of the one engine is sent and received by the
+ * other. */
+static const enum config_id same_options[UPGRADE_SAME] = {
+	CONFIG_port, CONFIG_addr, CONFIG_gateway, CONFIG_mtu, CONFIG_loopback,
+};
+
+void upgrade_same(const struct host *h, uint64_t same[UPGRADE_SAME])
+{
+	const struct siphash_key key = { { 1, 2 } };
+
+	for (int i = 0; i < UPGRADE_SAME; i++) {
+		const char *text = h->config.v[same_options[i]].text;
+
+		same[i] = siphash(&key, text, strlen(text));
+	}
+}
+
+static int check_same(struct host *h, const uint64_t theirs[UPGRADE_SAME])
+{
+	uint64_t same[UPGRADE_SAME];
+
+	upgrade_same(h, same);
+	for (int i = 0; i < UPGRADE_SAME; i++) {
+		if (same[i] != theirs[i])
+			return host_fail(h, -EINVAL, "option %s is not what it was when the engine that "
+					 "serves started; stop it and start this one",
+					 config_infos[same_options[i]].name);
+	}
+	return 0;
+}
+
 static int take_bridge(struct host *h)
 {
 	int fds[1 + CHAN_MAX_WORKERS];
@@ -118,7 +149,8 @@ int takeover_take(struct host *h)
 	memcpy(h->old_ifindex, t.ifindex, sizeof(t.ifindex));
 	if (t.has_autoport)
 		take_autoport(h, &t, fds + 2);
-	return take_bridge(h);
+	r = take_bridge(h);
+	return r ? r : check_same(h, t.same);
 }
 
 /* ---- ports ---- */

@@ -196,6 +196,7 @@ static int send_take(struct upgrade *u)
 	}
 	for (uint32_t i = 0; i < h->n_ports; i++)
 		t.ifindex[i] = port_netif(h->port[i])->ifindex;
+	upgrade_same(h, t.same);
 	memcpy(m.text, &t, sizeof(t));
 	return send_msg(u, &m, fds, h->has_autoport ? 4 : 2);
 }

@@ -40,6 +40,7 @@ enum upgrade_type {
 };
 #define UPGRADE_ARG "--takeover"
 
+enum { UPGRADE_SAME = 5 };
 struct upgrade_take {
 	char socket_path[108];
 	uint32_t has_autoport, net; /* struct autoport */
@@ -47,8 +48,12 @@ struct upgrade_take {
 	uint32_t n_ports;
 	uint32_t shareable; /* the ports may be open twice */
 	uint32_t ifindex[NETIF_MAX];
+	uint64_t same[UPGRADE_SAME]; /* of each option that both must have alike, see takeover.c */
 };
 _Static_assert(sizeof(struct upgrade_take) <= sizeof(((struct chan_msg *)0)->text), "one message");
+
+/* Fills same[]. */
+void upgrade_same(const struct host *h, uint64_t same[UPGRADE_SAME]);
 
 /* What keeps the old engine. */
 struct upgrade_state {

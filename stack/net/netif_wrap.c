@@ -108,13 +108,13 @@ static const struct netif_ops pcap_ops = {
 	.rx_burst = pcap_rx, .tx_burst = pcap_tx, .rx_fds = wrap_rx_fds, .rx_arm = wrap_rx_arm,
 };
 
-int netif_wrap_pcap(struct netif *inner, const char *path, struct netif **out)
+int netif_wrap_pcap(struct netif *inner, const char *path, bool more, struct netif **out)
 {
 	struct wrap *w = wrap_new(inner, &pcap_ops);
 
 	if (!w)
 		return -ENOMEM;
-	int err = pcap_open(&w->pcap, path);
+	int err = more ? pcap_open_more(&w->pcap, path) : pcap_open(&w->pcap, path);
 	if (err < 0) {
 		free(w);
 		return err;

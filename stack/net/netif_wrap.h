@@ -18,8 +18,9 @@ struct netif_fault {
  * default). 0 or -EINVAL, *f untouched. */
 int netif_fault_parse(const char *spec, struct netif_fault *f);
 
-/* Every frame of inner goes to the file at path. 0 and the wrapper, or -errno. */
-int netif_wrap_pcap(struct netif *inner, const char *path, struct netif **out);
+/* Every frame of inner goes to the file at path (more: behind what it has). 0 and the wrapper, or
+ * -errno. */
+int netif_wrap_pcap(struct netif *inner, const char *path, bool more, struct netif **out);
 /* Frames of inner suffer f. mbufs: for duplicates. 0 or -ENOMEM. */
 int netif_wrap_fault(struct netif *inner, const struct netif_fault *f, struct rte_mempool *mbufs,
 		     struct netif **out);

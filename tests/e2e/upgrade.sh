@@ -85,6 +85,11 @@ failures()
 			fn_die "$i became an engine"
 	done
 	same "the complaints are a line each" "$(wc -l <"$FN_TMP/complaints")" 3
+	printf '#!/bin/sh\nexec %q "$@" --addr 10.77.1.99/24\n' "$FN_FASTNETD" >"$FN_TMP/other"
+	chmod +x "$FN_TMP/other"
+	! fn_tool engine upgrade --engine "$FN_TMP/other" 2>"$FN_TMP/complaint" ||
+		fn_die "an engine with another address took over"
+	check "another address: said so" grep -q 'option addr is not what it was' "$FN_TMP/complaint"
 	clients_are_content "engines that fail to start"
 	same "the old one serves" "$(fn_tool engine status | awk '$1 == "pid" { print $2 }')" "$pid"
 	not_draining || fn_die "something drains"

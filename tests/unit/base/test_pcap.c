@@ -68,6 +68,24 @@ START_TEST(pieces_make_one_frame_and_too_many_are_refused)
 }
 END_TEST
 
+START_TEST(a_second_engine_goes_on_with_the_file)
+{
+	uint32_t w[64];
+	struct pcap p, q;
+
+	unlink(path);
+	ck_assert_int_eq(pcap_open_more(&p, path), 0);
+	ck_assert_int_eq(pcap_append(&p, 0, "one", 3), 0);
+	ck_assert_int_eq(pcap_open_more(&q, path), 0);
+	ck_assert_int_eq(pcap_append(&q, 0, "two", 3), 0);
+	ck_assert_int_eq(pcap_append(&p, 0, "tri", 3), 0);
+	pcap_close(&p);
+	pcap_close(&q);
+	ck_assert_uint_eq(file_bytes(w, sizeof(w)), 24 + 3 * (16 + 3));
+	ck_assert_mem_eq((uint8_t *)w + 24 + 16 + 3 + 16, "two", 3);
+}
+END_TEST
+
 START_TEST(a_frame_beyond_the_snap_length_is_cut_and_says_so)
 {
 	static uint8_t big[PCAP_SNAPLEN + 100];
@@ -101,6 +119,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_frame_has_its_nanoseconds_and_its_bytes);
 	tcase_add_test(tc, pieces_make_one_frame_and_too_many_are_refused);
+	tcase_add_test(tc, a_second_engine_goes_on_with_the_file);
 	tcase_add_test(tc, a_frame_beyond_the_snap_length_is_cut_and_says_so);
 	tcase_add_test(tc, a_file_that_cannot_be_written_is_an_error);
 	return unit_run("base/pcap", tc);

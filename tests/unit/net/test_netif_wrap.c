@@ -216,7 +216,7 @@ START_TEST(the_capture_has_both_directions)
 	uint8_t file[4096];
 
 	snprintf(path, sizeof(path), "/tmp/fastnet-unit-%d.pcap", getpid());
-	ck_assert_int_eq(netif_wrap_pcap(&rig.nif, path, &w), 0);
+	ck_assert_int_eq(netif_wrap_pcap(&rig.nif, path, false, &w), 0);
 	rig.rx[rig.n_rx++] = frame(1);
 	ck_assert_uint_eq(w->ops->rx_burst(w, 0, m, 32), 1);
 	rig.tx_room = 1;
@@ -240,7 +240,7 @@ START_TEST(a_capture_that_cannot_be_written_says_so)
 {
 	struct netif *w = NULL;
 
-	ck_assert_int_eq(netif_wrap_pcap(&rig.nif, "/nonexistent/x.pcap", &w), -ENOENT);
+	ck_assert_int_eq(netif_wrap_pcap(&rig.nif, "/nonexistent/x.pcap", false, &w), -ENOENT);
 	ck_assert_ptr_null(w);
 }
 END_TEST
