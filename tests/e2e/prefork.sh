@@ -159,8 +159,10 @@ unicorn()
 	    start_response("200 OK", [("Content-Length", str(len(body)))])
 	    return [body]
 	PY
+	# A worker that is told to end before it has installed its handlers does not hear it: the master
+	# waits for so long, on every system.
 	fn_app gunicorn gunicorn --chdir "$FN_TMP" -b 0.0.0.0:8000 -w 4 --max-requests 400 \
-		--worker-tmp-dir "$FN_TMP" app:app
+		--worker-tmp-dir "$FN_TMP" --graceful-timeout 2 app:app
 	fn_wait_port 8000 gunicorn
 	files 8000 gunicorn
 	ab_clean "gunicorn: ab -c 20" -c 20 -n "$(full_or 20000 2000)" "http://$FN_SRV_ADDR:8000/1024"

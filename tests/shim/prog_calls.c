@@ -93,6 +93,11 @@ static void unsent(void)
 	t_out("%s", t_mask((uint32_t)t_poll(a, POLLOUT)));
 	some = t_fill(a);
 	t_res("unsent", ioctl(a, 0x894b /* SIOCOUTQNSD */, &left));
+	/* Who sends had no cpu for a while, and there is room again. */
+	for (int i = 0; i < 50 && left == 0; i++) {
+		some += t_fill(a);
+		ioctl(a, 0x894b, &left);
+	}
 	t_out("some %d, not much %d", left > 0, left <= 70000);
 	t_out("%s", t_mask((uint32_t)t_poll(a, POLLOUT)));
 	t_out("%s", send(a, "x", 1, MSG_DONTWAIT) < 0 ? t_errname(errno) : "sent");
