@@ -133,15 +133,15 @@ void process_fork_parent(void)
 }
 
 /* ---- in the child ---- */
-/* No token: to this process the engine is gone. The number must not be the parent's, whose bits in the
- * shared tables would be cleared by our closes. */
+/* No token (the engine has ended, or CHAN_MAX_PROCS are too few): to this process the engine is gone. The number
+ * must not be anybody's, whose bits in the shared tables would be cleared by our closes. */
 static void cut_off(struct chan_app *app)
 {
 	static struct chan_engine gone = { .alive = FUTEX_OWNER_DIED };
 
 	gone.version = app->e->version;
 	app->e = &gone;
-	app->proc = CHAN_MAX_PROCS - 1;
+	app->proc = CHAN_PROC_NONE;
 }
 
 static void have_it(struct chan_app *app, uint64_t *have, uint32_t id)

@@ -27,6 +27,7 @@ enum {
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
+	CHAN_PROC_NONE = CHAN_MAX_PROCS - 1, /* given to nobody: the number of a process without one */
 	CHAN_MAX_EVQS = 4096,	       /* per client */
 	CHAN_EVQ_RING = 1024,	       /* entries per worker; more: the overflow flag */
 	CHAN_MAX_CALLS = 256,	       /* calls under way at once, per client */

@@ -268,7 +268,7 @@ static void proc_recycle(struct client *c, uint32_t proc)
 
 int client_add_proc(struct client *c)
 {
-	for (uint32_t p = 0; p < CHAN_MAX_PROCS; p++) {
+	for (uint32_t p = 0; p < CHAN_PROC_NONE; p++) {
 		if (c->proc_state[p] == CLIENT_PROC_ENDED &&
 		    atomic_load_explicit(&c->proc_acks[p], memory_order_acquire) ==
 			    c->conf.n_workers)
@@ -281,6 +281,7 @@ int client_add_proc(struct client *c)
 		c->n_procs++;
 		return (int)p;
 	}
+	STAT_INC(client_full);
 	return -ENOBUFS;
 }
 

@@ -35,12 +35,13 @@ no_replica() { [[ $(replication $master connected_slaves) == 0 ]]; }
 # The replica has seen all of it when its digest is the master's.
 equal() { [[ $(ask $master debug digest) == "$(ask $replica debug digest)" ]]; }
 in_step() { [[ $(replication $master master_repl_offset) == $(replication $replica slave_repl_offset) ]]; }
-up() { check "$1: the link is up" fn_wait_for 30 linked; }
+# The long form loads 250 MB first.
+up() { check "$1: the link is up" fn_wait_for "$(full_or 120 30)" linked; }
 agree()
 {
 	up "$1"
-	check "$1: nothing is under way" fn_wait_for 20 in_step
-	check "$1: both have the same" fn_wait_for 20 equal
+	check "$1: nothing is under way" fn_wait_for "$(full_or 60 20)" in_step
+	check "$1: both have the same" fn_wait_for "$(full_or 60 20)" equal
 }
 
 # writers under load, in the background and awaited

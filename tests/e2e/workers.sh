@@ -15,7 +15,7 @@ nginx_start()
 	cat >"$FN_TMP/$name.conf" <<-CONF
 		worker_processes 4;
 		worker_rlimit_nofile 8192;
-		worker_shutdown_timeout 20s;
+		worker_shutdown_timeout $((seconds * 3 + 20))s;
 		pid $FN_TMP/$name.pid;
 		error_log $FN_TMP/$name.log warn;
 		events { worker_connections 4096; $3 }
