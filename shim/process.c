@@ -133,8 +133,8 @@ void process_fork_parent(void)
 }
 
 /* ---- in the child ---- */
-/* No token (the engine has ended, or CHAN_MAX_PROCS are too few): to this process the engine is gone. The number
- * must not be anybody's, whose bits in the shared tables would be cleared by our closes. */
+/* No token (the engine has ended, or CHAN_MAX_PROCS are too few): to this process the engine is gone. The
+ * number must not be anybody's, whose bits in the shared tables would be cleared by our closes. */
 static void cut_off(struct chan_app *app)
 {
 	static struct chan_engine gone = { .alive = FUTEX_OWNER_DIED };

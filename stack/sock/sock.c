@@ -263,6 +263,7 @@ static const struct tcp_ops ops = {
 	.rx_write = sock_rx_write,
 	.conn_new = sock_conn_new,
 	.accepted = sock_accepted,
+	.listener_closed = sock_listener_closed,
 	.released = sock_released,
 	.record_new = sock_record_new,
 	.record_gone = sock_record_gone,

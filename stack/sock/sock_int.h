@@ -55,6 +55,7 @@ struct listener {
 	uint32_t sock, gen; /* of the home socket */
 	uint32_t home_worker;
 	uint32_t embryos;   /* from conn_new, not yet ESTABLISHED */
+	uint32_t close_seq; /* of the home socket when somebody was found to hold it */
 	struct port_hold *hold;
 	bool is_v6;
 	/* home only */
@@ -190,7 +191,8 @@ void sock_close(struct sock *s);
 void sock_abort(struct sock *s);
 /* No live process has it, and no accept queue: close. */
 void sock_check_held(struct sock *s);
-bool sock_is_held(const struct sock *s);
+bool sock_is_held(const struct client *c, uint32_t id);
+bool sock_listener_closed(struct tcp_env *tcp, struct tcp_listener *tl); /* tcp_ops */
 void sock_released(struct tcp_env *tcp, struct tcp_conn *c);
 /* Its port stays taken while it is in TIME-WAIT. */
 void *sock_record_new(struct tcp_env *tcp, struct tcp_conn *c);

@@ -236,18 +236,16 @@ void sock_close(struct sock *s)
 	tcp_close(&env->tcp, &s->conn, now);
 }
 
-static bool has_holder(const struct sock *s)
+static bool has_holder(const struct client *c, uint32_t id)
 {
-	struct client *c = s->cw->client;
-
 	for (unsigned i = 0; i < ARRAY_LEN(c->live); i++) {
 		uint64_t live = atomic_load_explicit(&c->live[i], memory_order_acquire);
 
 		for (; live; live &= live - 1) {
 			uint32_t p = i * 64 + (uint32_t)__builtin_ctzll(live);
 
-			if (atomic_load_explicit(&c->held[p].word[s->id / 64],
-						 memory_order_relaxed) >> (s->id % 64) & 1)
+			if (atomic_load_explicit(&c->held[p].word[id / 64],
+						 memory_order_relaxed) >> (id % 64) & 1)
 				return true;
 		}
 	}
@@ -258,16 +256,17 @@ static bool has_holder(const struct sock *s)
  * have asked already. The next holder's bit is set before the last one's is cleared, and close_seq
  * counts afterwards: so nobody has it when two looks in a row find nobody and nobody has let go
  * meanwhile. Whoever has marks the socket then, and we look again. */
-bool sock_is_held(const struct sock *s)
+bool sock_is_held(const struct client *c, uint32_t id)
 {
-	uint32_t seq = atomic_load_explicit(&s->b->close_seq, memory_order_acquire);
+	const struct chan_sock_b *b = &c->sock_b[id];
+	uint32_t seq = atomic_load_explicit(&b->close_seq, memory_order_acquire);
 
 	for (int i = 0; i < 2; i++) {
-		if (has_holder(s))
+		if (has_holder(c, id))
 			return true;
 		atomic_thread_fence(memory_order_acquire);
 	}
-	return atomic_load_explicit(&s->b->close_seq, memory_order_relaxed) != seq;
+	return atomic_load_explicit(&b->close_seq, memory_order_relaxed) != seq;
 }
 
 void sock_check_held(struct sock *s)
@@ -288,7 +287,7 @@ void sock_check_held(struct sock *s)
 				return;
 		}
 	}
-	if (!s->queued && !s->closing && !sock_is_held(s))
+	if (!s->queued && !s->closing && !sock_is_held(s->cw->client, s->id))
 		sock_close(s);
 }
 

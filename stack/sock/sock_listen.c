@@ -140,6 +140,7 @@ static void fill(struct listener *l, struct sock *s, uint32_t backlog)
 	l->hold = s->hold;
 	l->is_v6 = s->v6;
 	l->opts = sock_tcp_opts(s->b, &o);
+	l->close_seq = atomic_load_explicit(&s->b->close_seq, memory_order_acquire);
 	l->tl.local = s->local;
 	l->tl.v6only = o.flags & CHAN_O_V6ONLY;
 	l->tl.reuseport = o.flags & CHAN_O_REUSEPORT;
@@ -254,6 +255,23 @@ void sock_unlisten(struct sock *s)
 	atomic_store_explicit(&s->a->rx_tail, s->rx_tail, memory_order_release);
 	free(l->pending);
 	free(l);
+}
+
+/* To the program close() is done when it returns: this does not wait for the mark that it has left, or
+ * for the home worker's mail. */
+bool sock_listener_closed(struct tcp_env *tcp, struct tcp_listener *tl)
+{
+	struct listener *l = container_of(tl, struct listener, tl);
+	const struct chan_sock_b *b = &l->client->sock_b[l->sock];
+	uint32_t seq = atomic_load_explicit(&b->close_seq, memory_order_acquire);
+
+	(void)tcp;
+	if (seq == l->close_seq)
+		return false;
+	if (!sock_is_held(l->client, l->sock))
+		return true;
+	l->close_seq = seq;
+	return false;
 }
 
 /* ---- passive connections ---- */

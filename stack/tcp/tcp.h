@@ -45,6 +45,8 @@ struct tcp_ops {
 				     const struct tcp_flow *flow);
 	/* c, from conn_new, is ESTABLISHED and may be queued to accept(). */
 	void (*accepted)(struct tcp_env *env, struct tcp_listener *l, struct tcp_conn *c);
+	/* Has the application closed l, although tcp_unlisten() is still to come? May be NULL. */
+	bool (*listener_closed)(struct tcp_env *env, struct tcp_listener *l);
 	/* The core has forgotten c: no table, timer or list holds it, no call may name it again. Only
 	 * after tcp_close() or tcp_abort(): the host may free the memory. */
 	void (*released)(struct tcp_env *env, struct tcp_conn *c);
@@ -141,7 +143,8 @@ struct tcp_listener {
 };
 /* 0 or -EADDRINUSE. */
 int tcp_listen(struct tcp_env *env, struct tcp_listener *l);
-/* Half-open connections of l are dropped silently (Linux resets them when their ACK arrives). */
+/* Half-open connections of l go to another listener of its SO_REUSEPORT group (as on Linux with
+ * tcp_migrate_req); without one they are dropped silently (Linux resets them when their ACK arrives). */
 void tcp_unlisten(struct tcp_env *env, struct tcp_listener *l);
 /* Is there a listener that a SYN to `local` would reach? */
 bool tcp_has_listener(struct tcp_env *env, const struct endpoint *local);

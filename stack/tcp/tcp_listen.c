@@ -49,13 +49,70 @@ int tcp_listen(struct tcp_env *env, struct tcp_listener *l)
 	return 0;
 }
 
+/* ---- a listener goes, others of its port stay ---- */
+static bool is_closed(struct tcp_env *env, struct tcp_listener *l)
+{
+	return env->ops->listener_closed && env->ops->listener_closed(env, l);
+}
+
+static bool may_take_over(struct tcp_env *env, struct tcp_listener *l, const struct tcp_listener *from)
+{
+	return l != from && l->reuseport && l->local.port == from->local.port &&
+	       ipaddr_eq(&l->local.addr, &from->local.addr) && !is_closed(env, l);
+}
+
+/* Who serves the flow in the place of l; NULL: nobody. */
+static struct tcp_listener *heir(struct tcp_env *env, const struct tcp_listener *l,
+				 const struct tcp_flow *flow)
+{
+	struct list *bucket = listen_bucket(env, l->local.port);
+	uint32_t n = 0;
+
+	if (!l->reuseport)
+		return NULL;
+	list_for_each(it, bucket)
+		n += may_take_over(env, container_of(it, struct tcp_listener, link), l);
+	uint32_t skip = (uint32_t)((uint64_t)tcp_flow_hash(env, flow) * n >> 32);
+	list_for_each(it, bucket) {
+		struct tcp_listener *other = container_of(it, struct tcp_listener, link);
+
+		if (may_take_over(env, other, l) && skip-- == 0)
+			return other;
+	}
+	return NULL;
+}
+
+static void synq_move(struct tcp_synq *q, struct tcp_listener *to)
+{
+	q->listener->n_synq--;
+	q->listener->n_young -= q->retries == 0;
+	q->listener = to;
+	to->n_synq++;
+	to->n_young += q->retries == 0;
+	STAT_INC(tcp_listener_moved);
+}
+
+/* Who gets the connection that begins: what an application has closed takes none any more, even if the
+ * news of it is still on the way. */
+static struct tcp_listener *taker(struct tcp_env *env, struct tcp_listener *l, const struct tcp_flow *flow)
+{
+	struct tcp_listener *other = l->reuseport && is_closed(env, l) ? heir(env, l, flow) : NULL;
+
+	return other ? other : l;
+}
+
 void tcp_unlisten(struct tcp_env *env, struct tcp_listener *l)
 {
 	struct tcp_table *t = env->table;
 
 	for (uint32_t i = 0; i < t->synq_used && l->n_synq; i++) {
-		if (t->synq[i].listener == l)
-			tcp_table_put_synq(env, &t->synq[i]);
+		struct tcp_synq *q = &t->synq[i];
+		struct tcp_listener *other = q->listener == l ? heir(env, l, &q->flow) : NULL;
+
+		if (other)
+			synq_move(q, other);
+		else if (q->listener == l)
+			tcp_table_put_synq(env, q);
 	}
 	tcp_fo_unlisten(l);
 	CHECK(l->n_synq == 0 && l->n_fo == 0);
@@ -330,6 +387,7 @@ struct tcp_conn *tcp_listen_input(struct tcp_env *env, const struct tcp_flow *fl
 		tcp_reply_rst(env, flow, seg, now_ns);
 		return NULL;
 	}
+	l = taker(env, l, flow);
 	if (seg->flags & TCPF_ACK) /* second: nothing is known of what it could acknowledge */
 		return cookie_input(env, l, flow, seg, now_ns);
 	/* A SYN that also ends the connection is a scanner's (as Linux). */
@@ -342,7 +400,11 @@ struct tcp_conn *tcp_listen_input(struct tcp_env *env, const struct tcp_flow *fl
 static struct tcp_conn *synq_promote(struct tcp_env *env, struct tcp_synq *q,
 				     const struct tcp_seg *seg, uint64_t now_ns)
 {
-	if (q->listener->n_acceptq > q->listener->backlog) {
+	struct tcp_listener *l = taker(env, q->listener, &q->flow);
+
+	if (l != q->listener)
+		synq_move(q, l);
+	if (l->n_acceptq > l->backlog) {
 		STAT_INC(tcp_accept_overflow);
 		drop_syn(seg, TCP_DROP_BACKLOG, now_ns);
 		q->acked = true; /* the SYN-ACK's timer asks for the ACK again */

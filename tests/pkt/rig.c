@@ -81,6 +81,11 @@ static void op_accepted(struct tcp_env *env, struct tcp_listener *l, struct tcp_
 	l->n_acceptq++;
 }
 
+static bool op_listener_closed(struct tcp_env *env, struct tcp_listener *l)
+{
+	return l == rig_of(env)->closed;
+}
+
 static void op_released(struct tcp_env *env, struct tcp_conn *c)
 {
 	struct rig_sock *s = rig_sock_of(c);
@@ -112,6 +117,7 @@ static const struct tcp_ops ops = {
 	.rx_write = op_rx_write,
 	.conn_new = op_conn_new,
 	.accepted = op_accepted,
+	.listener_closed = op_listener_closed,
 	.released = op_released,
 	.urgent = op_urgent,
 	.path_mss = op_path_mss,

@@ -66,6 +66,7 @@ struct rig {
 	uint32_t last_tsval;  /* last one we sent: echoed by IN() */
 	struct tcp_listener listener;
 	bool listening;
+	struct tcp_listener *closed; /* what listener_closed() answers for */
 	struct tcp_sockopts listen_opts;
 	struct rig_sock *sock[RIG_SOCKS];
 	uint32_t n_sock;

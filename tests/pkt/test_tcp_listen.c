@@ -286,6 +286,74 @@ START_TEST(reuseport_group_shares_by_flow_hash)
 }
 END_TEST
 
+enum { CLIENTS = 20 };
+
+/* Clients from..to begin, and each remembers our sequence number. */
+static void begin(struct rig *r, uint32_t *iss, uint16_t from, uint16_t to)
+{
+	for (uint16_t p = from; p <= to; p++) {
+		IN(r, .seq = 0, .flags = S, .mss = 1460, .rport = p);
+		iss[p] = r->out[r->n_out - 1].seg.seq.v;
+		ck_assert_uint_eq(rig_drain(r), 1);
+	}
+}
+
+static void complete(struct rig *r, const uint32_t *iss, const struct tcp_listener *by)
+{
+	for (uint16_t p = 1; p <= CLIENTS; p++) {
+		r->iss = iss[p];
+		IN(r, .seq = 1, .ack = 1, .flags = A, .rport = p);
+		ck_assert_ptr_eq(r->c->listener, by);
+	}
+	QUIET(r);
+	ck_assert_uint_eq(by->n_acceptq, CLIENTS);
+}
+
+START_TEST(half_open_connections_go_to_another_of_the_group)
+{
+	struct rig *r = rig_listening(.max_synq = 32);
+	r->listener.reuseport = true;
+	r->listener.backlog = 64;
+	struct tcp_listener other = r->listener;
+	uint32_t iss[CLIENTS + 1];
+	ck_assert_int_eq(tcp_listen(&r->env, &other), 0);
+	begin(r, iss, 1, CLIENTS);
+	uint32_t had = r->listener.n_synq;
+	ck_assert_uint_gt(had, 0);
+	ck_assert_uint_lt(had, CLIENTS);
+	tcp_unlisten(&r->env, &r->listener);
+	r->listening = false;
+	COUNT(r, tcp_listener_moved, had);
+	ck_assert_uint_eq(other.n_synq, CLIENTS);
+	ck_assert_uint_eq(other.n_young, CLIENTS);
+	complete(r, iss, &other);
+	ck_assert_uint_eq(r->env.n_synq, 0);
+	tcp_unlisten(&r->env, &other);
+	rig_free(r);
+}
+END_TEST
+
+/* The application has closed the first one, and the core is to hear of it later. */
+START_TEST(closed_listener_takes_no_more)
+{
+	struct rig *r = rig_listening(.max_synq = 32);
+	r->listener.reuseport = true;
+	r->listener.backlog = 64;
+	struct tcp_listener other = r->listener;
+	uint32_t iss[CLIENTS + 1];
+	ck_assert_int_eq(tcp_listen(&r->env, &other), 0);
+	begin(r, iss, 1, CLIENTS / 2);
+	r->closed = &r->listener;
+	begin(r, iss, CLIENTS / 2 + 1, CLIENTS);
+	complete(r, iss, &other);
+	ck_assert_uint_eq(r->listener.n_acceptq, 0);
+	tcp_unlisten(&r->env, &r->listener);
+	r->listening = false;
+	tcp_unlisten(&r->env, &other);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(icmp_error_ends_a_half_open_connection)
 {
 	struct rig *r = rig_listening();
@@ -346,5 +414,6 @@ RIG_MAIN("tcp_listen", { passive_open_reaches_established }, { data_in_the_final
 	 { unlisten_forgets_half_open_connections },
 	 { exact_address_wins_then_wildcard_then_v6_wildcard },
 	 { listeners_that_overlap_are_refused }, { reuseport_group_shares_by_flow_hash },
+	 { half_open_connections_go_to_another_of_the_group }, { closed_listener_takes_no_more },
 	 { icmp_error_ends_a_half_open_connection }, { syn_from_where_no_route_leads_is_dropped },
 	 { zero_window_listener_takes_only_the_next_byte }, { syn_flood_leaves_nothing_behind })
