@@ -131,10 +131,18 @@ static void on_host(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct drain *d = io->data;
 	struct chan_msg m;
-	int r;
+	int r, fds[2];
+	unsigned n = 2;
 
-	while ((r = chan_msg_recv(io->fd, &m, NULL, NULL, NULL)) == 1)
-		;
+	while ((r = chan_msg_recv(io->fd, &m, fds, &n, NULL)) == 1) {
+		if (m.type == UPGRADE_CLAIM && n == 2) {
+			claim_for_host(d->ctl, &m, fds[0], fds[1]);
+			n = 0;
+		}
+		while (n > 0)
+			close(fds[--n]);
+		n = 2;
+	}
 	if (r == -EAGAIN || r == -EINTR)
 		return;
 	ev_io_stop(loop, io);

@@ -15,6 +15,7 @@
 #include "stack/base/util.h"
 #include "stack/host/control_int.h"
 #include "stack/host/relay.h"
+#include "stack/host/upgrade.h"
 #include "stack/host/whohas.h"
 
 enum { TICKETS_MAX = 4096 /* of a client */ };
@@ -304,6 +305,8 @@ bool ticket_claim(struct conn *conn)
 
 	if (conn->kind != CONN_NEW && conn->kind != CONN_PROC)
 		return false;
+	if (!t && conn->n_in && conn->ctl->takeover)
+		return claim_of_guest(conn);
 	if (!t || t->a->gone || !is_the_same(t, t->a->c)) {
 		r.err = t ? ENOTCONN : ENOENT;
 		return attach_answer(conn, &r, NULL, 0);

@@ -37,6 +37,8 @@ enum upgrade_type {
 	UPGRADE_GO,
 	UPGRADE_STATE,	     /* text = struct upgrade_state */
 	UPGRADE_FAIL,	     /* text */
+	UPGRADE_CLAIM,	     /* new to old; number = pid, size = uid << 32 | gid; fds: for the answer, a
+			      * ticket that the new one does not know */
 };
 #define UPGRADE_ARG "--takeover"
 
@@ -94,6 +96,11 @@ void upgrade_fini(struct control *ctl);
 /* drain.c: the old engine after GO. */
 void drain_start(struct control *ctl, int fd, uint32_t limit_s);
 void drain_fini(struct control *ctl);
+
+/* claim.c: a ticket of the old engine is shown to the new one: asks, and answers. False: hang up. */
+bool claim_of_guest(struct conn *conn);
+/* The old one answers on fd; takes both descriptors over. */
+void claim_for_host(struct control *ctl, const struct chan_msg *m, int fd, int ticket);
 
 /* barrier.c: all data threads stand still. */
 struct barrier;

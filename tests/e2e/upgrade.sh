@@ -124,6 +124,26 @@ stopped_listener()
 	old_ends "a stopped program"
 }
 
+# A connection of the old engine is in a unix socket's queue, and who takes it out has not been with any engine.
+passed_on()
+{
+	fn_app take python3 "$e2e_dir/upgrade_pass.py" take "$FN_TMP/queue" "$FN_TMP/now"
+	fn_app give python3 "$e2e_dir/upgrade_pass.py" give "$FN_SRV_ADDR" 7005 "$FN_TMP/queue"
+	check "in a queue: listens" fn_wait_for 5 eval "fn_tool ss | grep -q ':7005'"
+	fn_client_bg queued python3 "$e2e_dir/upgrade_client.py" 2 "long:$FN_SRV_ADDR:7005"
+	check "in a queue: it is" fn_wait_for 5 grep -q given "$FN_TMP/give.log"
+	upgrade "in a queue"
+	touch "$FN_TMP/now"
+	wait "${fn_pid[queued]}" ||
+		fn_die "in a queue: $(cat "$FN_TMP/queued.log" "$FN_TMP/take.log")"
+	unset 'fn_pid[queued]'
+	same "in a queue: it was taken as what it is" "$(cat "$FN_TMP/take.log")" \
+		"('$FN_SRV_ADDR', 7005)"
+	fn_stop take
+	old_ends "in a queue"
+	fn_stop give
+}
+
 nginx_conf()
 {
 	cat >"$FN_TMP/nginx.conf" <<-CONF
@@ -199,6 +219,7 @@ echo_servers
 failures
 echoes
 stopped_listener
+passed_on
 nginx_and_redis
 proved "upgrades"
 new_one_dies
