@@ -224,9 +224,9 @@ static void tell_engine(struct sock *s, const struct opt *o)
 	case OPT_CLAMP:
 	case OPT_DEFER:
 	case OPT_FASTOPEN:
+	case OPT_QUICKACK: /* of what is received next */
 		now = true;
 		break;
-	case OPT_QUICKACK:
 	case OPT_FIELD8:
 	case OPT_FIELD16:
 	case OPT_FIELD32:

@@ -266,6 +266,7 @@ static void set_quickack(struct sock *s, const struct opt_at *at, int v)
 	if (!opt_is_idle(s) && !sock_has(s, SOCK_LISTENING) &&
 	    atomic_load(&s->a->flags) & CHAN_A_RX_FIN)
 		on = v & 1;
+	set_flag(s, CHAN_O_DELACK, !on);
 	set_flag(s, CHAN_O_QUICKACK, on);
 	opt_record(s, at->index, on);
 }

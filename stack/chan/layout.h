@@ -207,6 +207,7 @@ enum chan_opt_flags {
 	CHAN_O_MCAST_OWN = 1 << 13,  /* IP_MULTICAST_ALL off: only groups that this socket joined */
 	CHAN_O_BROADCAST = 1 << 14,
 	CHAN_O_INQ = 1 << 15,	     /* TCP_INQ, the shim's */
+	CHAN_O_DELACK = 1 << 21,     /* TCP_QUICKACK was set to 0 */
 	CHAN_O_DONTROUTE = 1 << 16,  /* on-link destinations only */
 	CHAN_O_FO_NO_COOKIE = 1 << 17, /* TCP_FASTOPEN_NO_COOKIE */
 };

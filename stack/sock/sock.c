@@ -96,6 +96,7 @@ struct tcp_sockopts sock_opts(const struct chan_opts *o)
 		.cork = o->flags & CHAN_O_CORK,
 		.keepalive = o->flags & CHAN_O_KEEPALIVE,
 		.quickack = o->flags & CHAN_O_QUICKACK,
+		.delack = o->flags & CHAN_O_DELACK,
 		.user_mss = o->user_mss,
 		.keepidle_s = min_u32(o->keepidle_s, 32767),
 		.keepintvl_s = min_u32(o->keepintvl_s, 32767),

@@ -159,6 +159,7 @@ bool tcp_knows(struct tcp_env *env, const struct tcp_flow *flow, const struct tc
 struct tcp_sockopts {
 	uint32_t rcvbuf, sndbuf;     /* bytes; rcvbuf bounds the advertised window */
 	bool nodelay, cork, keepalive, quickack;
+	bool delack;		     /* TCP_QUICKACK 0: the program will answer */
 	uint16_t user_mss;	     /* TCP_MAXSEG, 0 = none */
 	uint32_t keepidle_s, keepintvl_s, keepcnt; /* 0 = 7200, 75, 9 */
 	uint32_t user_timeout_ms;    /* 0 = default */

@@ -121,6 +121,8 @@ void tcp_opts_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		c->pingpong = false;
 		c->quick = TCP_QUICK_SEGS;
 		c->ack_now |= c->ack_delayed;
+	} else if (c->opts.delack) {
+		c->pingpong = true; /* until an ACK has had to wait for its timer */
 	}
 	tcp_timer_keepalive_changed(env, c, now_ns);
 	tcp_want_output(env, c);

@@ -209,6 +209,7 @@ struct tcp_conn {
 
 	uint64_t tx_bytes, rx_bytes;	  /* acknowledged by the peer, received in order */
 	uint32_t tx_segs, rx_segs, rtx_segs, rtx_total_bytes;
+	uint32_t tx_data_segs, rx_data_segs; /* those with text */
 	uint32_t dsack_dups;	 /* D-SACKs of the peer */
 	uint32_t lost_bytes;	 /* ever taken for lost, modulo 2^32 */
 

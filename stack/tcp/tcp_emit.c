@@ -70,6 +70,8 @@ void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq,
 	c->rx_small = c->rx_small_more = false;
 	tcp_timer_ack_sent(c);
 	c->tx_segs++;
+	if (len)
+		c->tx_data_segs += (len + c->mss - 1) / c->mss;
 	TRACE(TCP_TX, c->id, now_ns, seq.v, seg.ack.v, len << 8 | flags);
 	send_seg(env, &c->flow, &seg, c, seq_diff(seq, c->iss) - 1);
 }

@@ -15,6 +15,15 @@ static uint32_t since_ms(uint64_t then_ns, uint64_t now_ns)
 	return then_ns ? (uint32_t)((now_ns - then_ns) / NSEC_PER_MSEC) : 0;
 }
 
+/* Text only, and what was sent again as often as it was. */
+static uint64_t bytes_sent(const struct tcp_conn *c)
+{
+	seq_t end = seq_min(c->snd_nxt, c->snd_end);
+
+	return c->tx_bytes + c->rtx_total_bytes +
+	       (c->syn_acked && seq_gt(end, c->snd_una) ? seq_diff(end, c->snd_una) : 0);
+}
+
 void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct tcp_info *ti,
 		   uint64_t now_ns)
 {
@@ -58,6 +67,9 @@ void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct t
 	ti->tcpi_bytes_received = c->rx_bytes;
 	ti->tcpi_segs_out = c->tx_segs;
 	ti->tcpi_segs_in = c->rx_segs;
+	ti->tcpi_data_segs_out = c->tx_data_segs;
+	ti->tcpi_data_segs_in = c->rx_data_segs;
+	ti->tcpi_bytes_sent = bytes_sent(c);
 	ti->tcpi_notsent_bytes = seq_gt(c->snd_end, c->snd_nxt) ? seq_diff(c->snd_end, c->snd_nxt) : 0;
 	ti->tcpi_min_rtt = c->rtt.min_us;
 	ti->tcpi_delivered = tcp_delivered(c) / mss;

@@ -230,6 +230,7 @@ static void conn_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 {
 	TRACE(TCP_RX, c->id, now_ns, seg->seq.v, seg->ack.v, seg->len << 8 | seg->flags);
 	c->rx_segs++;
+	c->rx_data_segs += seg->len != 0;
 	if (fast_input(env, c, seg, payload, now_ns))
 		return;
 	if (c->state == TCPS_SYN_SENT) {
@@ -250,7 +251,7 @@ static void conn_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	}
 	if (c->state == TCPS_FIN_WAIT_2 && c->orphan) {
 		if (c->opts.linger2_s < 0) /* as Linux: nobody waits for the peer's FIN */
-			tcp_emit_rst(env, c, now_ns);
+			tcp_reply_rst(env, &c->flow, seg, now_ns);
 		tcp_orphan_fin_wait_2(env, c, now_ns);
 	}
 }

@@ -232,6 +232,7 @@ static struct tcp_conn *conn_of_synq(struct tcp_env *env, const struct tcp_synq 
 	if (q->retries == 0 && !q->cookie) /* Karn; a cookie does not know when it was sent */
 		tcp_sent_note(&c->sent, c->snd_nxt, tcp_us(q->sent_ns));
 	c->rtx_segs = q->retries;
+	c->rx_segs = 1; /* the SYN; Linux does not count our answer */
 	return c;
 }
 

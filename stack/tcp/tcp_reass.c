@@ -152,11 +152,12 @@ static void take_fin(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 
 /* New text for an application that has closed, or shut down both ways: the peer must learn that nobody
  * reads it (RFC 9293 3.6.1, RFC 1122 4.2.2.13). */
-static void data_after_close(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+static void data_after_close(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+			     uint64_t now_ns)
 {
 	STAT_INC(tcp_drop_after_close);
 	TRACE(TCP_DROP, c->id, now_ns, TCP_DROP_CLOSED, 0, 0);
-	tcp_emit_rst(env, c, now_ns);
+	tcp_reply_rst(env, &c->flow, seg, now_ns);
 	tcp_done(env, c, c->orphan ? 0 : ECONNRESET, now_ns);
 }
 
@@ -187,7 +188,7 @@ void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_se
 		seq = c->rcv_nxt;
 	}
 	if ((c->orphan || (c->rcv_shut && c->state != TCPS_ESTABLISHED)) && seq_gt(end, seq)) {
-		data_after_close(env, c, now_ns);
+		data_after_close(env, c, seg, now_ns);
 		return;
 	}
 	seq_t edge = c->fin_seen ? seq_min(c->fin_seq, c->rcv_adv) : c->rcv_adv;

@@ -21,6 +21,7 @@ struct world {
 	const char *name;
 	uint64_t tolerance_ns;
 	uint64_t patience_ns; /* what returns at once may take on a slow machine */
+	bool pushes_more;	/* PSH may be where the script has none */
 	bool timers_coarsen;  /* they may be late by an eighth */
 	/* The program stands ready and time is 0 when this returns. */
 	void (*start)(const struct script *s, const struct world_conf *conf);

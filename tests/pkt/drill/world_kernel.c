@@ -166,7 +166,7 @@ const struct world world_kernel = {
 	.name = "kernel",
 	.tolerance_ns = 15 * NSEC_PER_MSEC,
 	.patience_ns = NSEC_PER_SEC,
-	.timers_coarsen = true,
+	.pushes_more = true, .timers_coarsen = true,
 	.start = start,
 	.now_ns = now_ns,
 	.until = until,

@@ -240,7 +240,9 @@ static void apply_sysctl(const char *line)
 		w.sock.tcp.ecn = *++v == '1' ? TCP_ECN_ON
 				 : *v == '0' ? TCP_ECN_OFF
 					     : TCP_ECN_IF_ASKED;
-	else
+	else if (v && strncmp(line, "net.ipv4.tcp_syncookies=", (size_t)(v + 1 - line)) == 0)
+		w.sock.tcp.syncookies = (enum tcp_cookie_mode)(v[1] - '0');
+	else if (strcmp(line, "net.ipv4.tcp_rfc1337=1") != 0) /* the stack always does */
 		script_fail(0, "the stack has no such setting: %s", line);
 }
 
@@ -278,6 +280,7 @@ static void start_worker(const struct script *s)
 		.engine = engine.base,
 		.ports = ports,
 		.groups = groups,
+		.syncookies = TCP_COOKIE_FULL,
 		.max_conns = CONNS,
 		.seed = 77,
 	};
