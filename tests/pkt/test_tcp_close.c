@@ -255,7 +255,7 @@ START_TEST(data_after_close_draws_reset) /* RFC 9293 3.6.1, RFC 1122 4.2.2.13 */
 	rig_close(r);
 	OUT(r, .seq = 1, .ack = 1, .flags = F | A);
 	IN(r, .seq = 1, .ack = 1, .flags = A, .len = 10);
-	OUT(r, .seq = 2, .ack = 1, .flags = R | A);
+	OUT(r, .seq = 1, .flags = R);
 	RELEASED(r);
 	COUNT(r, tcp_drop_after_close, 1);
 	rig_free(r);
