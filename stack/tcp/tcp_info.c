@@ -48,7 +48,7 @@ void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct t
 	ti->tcpi_rcv_mss = c->rcv_mss;
 	ti->tcpi_unacked = (seq_diff(c->snd_nxt, c->snd_una) + mss - 1) / mss;
 	ti->tcpi_sacked = (c->board.bytes[TCP_RUN_HELD] + c->reno_held) / mss;
-	ti->tcpi_lost = (tcp_lost(c) + mss - 1) / mss;
+	ti->tcpi_lost = (tcp_lost(c) + c->board.bytes[TCP_RUN_AGAIN] + mss - 1) / mss;
 	ti->tcpi_retrans = (c->board.bytes[TCP_RUN_AGAIN] + mss - 1) / mss;
 	ti->tcpi_dsack_dups = c->dsack_dups;
 	ti->tcpi_last_data_sent = since_ms(c->last_tx_ns, now_ns);

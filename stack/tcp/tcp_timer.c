@@ -22,6 +22,17 @@ static void set_deadline(struct tcp_env *env, struct tcp_conn *c, enum tcp_deadl
 		wheel_arm(&env->wheel, &c->timer, due_ns);
 }
 
+/* RFC 5482: the last timeout does not go beyond the application's patience. */
+static uint64_t rtx_due_ns(const struct tcp_conn *c, uint64_t now_ns)
+{
+	uint64_t due_ns = now_ns + rto_ns(c);
+
+	if (likely(!c->opts.user_timeout_ms) || !c->stall_ns || !c->syn_acked || c->orphan)
+		return due_ns;
+	uint64_t end_ns = c->stall_ns + c->opts.user_timeout_ms * NSEC_PER_MSEC;
+	return min_u64(due_ns, max_u64(end_ns, now_ns + NSEC_PER_MSEC));
+}
+
 /* RFC 8985 7.2: counted from the newest data or ACK, and never behind the timeout itself. */
 static void arm_probe(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
@@ -36,7 +47,7 @@ void tcp_timer_restarted(struct tcp_env *env, struct tcp_conn *c, uint64_t now_n
 {
 	if (c->persist)
 		tcp_timer_window_opened(c);
-	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c));
+	set_deadline(env, c, TCPD_RTX, rtx_due_ns(c, now_ns));
 }
 
 void tcp_timer_paced(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
@@ -57,7 +68,7 @@ void tcp_timer_acked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		c->deadline_ns[TCPD_RTX] = c->deadline_ns[TCPD_RACK] = 0; /* (5.2) */
 		return;
 	}
-	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c)); /* (5.3) */
+	set_deadline(env, c, TCPD_RTX, rtx_due_ns(c, now_ns)); /* (5.3) */
 	arm_probe(env, c, now_ns);
 }
 
@@ -76,7 +87,7 @@ void tcp_timer_stalled(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	c->persist = true;
 	c->retries = 0;
 	c->rtt.backoff = 0;
-	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c));
+	set_deadline(env, c, TCPD_RTX, rtx_due_ns(c, now_ns));
 }
 
 /* The peer may just have been rid of an old connection by our RST: as Linux, no second is lost. */
@@ -229,7 +240,7 @@ static void persist_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_
 		tcp_emit(env, c, TCPF_ACK, c->snd_una, 0, now_ns);
 	/* A number that is acknowledged already draws an ACK with the window (as Linux probes). */
 	tcp_emit(env, c, TCPF_ACK, seq_sub(c->snd_una, 1), 0, now_ns);
-	set_deadline(env, c, TCPD_RTX, now_ns + rto_ns(c));
+	set_deadline(env, c, TCPD_RTX, rtx_due_ns(c, now_ns));
 }
 
 static void delack_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)

@@ -143,6 +143,10 @@ static int64_t do_socket(const struct call_req *q)
 {
 	int r = socket((int)q->a[0], (int)q->a[1], (int)q->a[2]);
 
+	const char *cc = getenv("DRILL_CONGESTION");
+
+	if (cc && r >= 0) /* of datagram sockets refused */
+		setsockopt(r, IPPROTO_TCP, TCP_CONGESTION, cc, (socklen_t)strlen(cc));
 	take_fd(q, r, ((int)q->a[1] & 15) == SOCK_DGRAM);
 	return r < 0 ? r : q->want_fd;
 }

@@ -124,8 +124,10 @@ static uint32_t write_icmp(const struct pkt *k, uint8_t *p)
 	p[0] = k->icmp_type;
 	p[1] = k->icmp_code;
 	put16(p + 6, k->mtu);
-	if (!k->has_quote)
+	if (!k->has_quote) {
+		p[5] = 1; /* an echo's identifier: a sum of nothing but zeros has two checksums */
 		return 8 + k->len;
+	}
 	/* what it is about: a segment from us to the peer */
 	struct pkt orig = {.proto = PKT_TCP, .ttl = 63};
 	uint8_t *q = p + 8;
