@@ -369,9 +369,13 @@ int ports_connect(struct ports *p, const struct ports_req *req, const struct end
 	id.salt = 1;
 	uint32_t *counter = &p->counter[siphash(&p->key, &id, sizeof(id)) % COUNTERS];
 	lock(p);
-	for (uint32_t i = 0; i < n; i++) {
+	/* Beside another engine: one that it does not use at all, if there is. It may have the same 4-tuple in
+	 * TIME-WAIT, and would take for its own what is an answer to us. */
+	for (uint32_t i = 0, tries = p->theirs ? 2 * n : n; i < tries; i++) {
 		uint16_t port = (uint16_t)(first + ((uint64_t)offset + *counter + i) % n);
 
+		if (i + n < tries && their_word(p, req, port))
+			continue;
 		sweep(p, bucket_of(p, (uint8_t)req->proto, port), now_ns);
 		if (is_taken(p, req, port, false) || !usable(arg, port))
 			continue;

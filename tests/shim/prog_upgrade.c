@@ -401,6 +401,11 @@ static void children_end(void)
 	t_out("the worker's port is closed: %d", fd < 0);
 }
 
+static void nothing_is_left_behind(void)
+{
+	t_out("%d", t_left_behind());
+}
+
 /* When nothing of the past is left to wait for, nobody looks for it. */
 static void sleeps_again(void)
 {
@@ -423,7 +428,7 @@ int main(int argc, char **argv)
 		T_CASE(before), T_CASE(upgrade), T_CASE(connections_stay), T_CASE(listeners_serve),
 		T_CASE(queues_are_kept), T_CASE(datagrams_are_kept), T_CASE(bound_ones),
 		T_CASE(ports_are_taken), T_CASE(both_in_one_set), T_CASE(in_a_child), T_CASE(given_away),
-		T_CASE(children_end), T_CASE(sleeps_again),
+		T_CASE(nothing_is_left_behind), T_CASE(children_end), T_CASE(sleeps_again),
 	};
 	int r = pass_role(roles, T_COUNT(roles), argc, argv);
 

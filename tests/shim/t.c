@@ -313,3 +313,24 @@ int t_upgrade(void)
 	close(upgrader_go);
 	return t_finish(upgrader);
 }
+
+int t_left_behind(void)
+{
+	const char *tool = getenv("FN_TEST_UPGRADE"), *path = getenv("FASTNET_SOCKET");
+	char cmd[512], line[256];
+	int listeners = 0, dgrams = 0;
+	if (!tool || !path)
+		return 0;
+	snprintf(cmd, sizeof(cmd), "env -u LD_PRELOAD %s engine status --socket %s", tool, path);
+	for (uint64_t end = t_now_ms() + 2000; t_now_ms() < end; t_sleep_ms(50)) {
+		FILE *f = popen(cmd, "re");
+		while (f && fgets(line, sizeof(line), f))
+			sscanf(line, "draining pid %*u connections %*u listeners %d datagram sockets %d",
+			       &listeners, &dgrams);
+		if (f)
+			pclose(f);
+		if (listeners + dgrams == 0)
+			break;
+	}
+	return listeners + dgrams;
+}

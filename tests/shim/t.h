@@ -83,6 +83,8 @@ int t_finish(pid_t pid);
  * Prepared before there are sockets: a fork later would decide about some. */
 void t_upgrade_prepare(void);
 int t_upgrade(void);
+/* Listeners and datagram sockets that the old engine still waits for, after some time. */
+int t_left_behind(void);
 /* The caller's thread, for t_until_asleep(): returns when that thread has slept for a while. */
 int t_self(void);
 void t_until_asleep(int tid);

@@ -149,6 +149,34 @@ START_TEST(chosen_ports_are_nobodys)
 }
 END_TEST
 
+/* The 4-tuples of an engine: bit i of *arg says that it has one from port 40000 + i. */
+static bool free_port(void *arg, uint16_t port) { return !(*(uint32_t *)arg >> (port - 40000) & 1); }
+
+/* One 4-tuple at both would take the other's answers: shared ones are the last to be given out. */
+START_TEST(connections_keep_apart_as_long_as_they_can)
+{
+	struct port_hold *a, *b[4];
+	const struct endpoint to = { .addr = ipaddr_v4(US), .port = 80 };
+	struct ports_req r = req(0, ALICE, 0);
+	uint32_t used = 0;
+	uint16_t taken;
+
+	share();
+	r.lo = 40000;
+	r.hi = 40003;
+	ck_assert_int_eq(ports_connect(old, &r, &to, any_port, NULL, now, &a), 0);
+	taken = ports_local(a).port;
+	for (int i = 0; i < 4; i++) {
+		ck_assert_int_eq(ports_connect(new, &r, &to, free_port, &used, now, &b[i]), 0);
+		ck_assert_int_eq(ports_local(b[i]).port == taken, i == 3);
+		used |= 1u << (ports_local(b[i]).port - 40000);
+	}
+	for (int i = 0; i < 4; i++)
+		ports_put(new, b[i], 0);
+	ports_put(old, a, 0);
+}
+END_TEST
+
 START_TEST(time_wait_is_told_until_it_is_over)
 {
 	struct port_hold *a, *b;
@@ -185,6 +213,7 @@ int main(void)
 	tcase_add_test(tc, strangers_share_by_the_usual_rules);
 	tcase_add_test(tc, two_reservations_of_a_port_tell_what_both_allow);
 	tcase_add_test(tc, chosen_ports_are_nobodys);
+	tcase_add_test(tc, connections_keep_apart_as_long_as_they_can);
 	tcase_add_test(tc, time_wait_is_told_until_it_is_over);
 	tcase_add_test(tc, alone_again);
 	return unit_run("ports_share", tc);
