@@ -391,7 +391,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	return 0;
 }
 
-/* Handshakes with data, one of each kind, alone and with a long life behind them; the first byte is the mode, then come the listener's options. */
+/* Handshakes with data, one of each kind, alone and with a long life behind them; the first byte is the mode,
+ * then come the listener's options. */
 size_t fuzz_example(unsigned i, uint8_t *buf)
 {
 	enum { END_OPTS = 0 };
@@ -422,7 +423,8 @@ size_t fuzz_example(unsigned i, uint8_t *buf)
 	if (tail > 3)
 		return 0;
 	const uint8_t mode = (uint8_t)(i / ARRAY_LEN(body) % MODES);
-	const uint8_t head[] = { mode == 3 ? 8 | 32 : mode == 4 ? 16 | 2 : mode, 1 | 16 | (mode == 2 ? 8 : 0), 3 };
+	const uint8_t head[] = { mode == 3 ? 8 | 32 : mode == 4 ? 16 | 2 : mode,
+				 1 | 16 | (mode == 2 ? 8 : 0), 3 };
 	memcpy(buf, head, sizeof(head));
 	memcpy(buf + sizeof(head), body[i % ARRAY_LEN(body)].p, body[i % ARRAY_LEN(body)].n);
 	size_t n = sizeof(head) + body[i % ARRAY_LEN(body)].n;
