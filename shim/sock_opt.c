@@ -225,6 +225,7 @@ static void tell_engine(struct sock *s, const struct opt *o)
 	case OPT_DEFER:
 	case OPT_FASTOPEN:
 	case OPT_QUICKACK: /* of what is received next */
+	case OPT_CONTROL: /* TCP_CC_INFO may be asked next */
 		now = true;
 		break;
 	case OPT_FIELD8:
@@ -234,7 +235,6 @@ static void tell_engine(struct sock *s, const struct opt *o)
 	case OPT_BUF_LOCK:
 	case OPT_LINGER:
 	case OPT_LINGER2:
-	case OPT_CONTROL:
 		break;
 	default:
 		return;

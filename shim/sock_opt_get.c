@@ -1,6 +1,7 @@
 /* getsockopt(): what was set, what is in force, and what can only be read. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <linux/inet_diag.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "shim/sock_opt_int.h"
 #include "shim/wait.h"
 #include "stack/chan/app.h"
+#include "stack/chan/cc.h"
 #include "stack/chan/stream.h"
 
 static bool is_connected(const struct sock *s)
@@ -39,6 +41,36 @@ static ssize_t get_info(struct sock *s, void *buf, size_t room)
 	    chan_call(s->app, s->a->worker, &req, &rep) == 0)
 		memcpy(&info, rep.payload, min_u64(rep.len, sizeof(info)));
 	return give(buf, room, &info, sizeof(info));
+}
+
+static const char *control_of(const struct sock *s)
+{
+	uint32_t cc = s->b->opts.cc;
+	const char *name;
+
+	if (!cc && sock_is_attached(s))
+		cc = chan_engine_cc_of(atomic_load(&s->app->e->flags));
+	name = opt_control_name(cc);
+	return name ? name : opt_control_name(0);
+}
+
+/* BBR has something to tell, and zeros before there is a path. */
+static ssize_t get_cc_info(struct sock *s, void *buf, size_t room)
+{
+	struct chan_req req = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen,
+				.arg = { CHAN_ARG_CC_INFO } };
+	struct chan_rep rep = { .len = 0 };
+	union tcp_cc_info info = { .bbr = { 0 } };
+	bool has = sock_is_attached(s) && sock_mode(s) == SOCK_STACK && !sock_is_dead(s) &&
+		   chan_call(s->app, s->a->worker, &req, &rep) == 0 && rep.len;
+
+	if (has)
+		memcpy(&info, rep.payload, min_u64(rep.len, sizeof(info)));
+	else if (strcmp(control_of(s), "bbr") == 0)
+		rep.len = sizeof(info.bbr);
+	else
+		return 0;
+	return give(buf, room, &info, min_u64(rep.len, sizeof(info)));
 }
 
 static ssize_t get_meminfo(struct sock *s, void *buf, size_t room)
@@ -163,7 +195,7 @@ static ssize_t read_only(struct sock *s, const struct opt_at *at, void *buf, siz
 	else if (at->level == IPPROTO_TCP && at->name == TCP_INFO)
 		return get_info(s, buf, room);
 	else if (at->level == IPPROTO_TCP && at->name == TCP_CC_INFO)
-		return 0; /* reno has none */
+		return get_cc_info(s, buf, room);
 	else if ((at->level == IPPROTO_IP && at->name == IP_MTU) || at->level == IPPROTO_IPV6)
 		return get_mtu(s, buf, room);
 	else if (at->level == IPPROTO_IP && at->name == IP_PKTOPTIONS)
@@ -323,7 +355,6 @@ static ssize_t get_pair(int first, void *buf, size_t room)
 ssize_t opt_get(struct sock *s, const struct opt_at *at, void *buf, size_t room)
 {
 	char name[OPT_CONTROL_MAX] = { 0 };
-	const char *control;
 	int v;
 
 	switch (at->o->kind) {
@@ -336,8 +367,7 @@ ssize_t opt_get(struct sock *s, const struct opt_at *at, void *buf, size_t room)
 	case OPT_LINGER:
 		return get_linger(s, buf, room);
 	case OPT_CONTROL:
-		control = opt_control_name(s->b->opts.cc);
-		strcpy(name, control ? control : opt_control_name(0));
+		strcpy(name, control_of(s));
 		return give(buf, room, name, sizeof(name));
 	case OPT_PACING:
 		return get_pacing(s, at, buf, room);

@@ -8,6 +8,7 @@
 #include "stack/base/log.h"
 #include "stack/base/util.h"
 #include "stack/chan/alive.h"
+#include "stack/chan/cc.h"
 #include "stack/host/control.h"
 #include "stack/host/host.h"
 #include "stack/net/mcast.h"
@@ -75,6 +76,8 @@ static int init_worker(struct host *h, uint32_t n, uint64_t seed)
 		.syncookies = (uint8_t)config_num(c, CONFIG_syncookies),
 		.fastopen = (uint32_t)config_num(c, CONFIG_fastopen),
 		.abort_on_overflow = config_num(c, CONFIG_abort_on_overflow) != 0,
+		.cc = (uint8_t)(config_num(c, CONFIG_cc) + 1),
+		.ecn = (uint8_t)config_num(c, CONFIG_ecn),
 		.seed = seed,
 	};
 
@@ -110,6 +113,7 @@ static int make_shared(struct host *h, uint64_t *seed)
 		e->flags |= CHAN_ENGINE_LOOPBACK;
 	if (config_num(&h->config, CONFIG_fastopen) & TCP_FO_CLIENT)
 		e->flags |= CHAN_ENGINE_FASTOPEN;
+	e->flags |= chan_engine_cc((uint32_t)config_num(&h->config, CONFIG_cc) + 1);
 	route_export(&h->routes, e);
 	return 0;
 }

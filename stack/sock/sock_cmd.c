@@ -2,10 +2,13 @@
  * every field of it may be nonsense. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <linux/inet_diag.h>
 #include <linux/tcp.h>
 #include <string.h>
 #include "stack/base/util.h"
+#include "stack/chan/cc.h"
 #include "stack/sock/sock_int.h"
+#include "stack/tcp/tcp_cc.h"
 
 enum { DEFERRED = 1 }; /* result of a handler: sock_reply() comes later */
 enum { PORT_LOW = 1024 };
@@ -251,6 +254,20 @@ static int op_tx_grow(struct call *k)
 	return sock_tx_grow(s, k->req.arg[0], (uint32_t)k->req.arg[1]);
 }
 
+/* TCP_CC_INFO: nothing where the controller tells nothing. */
+static void put_cc_info(struct call *k, struct chan_call_a *a)
+{
+	const struct tcp_conn *c = &k->s->conn;
+	union tcp_cc_info info;
+
+	a->len = 0;
+	if (k->s->l || !k->s->started || !c->cc || !c->cc->info || (c->cc->control && !c->model))
+		return;
+	memset(&info, 0, sizeof(info));
+	a->len = (uint32_t)c->cc->info(c, &info);
+	memcpy(a->payload, &info, a->len);
+}
+
 static int op_info(struct call *k)
 {
 	struct chan_call_a *a = &k->cw->client->call_a[k->slot];
@@ -259,6 +276,10 @@ static int op_info(struct call *k)
 
 	if (k->s->dgram) {
 		a->len = sock_dgram_info(k->s, a->payload);
+		return 0;
+	}
+	if (k->req.arg[0] == CHAN_ARG_CC_INFO) {
+		put_cc_info(k, a);
 		return 0;
 	}
 	memset(&ti, 0, sizeof(ti));

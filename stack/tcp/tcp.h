@@ -98,6 +98,7 @@ struct tcp_env {
 	enum tcp_cookie_mode { TCP_COOKIE_OFF, TCP_COOKIE_FULL, TCP_COOKIE_ALWAYS } syncookies;
 	bool abort_on_overflow;	  /* final ACK, accept queue full: RST (Linux' tcp_abort_on_overflow) */
 	uint32_t fastopen;	  /* TCP_FO_ */
+	uint8_t cc;		  /* controller of who has not chosen one, 0: the first of the list */
 	enum tcp_ecn_mode { TCP_ECN_IF_ASKED, TCP_ECN_ON, TCP_ECN_OFF } ecn; /* Linux' tcp_ecn 2, 1, 0 */
 	/* Linux' tcp_mtu_probing: RFC 4821's search never, when a black hole is met, always. */
 	enum tcp_mtu_probing { TCP_MTU_NEVER, TCP_MTU_BLACK_HOLE, TCP_MTU_ALWAYS } mtu_probing;

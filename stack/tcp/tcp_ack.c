@@ -4,9 +4,9 @@
 #include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_core.h"
 
-static void take_sample(struct tcp_conn *c, uint32_t us)
+static void take_sample(struct tcp_conn *c, uint32_t us, uint64_t now_ns)
 {
-	tcp_rtt_sample(&c->rtt, us);
+	tcp_rtt_sample(&c->rtt, us, tcp_us(now_ns));
 	c->rtt.backoff = 0;
 	if (c->cc->rtt && c->syn_acked)
 		c->cc->rtt(c, us);
@@ -22,11 +22,11 @@ static uint32_t sample_rtt(struct tcp_conn *c, const struct tcp_seg *seg,
 
 	if (passed && !news) {
 		us = tcp_us(now_ns) - us;
-		take_sample(c, us);
+		take_sample(c, us, now_ns);
 		return us;
 	}
 	if (news && news->has_rtt) {
-		take_sample(c, news->rtt_us);
+		take_sample(c, news->rtt_us, now_ns);
 		return news->rtt_us;
 	}
 	/* Its millisecond clock is too coarse for a LAN; where the timeout is above its floor it
@@ -36,7 +36,7 @@ static uint32_t sample_rtt(struct tcp_conn *c, const struct tcp_seg *seg,
 		return 0;
 	uint32_t ms = tcp_ts_now(c->ts_offset, now_ns) - seg->tsecr;
 	if (ms <= TCP_RTO_MAX_US / 1000)
-		take_sample(c, ms * 1000);
+		take_sample(c, max_u32(ms, 1) * 1000, now_ns);
 	return 0;
 }
 
@@ -185,7 +185,7 @@ bool tcp_ack_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg
 	bool dup = seq_eq(seg->ack, c->snd_una) && seg->len == 0 && !(seg->flags & TCPF_FIN) &&
 		   same_wnd && !seq_eq(c->snd_una, c->snd_nxt); /* RFC 5681 2 */
 	if (news.has_rtt)
-		take_sample(c, news.rtt_us);
+		take_sample(c, news.rtt_us, now_ns);
 	if (dup || news.sacked || news.dsack || news.ece)
 		tcp_recovery_news(env, c, &news, dup);
 	return true;

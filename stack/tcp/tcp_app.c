@@ -115,7 +115,7 @@ void tcp_opts_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	if (c->syn_acked || c->syn_rcvd)
 		tcp_cc_start(env, c, false);
 	else
-		c->cc = tcp_cc_of(c->opts.cc);
+		c->cc = tcp_cc_for(env, c->opts.cc);
 	tcp_pace_changed(c);
 	if (c->opts.quickack) {
 		c->pingpong = false;

@@ -17,6 +17,11 @@ const struct tcp_cc_ops *tcp_cc_of(uint8_t cc)
 	return all[cc > 0 && cc <= ARRAY_LEN(all) ? cc - 1 : 0];
 }
 
+const struct tcp_cc_ops *tcp_cc_for(const struct tcp_env *env, uint8_t cc)
+{
+	return tcp_cc_of(cc ? cc : env->cc);
+}
+
 int tcp_cc_find(const char *name)
 {
 	for (uint32_t i = 0; i < ARRAY_LEN(all); i++) {
@@ -52,7 +57,7 @@ void tcp_cc_stop(const struct tcp_env *env, struct tcp_conn *c)
 
 void tcp_cc_start(const struct tcp_env *env, struct tcp_conn *c, bool again)
 {
-	const struct tcp_cc_ops *cc = tcp_cc_of(c->opts.cc);
+	const struct tcp_cc_ops *cc = tcp_cc_for(env, c->opts.cc);
 
 	if (cc == c->cc && !again)
 		return;

@@ -53,6 +53,8 @@ struct tcp_cc_ops {
 
 /* By tcp_sockopts.cc. Never NULL: an unknown number is the default. */
 const struct tcp_cc_ops *tcp_cc_of(uint8_t cc);
+/* The same with the host's default. */
+const struct tcp_cc_ops *tcp_cc_for(const struct tcp_env *env, uint8_t cc);
 /* That number of a name, or -1. */
 int tcp_cc_find(const char *name);
 /* The controller that opts.cc names takes over, if it is another one; `again`: also the same one. */

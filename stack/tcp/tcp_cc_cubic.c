@@ -5,7 +5,7 @@
 #include "stack/tcp/tcp_conn.h"
 
 /* 4.6, 4.1: beta 0.7, C 0.4 segments per second cubed. */
-enum { BETA_NUM = 7, BETA_DEN = 10, T_MAX_MS = 1 << 20 };
+enum { BETA_NUM = 7, BETA_DEN = 10, T_MAX_MS = 1 << 20, BETA_ECN_PERCENT = 85 };
 /* 4.3: alpha = 3 (1 - beta) / (1 + beta) = 9 / 17 */
 enum { ALPHA_NUM = 9, ALPHA_DEN = 17 };
 
@@ -114,6 +114,8 @@ static uint32_t cubic_ssthresh(struct tcp_conn *c, uint32_t flight, enum tcp_cc_
 	s->hystart.left = 1; /* RFC 9406 4.2: of the first slow start */
 	if (cause == TCP_CC_TIMEOUT)
 		s->w_max = 0; /* 4.8: K is 0 in the first stage after it */
+	if (cause == TCP_CC_ECN && c->cwnd >= c->ssthresh) /* RFC 8511 3: a mark comes before loss */
+		return max_u32((uint32_t)((uint64_t)flight * BETA_ECN_PERCENT / 100), 2u * c->mss);
 	return max_u32((uint32_t)((uint64_t)flight * BETA_NUM / BETA_DEN), 2u * c->mss); /* 4.6 */
 }
 

@@ -33,6 +33,8 @@ static void reno_acked(struct tcp_conn *c, uint32_t acked, uint64_t now_ns)
 static uint32_t reno_ssthresh(struct tcp_conn *c, uint32_t flight, enum tcp_cc_cause cause)
 {
 	c->cc_state.reno.acked = 0;
+	if (cause == TCP_CC_ECN && c->cwnd >= c->ssthresh) /* RFC 8511 3: a mark comes before loss */
+		return max_u32((uint32_t)(flight * 8ull / 10), 2u * c->mss);
 	return max_u32(flight / 2, 2u * c->mss); /* (4) */
 }
 

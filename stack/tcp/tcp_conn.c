@@ -43,7 +43,7 @@ void tcp_conn_start(struct tcp_env *env, struct tcp_conn *c, const struct tcp_fl
 	c->last_rx_ns = now_ns;
 	c->rcv_mss = TCP_DEFAULT_MSS;
 	c->quick = TCP_QUICK_SEGS;
-	c->cc = tcp_cc_of(c->opts.cc);
+	c->cc = tcp_cc_for(env, c->opts.cc);
 	tcp_mtu_init(env, c, now_ns);
 	c->counted = true;
 	env->n_conns++;

@@ -9,7 +9,7 @@ enum { ECN_SYN = TCPF_ECE | TCPF_CWR };
 
 bool tcp_ecn_granted(const struct tcp_env *env, const struct tcp_sockopts *o, uint8_t syn_flags)
 {
-	bool may = env->ecn != TCP_ECN_OFF || (o && tcp_cc_of(o->cc)->wants_ecn);
+	bool may = env->ecn != TCP_ECN_OFF || (o && tcp_cc_for(env, o->cc)->wants_ecn);
 
 	return may && (syn_flags & ECN_SYN) == ECN_SYN;
 }

@@ -84,7 +84,10 @@ void tcp_send_again(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t 
 	c->resending = false;
 }
 
-/* RFC 5681 4.1: a window that was not used for a timeout says nothing about the path any more. */
+/* RFC 5681 4.1: a window that was not used for a timeout says nothing about the path any more. As Linux does
+ * RFC 2861: it is halved for every timeout of silence, and slow start leads most of the way back. RFC 7661's
+ * measure of what was used would let a program that answers in bursts keep more of it for minutes, and
+ * then send all at once; for the rest its rule, growth only of what is used, is cwnd_limited. */
 static void idle_restart(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	uint64_t idle_ns = now_ns - c->last_tx_ns;
@@ -95,7 +98,13 @@ static void idle_restart(struct tcp_env *env, struct tcp_conn *c, uint64_t now_n
 	}
 	if (!c->last_tx_ns || idle_ns <= (uint64_t)tcp_rtt_rto_us(&c->rtt) * NSEC_PER_USEC)
 		return;
-	c->cwnd = min_u32(c->cwnd, (uint32_t)TCP_INIT_SEGS * c->mss);
+	uint32_t least = min_u32(c->cwnd, (uint32_t)TCP_INIT_SEGS * c->mss);
+	uint64_t rto_ns = (uint64_t)tcp_rtt_rto_us(&c->rtt) * NSEC_PER_USEC;
+
+	c->ssthresh = max_u32(c->ssthresh, c->cwnd / 2 + c->cwnd / 4);
+	for (uint64_t left_ns = idle_ns; left_ns > rto_ns && c->cwnd > least; left_ns -= rto_ns)
+		c->cwnd /= 2;
+	c->cwnd = max_u32(c->cwnd, least);
 	if (c->cc->restart)
 		c->cc->restart(env, c, now_ns, idle_ns);
 }

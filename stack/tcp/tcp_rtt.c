@@ -3,19 +3,31 @@
 #include "stack/tcp/tcp_rtt.h"
 #include "stack/base/util.h"
 
-void tcp_rtt_sample(struct tcp_rtt *r, uint32_t us)
+/* Two halves of the window are remembered: the one that is under way, and in min_us the one before. */
+static void note_min(struct tcp_rtt *r, uint32_t us, uint32_t now_us)
+{
+	if (r->half_us && now_us - r->half_at_us < TCP_RTT_MIN_US / 2) {
+		r->half_us = min_u32(r->half_us, us);
+		r->min_us = min_u32(r->min_us, us);
+		return;
+	}
+	r->min_us = r->half_us ? min_u32(r->half_us, us) : us;
+	r->half_us = us;
+	r->half_at_us = now_us;
+}
+
+void tcp_rtt_sample(struct tcp_rtt *r, uint32_t us, uint32_t now_us)
 {
 	us = max_u32(min_u32(us, TCP_RTO_MAX_US), 1);
+	note_min(r, us, now_us);
 	if (r->srtt_us == 0) { /* (2.2) */
 		r->srtt_us = us;
 		r->var_us = us / 2;
-		r->min_us = us;
 	} else { /* (2.3): beta 1/4, alpha 1/8, RTTVAR from the old SRTT */
 		uint32_t off = us > r->srtt_us ? us - r->srtt_us : r->srtt_us - us;
 
 		r->var_us = (uint32_t)((3ull * r->var_us + off) / 4);
 		r->srtt_us = max_u32((uint32_t)((7ull * r->srtt_us + us) / 8), 1);
-		r->min_us = min_u32(r->min_us, us);
 	}
 	r->base_us = max_u32(min_u32(r->srtt_us + 4 * r->var_us, TCP_RTO_MAX_US), TCP_RTO_MIN_US);
 }

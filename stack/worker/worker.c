@@ -111,6 +111,8 @@ static int init_parts(struct worker *w)
 	s->tcp.abort_on_overflow = w->conf.abort_on_overflow;
 	s->tcp.mtu_probing = (enum tcp_mtu_probing)w->conf.mtu_probing;
 	s->tcp.base_mss = w->conf.base_mss;
+	s->tcp.cc = w->conf.cc;
+	s->tcp.ecn = (enum tcp_ecn_mode)w->conf.ecn;
 	s->tcp.max_conns = w->conf.max_conns;
 	s->tcp.max_timewait = TIMEWAIT_MAX;
 	s->tcp.max_synq = SYNQ_MAX;

@@ -41,6 +41,8 @@ struct worker_conf {
 	bool abort_on_overflow;
 	uint8_t mtu_probing;		/* enum tcp_mtu_probing */
 	uint16_t base_mss;
+	uint8_t cc;			/* default congestion controller, see stack/base/cc.def */
+	uint8_t ecn;			/* enum tcp_ecn_mode */
 	uint32_t fastopen;		/* TCP_FO_ */
 	uint64_t seed;
 };

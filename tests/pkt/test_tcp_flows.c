@@ -79,6 +79,38 @@ START_TEST(any_controller_knows_the_rate) /* TCP_INFO: tcpi_delivery_rate */
 }
 END_TEST
 
+/* Nobody starves: Jain's index of two flows is 1 when both get the same, 0.8 when one gets twice and more. */
+START_TEST(two_flows_share)
+{
+	static const char *const cc[][2] = {
+		{ "cubic", "cubic" }, { "cubic", "bbr" }, { "reno", "cubic" },
+		{ "reno", "reno" }, { "bbr", "bbr" },
+	};
+	static const struct { uint32_t mbit, rtt_us, queue; } path[] = {
+		{ 50, 20000, 0 }, { 20, 40000, 0 }, { 50, 20000, 250000 },
+	};
+	int i = _i / 3, k = _i % 3;
+	struct flows_result r = RUN(.mbit = path[k].mbit, .rtt_us = path[k].rtt_us,
+				    .queue_bytes = path[k].queue, .n = 2,
+				    .cc = { cc[i][0], cc[i][1] }, .from_ms = 5000, .to_ms = 30000);
+
+	ck_assert_double_ge(r.jain, 0.9);
+	ck_assert_double_ge(r.sum, 0.95);
+}
+END_TEST
+
+START_TEST(who_comes_late_gets_a_share_too)
+{
+	static const char *const cc[] = { "cubic", "bbr" };
+	struct flows_result r = RUN(.mbit = 20, .rtt_us = 20000, .n = 3, .cc = { cc[_i] },
+				    .start_ms = { 0, 1000, 3000 }, .from_ms = 10000,
+				    .to_ms = 40000);
+
+	ck_assert_double_ge(r.jain, 0.85);
+	ck_assert_double_ge(r.sum, 0.95);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("tcp_flows");
@@ -89,6 +121,8 @@ int main(void)
 	tcase_add_test(tc, bbr_answers_marks);
 	tcase_add_test(tc, a_program_that_writes_little_is_not_taken_for_a_slow_path);
 	tcase_add_loop_test(tc, any_controller_knows_the_rate, 0, 3);
+	tcase_add_loop_test(tc, two_flows_share, 0, 15);
+	tcase_add_loop_test(tc, who_comes_late_gets_a_share_too, 0, 2);
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(suite, tc);
 	SRunner *sr = srunner_create(suite);
