@@ -125,7 +125,12 @@ upgrade()
 	fn_pid[$1]=$master
 }
 
-another_master() { [[ -s $FN_TMP/$1.pid && $(cat "$FN_TMP/$1.pid") != "$2" ]]; }
+# The old master renames its file: for a while there is none.
+another_master()
+{
+	local pid
+	pid=$(cat "$FN_TMP/$1.pid" 2>/dev/null) && [[ -n $pid && $pid != "$2" ]]
+}
 # The new master is a child of the old one.
 no_workers() { [[ $(xargs <"/proc/$1/task/$1/children") == "$master" ]]; }
 
