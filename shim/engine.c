@@ -314,25 +314,18 @@ static struct attachment *attach(const struct chan_key *key, int *err)
 	return t;
 }
 
-/* The ticket's engine makes this process one of the ticket's client. suffix: of the path. */
-static struct chan_app *join(int fd, const char *suffix)
+/* Not attached yet: the ticket's engine makes this process one of the ticket's client. */
+static struct chan_app *join(int fd)
 {
 	int token[CHAN_TICKET_FDS];
-	char path[CHAN_PATH_MAX];
 	struct chan_paths paths;
 	struct chan_msg m;
 
 	chan_engine_paths(&paths, engine_config()->socket);
 	for (uint32_t i = 0; i < paths.n; i++) {
 		unsigned n = CHAN_TICKET_FDS;
-		size_t len = strlen(paths.path[i]), more = strlen(suffix) + 1;
-		int r;
+		int r = chan_ticket_claim_at(paths.path[i], fd, &m, token, &n);
 
-		if (len + more > sizeof(path))
-			continue;
-		memcpy(path, paths.path[i], len);
-		memcpy(path + len, suffix, more);
-		r = chan_ticket_claim_at(path, fd, &m, token, &n);
 		if (r == 0 && n == 1 && m.kind == CHAN_CLAIM_OTHER)
 			return engine_adopt(token[0]);
 		while (r == 0 && n > 0)
@@ -351,7 +344,7 @@ struct chan_app *engine_for_ticket(int fd)
 		return NULL;
 	t = atomic_load(&current);
 	if (!t)
-		app = join(fd, "");
+		app = join(fd);
 	chan_unlock(&lock);
 	return t ? engine_get(&no) : app;
 }
@@ -368,17 +361,6 @@ struct chan_app *engine_moved(unsigned *i)
 		engine_put(&t->app);
 	}
 	return NULL;
-}
-
-struct chan_app *engine_of_old_ticket(int fd)
-{
-	struct chan_app *app;
-
-	if (engine_config()->disabled || chan_lock(&lock) < 0)
-		return NULL;
-	app = join(fd, CHAN_OLD_SUFFIX);
-	chan_unlock(&lock);
-	return app;
 }
 
 struct chan_app *engine_of_client(const struct chan_app *app, uint32_t client)

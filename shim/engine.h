@@ -31,9 +31,6 @@ struct chan_app *engine_for_ticket(int fd);
 /* The next attachment from *i on to an engine that has handed over and lives. With a reference; NULL:
  * past the last. */
 struct chan_app *engine_moved(unsigned *i);
-/* Ticket fd is not known to the engine that serves: an attachment to the one before, if that has made
- * it. With a reference; NULL: it has not. */
-struct chan_app *engine_of_old_ticket(int fd);
 /* An attachment to client number `client` of the engine that app belongs to. With a reference;
  * NULL: none. */
 struct chan_app *engine_of_client(const struct chan_app *app, uint32_t client);

@@ -142,8 +142,9 @@ static bool claim(struct chan_app *app, int fd)
 	return true;
 }
 
-/* It was made before an engine handed over, and has come after that. */
-static void claim_old(int fd)
+/* It may have been made before an engine handed over: who is attached to that one asks there, where it
+ * has the socket perhaps. For others the engine that serves asks. */
+static bool claim_old(int fd)
 {
 	struct chan_app *app;
 	bool done = false;
@@ -152,11 +153,7 @@ static void claim_old(int fd)
 		done = claim(app, fd);
 		engine_put(app);
 	}
-	app = done ? NULL : engine_of_old_ticket(fd);
-	if (!app)
-		return;
-	claim(app, fd);
-	engine_put(app);
+	return done;
 }
 
 void pass_arrived(int fd)
@@ -167,10 +164,10 @@ void pass_arrived(int fd)
 	fdtab_fresh(fd);
 	if (likely(!is_ticket(fd)))
 		return;
-	app = engine_for_ticket(fd);
-	if (!app || !claim(app, fd))
-		claim_old(fd);
-	if (app)
+	app = claim_old(fd) ? NULL : engine_for_ticket(fd);
+	if (app) {
+		claim(app, fd);
 		engine_put(app);
+	}
 	errno = saved;
 }

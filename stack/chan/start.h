@@ -15,8 +15,6 @@ struct chan_paths {
  * carry the inode of the network namespace. A directory of the user that somebody else could have
  * made is left out. */
 void chan_engine_paths(struct chan_paths *p, const char *configured);
-/* Behind the path: where an engine that has handed over can be asked about tickets that it has made. */
-#define CHAN_OLD_SUFFIX ".old"
 
 struct chan_start {
 	const char *engine; /* path of fastnetd; NULL or "": looked for near `beside` */

@@ -16,7 +16,6 @@
 #include "stack/base/log.h"
 #include "stack/base/util.h"
 #include "stack/chan/hello.h"
-#include "stack/chan/start.h"
 #include "stack/host/control_int.h"
 #include "stack/host/relay.h"
 #include "stack/host/upgrade.h"
@@ -390,23 +389,6 @@ void control_stop(struct control *ctl)
 	ev_timer_start(ctl->loop, &ctl->drain);
 }
 
-/* Tickets that we have made are on their way still, to programs that may have another engine. */
-static void listen_aside(struct control *ctl)
-{
-	struct host *h = ctl->h;
-	size_t n = strlen(h->socket_path);
-
-	if (n + sizeof(CHAN_OLD_SUFFIX) > CHAN_PATH_MAX)
-		return;
-	memcpy(h->socket_path + n, CHAN_OLD_SUFFIX, sizeof(CHAN_OLD_SUFFIX));
-	if (host_listen(h) < 0) {
-		LOG(host, WARN, "%s", h->err);
-		return;
-	}
-	ev_io_set(&ctl->listen_io, h->listen_fd, EV_READ);
-	ev_io_start(ctl->loop, &ctl->listen_io);
-}
-
 void control_moved(struct control *ctl)
 {
 	struct host *h = ctl->h;
@@ -417,7 +399,6 @@ void control_moved(struct control *ctl)
 	close(h->listen_fd);
 	close(h->lock_fd);
 	h->listen_fd = h->lock_fd = -1;
-	listen_aside(ctl);
 	if (h->has_autoport) {
 		close(h->autoport.name_fd);
 		close(h->autoport.net_fd);
