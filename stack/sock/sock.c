@@ -88,9 +88,11 @@ static bool wants_pmtu(uint8_t mtu_disc)
 
 struct tcp_sockopts sock_opts(const struct chan_opts *o)
 {
+	uint32_t clamp = o->window_clamp ? max_u32(o->window_clamp, SOCK_CLAMP_MIN) : UINT32_MAX;
+
 	return (struct tcp_sockopts){
-		.rcvbuf = min_u32(o->rcvbuf ? clamp_buf(o->rcvbuf) : SOCK_RCVBUF,
-				  o->window_clamp ? max_u32(o->window_clamp, SOCK_CLAMP_MIN) : UINT32_MAX),
+		.rcvbuf = min_u32(o->rcvbuf ? clamp_buf(o->rcvbuf) : SOCK_RCVBUF, clamp),
+		.rcvbuf_max = o->rcvbuf ? 0 : min_u32(SOCK_RCVBUF_MAX, clamp),
 		.sndbuf = o->sndbuf ? clamp_buf(o->sndbuf) : SOCK_SNDBUF_MAX,
 		.nodelay = o->flags & CHAN_O_NODELAY,
 		.cork = o->flags & CHAN_O_CORK,

@@ -159,6 +159,7 @@ bool tcp_knows(struct tcp_env *env, const struct tcp_flow *flow, const struct tc
  * the application may have queued) that the host always sets. */
 struct tcp_sockopts {
 	uint32_t rcvbuf, sndbuf;     /* bytes; rcvbuf bounds the advertised window */
+	uint32_t rcvbuf_max;	     /* rcvbuf grows by itself up to this (tcp_tune.c), 0: it is fixed */
 	bool nodelay, cork, keepalive, quickack;
 	bool delack;		     /* TCP_QUICKACK 0: the program will answer */
 	uint16_t user_mss;	     /* TCP_MAXSEG, 0 = none */

@@ -33,6 +33,8 @@ void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64
 	c->rx_head = head;
 	if (tcp_is_closed(c) || c->fin_rcvd || !c->syn_acked)
 		return;
+	if (c->opts.rcvbuf < c->opts.rcvbuf_max)
+		tcp_tune_read(c, now_ns);
 	/* An update is worth a segment when it at least doubles what the peer may send. */
 	uint32_t now_wnd = seq_diff(c->rcv_adv, c->rcv_nxt);
 	seq_t edge = tcp_window_edge(c);
@@ -112,6 +114,7 @@ void tcp_opts_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	if (tcp_is_closed(c))
 		return;
 	c->opts.may_cut |= c->mtu.locked;
+	tcp_tune_opts(c);
 	if (c->syn_acked || c->syn_rcvd)
 		tcp_cc_start(env, c, false);
 	else

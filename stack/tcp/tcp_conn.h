@@ -206,6 +206,11 @@ struct tcp_conn {
 	uint16_t adv_mss;	 /* as we have announced it */
 	uint32_t path_mss;	 /* as last told */
 	struct tcp_mtu mtu;
+	struct tcp_tune {	 /* with opts.rcvbuf_max */
+		uint64_t since_ns; /* the round trip that is being looked at began, 0: none yet ... */
+		uint32_t head;	   /* ... with rx_head here */
+		uint32_t rcvbuf;   /* grown to, 0: has not */
+	} tune;
 
 	uint64_t tx_bytes, rx_bytes;	  /* acknowledged by the peer, received in order */
 	uint32_t tx_segs, rx_segs, rtx_segs, rtx_total_bytes;

@@ -361,9 +361,17 @@ void tcp_mtu_probe_lost(struct tcp_env *env, struct tcp_conn *c);
 /* Payload of a probe that may leave at snd_nxt now; it counts as under way. 0: none. */
 uint32_t tcp_mtu_probe_len(struct tcp_conn *c, uint64_t now_ns);
 
+/* ---- tcp_tune.c ---- */
+/* rx_head has moved: may opts.rcvbuf grow? */
+void tcp_tune_read(struct tcp_conn *c, uint64_t now_ns);
+/* The options are new: what has grown stays. */
+void tcp_tune_opts(struct tcp_conn *c);
+
 /* ---- tcp_tlp.c (RFC 8985 7) ---- */
 /* From now, when the tail has to be probed; 0: not at all. */
 uint64_t tcp_tlp_timeout_ns(const struct tcp_conn *c);
+/* In recovery: may the head be sent once more before the timeout? */
+bool tcp_tlp_may_repeat(const struct tcp_conn *c);
 void tcp_tlp_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* True: the probe has repaired a loss. */
 bool tcp_tlp_acked(struct tcp_conn *c, const struct tcp_news *news);

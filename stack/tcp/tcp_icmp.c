@@ -1,4 +1,5 @@
-/* What ICMP says about segments of ours, and what of it is believed (RFC 5927, RFC 5461, RFC 1122 4.2.3.9). */
+/* What ICMP says about segments of ours, and what of it is believed (RFC 5927, RFC 5461, RFC 1122
+ * 4.2.3.9). */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include "stack/tcp/tcp_core.h"

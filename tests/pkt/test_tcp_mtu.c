@@ -1,5 +1,5 @@
-/* How large segments may be: the search of RFC 4821 with Linux's tcp_mtu_probing 1 and 2, and what a router has
- * told (RFC 1191). What ICMP may do otherwise is in test_tcp_options.c. */
+/* How large segments may be: the search of RFC 4821 with Linux tcp_mtu_probing 1 and 2, and what a router
+ * has told (RFC 1191). What ICMP may do otherwise is in test_tcp_options.c. */
 // SPDX-License-Identifier: MIT
 #include "tests/pkt/rig.h"
 

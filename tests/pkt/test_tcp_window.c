@@ -329,6 +329,43 @@ START_TEST(tiny_reads_of_a_full_buffer_send_few_updates)
 }
 END_TEST
 
+/* What one round trip brings. */
+static void fill_and_read(struct rig *r, uint32_t *at, uint32_t bytes)
+{
+	rig_after_ms(r, 100);
+	for (uint32_t end = *at + bytes; *at != end; *at += 1000)
+		IN_MORE(r, .seq = *at, .ack = 1, .flags = A, .len = 1000);
+	rig_read(r);
+	rig_drain(r);
+}
+
+START_TEST(window_grows_to_twice_what_is_read_in_a_round_trip) /* dynamic right-sizing */
+{
+	struct rig *r = rig_established(.rcvbuf = 51200, .rtt_ms = 100, .ws = 1,
+					.o = { .rcvbuf_max = 300000 });
+	uint32_t at = 1;
+	for (int i = 0; i < 5; i++) { /* slow: nothing to gain */
+		fill_and_read(r, &at, 10000);
+		ck_assert_uint_eq(r->c->opts.rcvbuf, 51200);
+	}
+	fill_and_read(r, &at, 50000);
+	ck_assert_uint_eq(r->c->opts.rcvbuf, 100000 + 16 * 1460);
+	fill_and_read(r, &at, 120000);
+	ck_assert_uint_eq(r->c->opts.rcvbuf, 240000 + 16 * 1460);
+	r->c->opts.rcvbuf = 51200; /* an option was set: what has grown stays */
+	rig_set_opts(r);
+	ck_assert_uint_eq(r->c->opts.rcvbuf, 240000 + 16 * 1460);
+	fill_and_read(r, &at, 260000);
+	ck_assert_uint_eq(r->c->opts.rcvbuf, 300000);
+	r->c->opts.rcvbuf = 51200; /* SO_RCVBUF: fixed from here on, and the promise is kept */
+	r->c->opts.rcvbuf_max = 0;
+	rig_set_opts(r);
+	fill_and_read(r, &at, 290000);
+	ck_assert_uint_eq(r->c->opts.rcvbuf, 51200);
+	rig_free(r);
+}
+END_TEST
+
 RIG_MAIN("tcp_window", { window_shrinks_with_unread_data_and_opens_when_read },
 	 { reading_with_an_open_window_is_silent }, { window_never_shrinks },
 	 { window_that_is_clamped_closes_by_what_arrives },
@@ -340,5 +377,6 @@ RIG_MAIN("tcp_window", { window_shrinks_with_unread_data_and_opens_when_read },
 	 { shrunk_window_still_retransmits }, { stale_window_does_not_count },
 	 { scaled_windows_both_ways }, { scale_beyond_14_is_taken_for_14 },
 	 { promise_is_kept_when_the_scale_rounds_it_down },
+	 { window_grows_to_twice_what_is_read_in_a_round_trip },
 	 { window_of_a_repeated_segment_counts_with_its_ack },
 	 { tiny_reads_of_a_full_buffer_send_few_updates })

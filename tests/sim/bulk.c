@@ -1,6 +1,6 @@
 /* sim bulk key=value...: one transfer over a stated path, measured on the virtual clock. Keys: mbit, rtt-ms,
- * queue (bytes), loss, reorder, dup (percent), mtu, bytes, cc (name), rcvbuf, sndbuf (0: grows), sack (0, 1),
- * seeds: so many runs, of which the median is told. */
+ * queue (bytes), loss, reorder, dup (percent), mtu, bytes, cc (name), rcvbuf, sndbuf (0: they grow),
+ * sack (0, 1), seeds: so many runs, of which the median is told. */
 // SPDX-License-Identifier: MIT
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,7 +87,9 @@ static struct result run_once(const struct path *p, uint64_t seed)
 		h->mtu = (uint16_t)p->mtu;
 		h->pause_us = 20;
 		h->gulp = UINT32_MAX;
-		h->opts.rcvbuf = (uint32_t)p->rcvbuf;
+		/* as the engine's defaults, else fixed */
+		h->opts.rcvbuf = p->rcvbuf > 0 ? (uint32_t)p->rcvbuf : 1 << 20;
+		h->opts.rcvbuf_max = p->rcvbuf > 0 ? 0 : UINT16_MAX << 7;
 		h->opts.sndbuf = (uint32_t)p->sndbuf;
 		h->opts.cc = p->cc;
 		h->env.tso_bytes = 64000;
@@ -98,7 +100,7 @@ static struct result run_once(const struct path *p, uint64_t seed)
 	uint64_t start_ns = s.now_ns, done_ns = 0;
 	while (!s.failed && !done_ns && s.now_ns < s.end_ns) {
 		sim_step(&s);
-		if (s.h[1].live && s.h[1].c.syn_acked && s.h[1].c.rx_head >= s.h[0].total)
+		if (s.h[1].gone) /* it has read all, up to the end */
 			done_ns = s.now_ns;
 	}
 	if (s.failed)
@@ -120,7 +122,7 @@ static int by_rate(const void *a, const void *b)
 int sim_bulk_main(int argc, char **argv)
 {
 	struct path p = { .mbit = 100, .rtt_ms = 20, .queue = 250000, .bytes = 20e6, .sack = 1,
-			  .rcvbuf = 6 << 20, .seeds = 5, .mtu = 1500 };
+			  .seeds = 5, .mtu = 1500 };
 	static struct result r[SEEDS_MAX];
 
 	for (int i = 1; i < argc; i++) {
@@ -139,6 +141,7 @@ int sim_bulk_main(int argc, char **argv)
 		{ "rexmit", STAT_tcp_retrans_segs }, { "rto", STAT_tcp_rto_fired },
 		{ "tlp", STAT_tcp_tlp_probe }, { "tlp-repaired", STAT_tcp_tlp_repaired },
 		{ "fast", STAT_tcp_fast_retrans }, { "lost-again", STAT_tcp_lost_retrans },
+		{ "head-again", STAT_tcp_tlp_head },
 		{ "rack-timer", STAT_tcp_rack_timer }, { "frto", STAT_tcp_frto_spurious },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(told); i++)

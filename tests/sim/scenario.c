@@ -192,6 +192,7 @@ static void draw_host(struct sim *s, struct sim_host *h)
 		.pacing = ONE_OF(r, 0, 0, 0, 50000, 5000000),
 		.user_mss = (uint16_t)ONE_OF(r, 0, 0, 0, 60, 700),
 	};
+	h->opts.rcvbuf_max = rng_below(r, 2) ? 0 : h->opts.rcvbuf * ONE_OF(r, 2, 10);
 	if (h->gulp == 100 || h->opts.rcvbuf == 500) /* many rounds for few bytes */
 		h->pause_us = min_u32(h->pause_us, 1000);
 	h->total = draw_total(s, h, r);
@@ -225,7 +226,7 @@ bool sim_scenario(struct sim *s, uint64_t seed, bool show)
 		draw_host(s, &s->h[i]);
 	for (int i = 0; i < 2; i++) {
 		struct sim_host *h = &s->h[i];
-		uint32_t wnd = max_u32(h->opts.rcvbuf, UINT16_MAX + 1);
+		uint32_t wnd = max_u32(max_u32(h->opts.rcvbuf, h->opts.rcvbuf_max), UINT16_MAX + 1);
 
 		/* no more than what can lie in the window, or what will ever come */
 		sim_host_init(h, power_of_two(min_u32(wnd, s->h[!i].total + 1)));
