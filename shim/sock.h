@@ -44,7 +44,8 @@ enum sock_flags {
 /* What only a socket that was made by socket() needs: its state before the engine knows it, and the
  * options as the program gave them, so that a kernel socket can be given the same. */
 enum { SOCK_OPTS = 4 * 96 };
-enum sock_fastopen { SOCK_FO_NONE, SOCK_FO_CONNECT /* TCP_FASTOPEN_CONNECT */, SOCK_FO_MSG /* MSG_FASTOPEN */ };
+/* Not, by TCP_FASTOPEN_CONNECT, by MSG_FASTOPEN. */
+enum sock_fastopen { SOCK_FO_NONE, SOCK_FO_CONNECT, SOCK_FO_MSG };
 struct sock_draft {
 	struct object obj;	/* only for the pool */
 	uint64_t opt_set[SOCK_OPTS / 64]; /* bit i: opt_val[i] is what the program has set */

@@ -83,8 +83,10 @@ static ssize_t send_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 
 			done += sent;
 			iov_advance(w, sent);
+			if (held < 0 && !(held == -EINPROGRESS && done))
+				return held;
 			if (held < 0 || done >= len)
-				return held == -EINPROGRESS && done ? (ssize_t)done : held < 0 ? held : (ssize_t)done;
+				return (ssize_t)done;
 			continue;
 		}
 		r = sock_answer(s, st, done, flags);

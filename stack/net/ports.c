@@ -369,8 +369,8 @@ int ports_connect(struct ports *p, const struct ports_req *req, const struct end
 	id.salt = 1;
 	uint32_t *counter = &p->counter[siphash(&p->key, &id, sizeof(id)) % COUNTERS];
 	lock(p);
-	/* Beside another engine: one that it does not use at all, if there is. It may have the same 4-tuple in
-	 * TIME-WAIT, and would take for its own what is an answer to us. */
+	/* Beside another engine: one that it does not use at all, if there is. It may have the same
+	 * 4-tuple in TIME-WAIT, and would take for its own what is an answer to us. */
 	for (uint32_t i = 0, tries = p->theirs ? 2 * n : n; i < tries; i++) {
 		uint16_t port = (uint16_t)(first + ((uint64_t)offset + *counter + i) % n);
 

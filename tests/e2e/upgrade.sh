@@ -125,7 +125,8 @@ stopped_listener()
 	old_ends "a stopped program"
 }
 
-# A connection of the old engine is in a unix socket's queue, and who takes it out has not been with any engine.
+# A connection of the old engine is in a unix socket's queue, and who takes it out has not been with any
+# engine.
 passed_on()
 {
 	fn_app take python3 "$e2e_dir/upgrade_pass.py" take "$FN_TMP/queue" "$FN_TMP/now"

@@ -1,6 +1,7 @@
-/* Fuzz target: the input is a program for the TCP core: segments of four peers, valid, nearly valid and garbage,
- * what the application does, and time. Listeners with and without cookies, Fast Open and deferred accept,
- * active opens; every state is met. The invariants hold after every step, and nothing is left at the end. */
+/* Fuzz target: the input is a program for the TCP core: segments of four peers, valid, nearly valid and
+ * garbage, what the application does, and time. Listeners with and without cookies, Fast Open and
+ * deferred accept, active opens; every state is met. The invariants hold after every step, and nothing
+ * is left at the end. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <stdio.h>
@@ -238,7 +239,9 @@ static void listen_again(struct input *in)
 	}
 	unlisten();
 	set_opts(in, &f.opts);
-	f.l = (struct tcp_listener){ .local = flow_to(0, PORT).local, .backlog = u8(in) % 4, .opts = &f.opts };
+	f.l = (struct tcp_listener){
+		.local = flow_to(0, PORT).local, .backlog = u8(in) % 4, .opts = &f.opts,
+	};
 	f.listening = tcp_listen(&f.env, &f.l) == 0;
 	CHECK(f.listening);
 }
@@ -343,7 +346,8 @@ static void start(struct input *in)
 		.max_synq = 4, .tso_bytes = mode & 64 ? 20000 : 0,
 		.syncookies = (enum tcp_cookie_mode)(mode % 3), .abort_on_overflow = mode & 4,
 		.fastopen = TCP_FO_CLIENT | TCP_FO_SERVER | (mode & 8 ? TCP_FO_SERVER_NO_COOKIE : 0) |
-			    (mode & 16 ? TCP_FO_CLIENT_NO_COOKIE : 0) | (mode & 32 ? TCP_FO_ALL_LISTENERS : 0),
+			    (mode & 16 ? TCP_FO_CLIENT_NO_COOKIE : 0) |
+			    (mode & 32 ? TCP_FO_ALL_LISTENERS : 0),
 	};
 	CHECK(tcp_env_init(&f.env, f.now) == 0);
 	for (int i = 0; i < PEERS; i++)
