@@ -98,19 +98,15 @@ static void reno_detect(struct tcp_env *env, struct tcp_conn *c, const struct tc
 		tcp_board_lose(env, c, c->snd_una, head);
 }
 
-/* True: something may turn out to be lost when the reordering window has passed. */
-static bool detect(struct tcp_env *env, struct tcp_conn *c, struct tcp_news *news)
+static void detect(struct tcp_env *env, struct tcp_conn *c, struct tcp_news *news)
 {
-	uint32_t before = tcp_lost(c), wait_us = 0;
+	uint32_t before = tcp_lost(c);
 
-	if (c->sack_ok) {
-		wait_us = tcp_rack_detect(env, c, news->now_us);
-		tcp_timer_reordering(env, c, wait_us, news->now_ns);
-	} else {
+	if (c->sack_ok)
+		tcp_timer_reordering(env, c, tcp_rack_detect(env, c, news->now_us), news->now_ns);
+	else
 		reno_detect(env, c, news);
-	}
 	news->lost = tcp_lost(c) > before;
-	return wait_us > 0;
 }
 
 /* May header prediction serve what comes next? */
@@ -217,31 +213,13 @@ void tcp_recovery_news(struct tcp_env *env, struct tcp_conn *c, struct tcp_news 
 	tcp_want_output(env, c);
 }
 
-/* Two round trips of silence in the middle of a recovery: the last retransmissions are lost, and no ACK will
- * tell. RFC 8985 7 leaves that to the timeout, which costs ten round trips of a short path and the window;
- * one copy of the head draws the ACK just as well. Once until something comes. */
-static void probe_head(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
-{
-	STAT_INC(tcp_tlp_head);
-	c->tlp_out = true; /* until the next news, whatever it says */
-	c->tlp_again = false;
-	c->tlp_end = c->snd_una;
-	tcp_timer_reordering(env, c, 0, now_ns);
-	tcp_retransmit_head(env, c, now_ns);
-}
-
-/* The reordering window has passed (RFC 8985 6.2 step 5), or it was silent for too long. */
+/* The reordering window has passed (RFC 8985 6.2 step 5). */
 void tcp_recovery_reordering_over(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	struct tcp_news news = { .now_ns = now_ns, .now_us = tcp_us(now_ns) };
-	bool silent = !tcp_lost(c) && tcp_tlp_may_repeat(c);
 
 	STAT_INC(tcp_rack_timer);
-	bool waits = detect(env, c, &news);
-	if (silent && !waits && !tcp_lost(c)) {
-		probe_head(env, c, now_ns);
-		return;
-	}
+	detect(env, c, &news);
 	if (tcp_lost(c) && c->recovery < TCPR_FAST)
 		lost(env, c, 0, 0);
 	else if (tcp_lost(c) && c->prr)

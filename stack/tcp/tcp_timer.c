@@ -33,13 +33,12 @@ static uint64_t rtx_due_ns(const struct tcp_conn *c, uint64_t now_ns)
 	return min_u64(due_ns, max_u64(end_ns, now_ns + NSEC_PER_MSEC));
 }
 
-/* RFC 8985 7.2: counted from the newest data or ACK, and never behind the timeout itself. In recovery the
- * deadline of the reordering window goes first. */
+/* RFC 8985 7.2: counted from the newest data or ACK, and never behind the timeout itself. */
 static void arm_probe(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	uint64_t pto_ns = tcp_tlp_timeout_ns(c);
 
-	if (pto_ns && !(c->recovery == TCPR_FAST && c->deadline_ns[TCPD_RACK]))
+	if (pto_ns)
 		set_deadline(env, c, TCPD_RACK,
 			     min_u64(now_ns + pto_ns, c->deadline_ns[TCPD_RTX]));
 }
@@ -49,8 +48,6 @@ void tcp_timer_restarted(struct tcp_env *env, struct tcp_conn *c, uint64_t now_n
 	if (c->persist)
 		tcp_timer_window_opened(c);
 	set_deadline(env, c, TCPD_RTX, rtx_due_ns(c, now_ns));
-	if (c->recovery == TCPR_FAST)
-		arm_probe(env, c, now_ns);
 }
 
 void tcp_timer_paced(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
@@ -81,8 +78,6 @@ void tcp_timer_reordering(struct tcp_env *env, struct tcp_conn *c, uint32_t wait
 	c->deadline_ns[TCPD_RACK] = 0;
 	if (wait_us)
 		set_deadline(env, c, TCPD_RACK, now_ns + wait_us * NSEC_PER_USEC);
-	else if (c->recovery == TCPR_FAST && c->deadline_ns[TCPD_RTX])
-		arm_probe(env, c, now_ns);
 }
 
 void tcp_timer_stalled(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)

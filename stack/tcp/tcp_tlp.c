@@ -13,21 +13,10 @@ static bool may_probe(const struct tcp_conn *c)
 	       !seq_eq(c->snd_una, c->snd_nxt);
 }
 
-/* The head was sent again, and that draws an ACK at once: it fills a hole (RFC 5681 4.2). */
-bool tcp_tlp_may_repeat(const struct tcp_conn *c)
-{
-	const struct tcp_run *head = c->board.first;
-
-	return c->recovery == TCPR_FAST && c->sack_ok && !c->tlp_out && head &&
-	       head->state == TCP_RUN_AGAIN && seq_eq(head->start, c->snd_una);
-}
-
 uint64_t tcp_tlp_timeout_ns(const struct tcp_conn *c)
 {
 	uint64_t us = NSEC_PER_SEC / NSEC_PER_USEC;
 
-	if (tcp_tlp_may_repeat(c) && c->rtt.srtt_us)
-		return (2ull * c->rtt.srtt_us + PTO_MIN_US) * NSEC_PER_USEC;
 	if (!may_probe(c))
 		return 0;
 	if (c->rtt.srtt_us) {

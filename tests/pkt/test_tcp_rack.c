@@ -237,50 +237,6 @@ START_TEST(timeout_marks_only_what_is_old) /* 6.3 */
 }
 END_TEST
 
-/* srtt is 40 ms: the one sample of the handshake, then the same. */
-START_TEST(silence_in_recovery_sends_the_head_once_more_before_the_timeout)
-{
-	struct rig *r = out(_i, 6);
-	IN(r, .seq = 1, .ack = 1, .flags = A, .sack = { { 1001, 6001 } });
-	SEG(r, 1); /* is lost, too, and nothing else is under way */
-	rig_after_ms(r, 81);
-	QUIET(r);
-	rig_after_ms(r, 2);
-	SEG(r, 1);
-	COUNT(r, tcp_tlp_head, 1);
-	rig_after_ms(r, 198); /* once: what follows is the timeout, counted from here */
-	QUIET(r);
-	COUNT(r, tcp_rto_fired, 0);
-	rig_after_ms(r, 20);
-	SEG(r, 1);
-	COUNT(r, tcp_rto_fired, 1);
-	COUNT(r, tcp_tlp_head, 1);
-	IN(r, .seq = 1, .ack = 6001, .flags = A);
-	ck_assert_int_eq(r->c->recovery, TCPR_OPEN);
-	rig_free(r);
-}
-END_TEST
-
-START_TEST(an_answer_in_recovery_gives_the_next_silence_its_own_try)
-{
-	struct rig *r = out(_i, 8);
-	IN(r, .seq = 1, .ack = 1, .flags = A, .sack = { { 1001, 4001 }, { 5001, 8001 } });
-	SEG(r, 1);
-	SEG(r, 4001);
-	rig_after_ms(r, 83);
-	SEG(r, 1);
-	COUNT(r, tcp_tlp_head, 1);
-	rig_after_ms(r, 40);
-	IN(r, .seq = 1, .ack = 4001, .flags = A, .sack = { { 5001, 8001 } });
-	rig_drain(r);
-	rig_after_ms(r, 150);
-	ck_assert_uint_ge(rig_drain(r), 1);
-	COUNT(r, tcp_rto_fired, 0);
-	IN(r, .seq = 1, .ack = 8001, .flags = A);
-	rig_free(r);
-}
-END_TEST
-
 RIG_MAIN("tcp_rack", { one_held_segment_waits_for_a_quarter_of_the_rtt },
 	 { what_comes_in_the_window_was_only_late },
 	 { with_reordering_seen_three_duplicates_do_not_suffice },
@@ -289,6 +245,4 @@ RIG_MAIN("tcp_rack", { one_held_segment_waits_for_a_quarter_of_the_rtt },
 	 { the_probe_is_new_data_if_there_is_any }, { a_single_segment_is_probed_later },
 	 { a_probe_that_repaired_costs_window }, { a_probe_that_came_twice_costs_nothing },
 	 { after_the_probe_the_timeout_starts_anew }, { nobody_probes_a_peer_without_sack },
-	 { timeout_marks_only_what_is_old },
-	 { silence_in_recovery_sends_the_head_once_more_before_the_timeout },
-	 { an_answer_in_recovery_gives_the_next_silence_its_own_try })
+	 { timeout_marks_only_what_is_old })
