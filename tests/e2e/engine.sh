@@ -32,28 +32,6 @@ all_new()
 	(($(wc -w <<<"$now") == 4))
 }
 
-nginx_conf()
-{
-	cat >"$FN_TMP/nginx.conf" <<-CONF
-		user www-data;
-		worker_processes 4;
-		worker_rlimit_nofile 8192;
-		pid $FN_TMP/nginx.pid;
-		error_log $FN_TMP/nginx.err warn;
-		events { worker_connections 4096; }
-		http {
-			log_format w '\$pid \$status';
-			access_log $FN_TMP/access w;
-			client_body_temp_path $FN_TMP/tmp1;
-			proxy_temp_path $FN_TMP/tmp2;
-			fastcgi_temp_path $FN_TMP/tmp3;
-			uwsgi_temp_path $FN_TMP/tmp4;
-			scgi_temp_path $FN_TMP/tmp5;
-			server { listen $1; root $FN_TMP/www; }
-		}
-	CONF
-}
-
 answers() { fn_client curl -sf --max-time 2 -o /dev/null "http://$FN_SRV_ADDR:$port/f"; }
 
 load()
@@ -74,7 +52,7 @@ nginx_comes_back()
 {
 	local what=$1 start i old
 	port=$3
-	nginx_conf "$2"
+	nginx_conf "$2" "log_format w '\$pid \$status'; access_log $FN_TMP/access w;"
 	check "$what: starts" fn_on_stack nginx -p "$FN_TMP" -c "$FN_TMP/nginx.conf"
 	check "$what: wrote its pid" fn_wait_for 5 test -s "$FN_TMP/nginx.pid"
 	master=$(cat "$FN_TMP/nginx.pid")

@@ -91,3 +91,26 @@ drained()
 	fn_wait_for "${1:-10}" e2e_empty || fn_die "sockets are left: $(e2e_left)"
 	ok "no socket is left"
 }
+
+# nginx_conf PORT DIRECTIVES: $FN_TMP/nginx.conf of 4 workers that serve $FN_TMP/www; the directives are the
+# access log's.
+nginx_conf()
+{
+	cat >"$FN_TMP/nginx.conf" <<-CONF
+		user www-data;
+		worker_processes 4;
+		worker_rlimit_nofile 8192;
+		pid $FN_TMP/nginx.pid;
+		error_log $FN_TMP/nginx.err warn;
+		events { worker_connections 4096; }
+		http {
+			$2
+			client_body_temp_path $FN_TMP/tmp1;
+			proxy_temp_path $FN_TMP/tmp2;
+			fastcgi_temp_path $FN_TMP/tmp3;
+			uwsgi_temp_path $FN_TMP/tmp4;
+			scgi_temp_path $FN_TMP/tmp5;
+			server { listen $1; root $FN_TMP/www; }
+		}
+	CONF
+}

@@ -146,27 +146,6 @@ passed_on()
 	fn_stop give
 }
 
-nginx_conf()
-{
-	cat >"$FN_TMP/nginx.conf" <<-CONF
-		user www-data;
-		worker_processes 4;
-		worker_rlimit_nofile 8192;
-		pid $FN_TMP/nginx.pid;
-		error_log $FN_TMP/nginx.err warn;
-		events { worker_connections 4096; }
-		http {
-			access_log off;
-			client_body_temp_path $FN_TMP/tmp1;
-			proxy_temp_path $FN_TMP/tmp2;
-			fastcgi_temp_path $FN_TMP/tmp3;
-			uwsgi_temp_path $FN_TMP/tmp4;
-			scgi_temp_path $FN_TMP/tmp5;
-			server { listen 80; root $FN_TMP/www; }
-		}
-	CONF
-}
-
 # Its master sleeps through everything; redis has one connection that blocks all the time.
 nginx_and_redis()
 {
@@ -175,7 +154,7 @@ nginx_and_redis()
 	mkdir -p "$FN_TMP/www"
 	chmod 755 "$FN_TMP" "$FN_TMP/www"
 	head -c 3000 /dev/urandom >"$FN_TMP/www/f"
-	nginx_conf
+	nginx_conf 80 "access_log off;"
 	check "nginx: starts" fn_on_stack nginx -p "$FN_TMP" -c "$FN_TMP/nginx.conf"
 	check "nginx: wrote its pid" fn_wait_for 5 test -s "$FN_TMP/nginx.pid"
 	fn_pid[nginx]=$(cat "$FN_TMP/nginx.pid")

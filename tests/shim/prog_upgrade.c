@@ -4,7 +4,7 @@
  *
  * The cases run in one process: what `before` has set up is looked at by the others. */
 // SPDX-License-Identifier: MIT
-#include "tests/shim/pass.h"
+#include "tests/shim/upgrade.h"
 #include <sys/resource.h>
 
 static struct sockaddr_in addr_of(int fd)
@@ -13,31 +13,6 @@ static struct sockaddr_in addr_of(int fd)
 	socklen_t len = sizeof(a);
 	getsockname(fd, (struct sockaddr *)&a, &len);
 	return a;
-}
-
-static int dial(const struct sockaddr_in *a)
-{
-	struct timeval tv = { 10, 0 };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/* One question and its answer. */
-static int asked(int fd)
-{
-	char c = 0;
-	return fd >= 0 && send(fd, "q", 1, MSG_NOSIGNAL) == 1 && read(fd, &c, 1) == 1 && c == 'q';
-}
-
-static int served(const struct sockaddr_in *a)
-{
-	int fd = dial(a), ok = asked(fd);
-	close(fd);
-	return ok;
 }
 
 /* ---- servers ---- */

@@ -1,7 +1,7 @@
 /* `fastnet engine upgrade` under processes that notice nothing: stopped, asleep for good, blocked in
  * something else, about to fork or exec; and under a socket that is on its way from one to another. */
 // SPDX-License-Identifier: MIT
-#include "tests/shim/pass.h"
+#include "tests/shim/upgrade.h"
 #include <sys/prctl.h>
 
 struct server {
@@ -9,30 +9,6 @@ struct server {
 	struct sockaddr_in at;
 	pid_t pid;
 };
-
-static int dial(const struct sockaddr_in *a)
-{
-	struct timeval tv = { 10, 0 };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static int asked(int fd)
-{
-	char c = 0;
-	return fd >= 0 && send(fd, "q", 1, MSG_NOSIGNAL) == 1 && read(fd, &c, 1) == 1 && c == 'q';
-}
-
-static int served(const struct sockaddr_in *a)
-{
-	int fd = dial(a), ok = asked(fd);
-	close(fd);
-	return ok;
-}
 
 /* ---- the processes ---- */
 /* One connection after the other, to its end. */
