@@ -6,7 +6,7 @@
 
 static void take_sample(struct tcp_conn *c, uint32_t us, uint64_t now_ns)
 {
-	tcp_rtt_sample(&c->rtt, us, tcp_us(now_ns));
+	tcp_rtt_sample(&c->rtt, us, tcp_us(now_ns), c->snd_una, c->snd_nxt);
 	c->rtt.backoff = 0;
 	if (c->cc->rtt && c->syn_acked)
 		c->cc->rtt(c, us);
@@ -29,9 +29,10 @@ static uint32_t sample_rtt(struct tcp_conn *c, const struct tcp_seg *seg,
 		take_sample(c, news->rtt_us, now_ns);
 		return news->rtt_us;
 	}
-	/* Its millisecond clock is too coarse for a LAN; where the timeout is above its floor it
-	 * is good enough, and every ACK helps to get there (RFC 7323 4.1). */
-	bool wanted = c->rtt.backoff || c->rtt.srtt_us == 0 || c->rtt.base_us > TCP_RTO_MIN_US;
+	/* Its millisecond clock is too coarse for a LAN; where the round trip has ten of them it is
+	 * good enough, and every ACK helps (RFC 7323 4.1). */
+	bool wanted = c->rtt.backoff || c->rtt.srtt_us == 0 ||
+		      c->rtt.base_us > TCP_RTO_MIN_US + TCP_TS_FINE_US;
 	if (!c->ts_ok || !seg->has_ts || seg->tsecr == 0 || !wanted)
 		return 0;
 	uint32_t ms = tcp_ts_now(c->ts_offset, now_ns) - seg->tsecr;

@@ -22,6 +22,7 @@ enum {
 	TCP_SYNACK_RETRIES = 5,
 	TCP_PROBE_RETRIES = 15,	/* zero-window probes without any answer */
 	TCP_ORPHAN_BACKOFF = 8,	/* an orphan facing a closed window gives up after 102 s */
+	TCP_TS_FINE_US = 10000,	/* round trips that the timestamps' clock measures well enough */
 	TCP_SYNQ_CALM = 8,	/* half-open connections that are no reason to prune, as Linux */
 };
 #define TCP_DELACK_NS (40 * NSEC_PER_MSEC)

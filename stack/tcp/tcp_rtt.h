@@ -2,11 +2,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdint.h>
+#include "stack/base/seq.h"
 
 enum {
 	TCP_RTO_INIT_US = 1000000,	/* RFC 6298 2.1 */
 	TCP_RTO_FALLBACK_US = 3000000,	/* RFC 6298 5.7: the SYN had to be repeated, nothing measured */
-	TCP_RTO_MIN_US = 200000,	/* below RFC 6298 2.4's 1 s, as Linux: most RTTs are < 1 ms */
+	TCP_RTO_MIN_US = 200000,	/* least beyond SRTT. Below RFC 6298 2.4's 1 s, as Linux: most
+					 * RTTs are < 1 ms */
 	TCP_RTO_MAX_US = 120000000,	/* RFC 6298 2.5 wants at least 60 s */
 	TCP_RTT_MIN_US = 300000000,	/* a path may get longer: RFC 8985 6.2 step 1; as Linux
 					 * (tcp_min_rtt_wlen) */
@@ -19,11 +21,14 @@ struct tcp_rtt {
 	uint32_t half_us;	  /* ... of the half that is under way, 0 = no sample */
 	uint32_t half_at_us;	  /* when it began */
 	uint32_t base_us;	  /* timeout without backoff, 0 = TCP_RTO_INIT_US */
+	uint32_t slack_us;	  /* ... so much of it is for the variation */
+	uint32_t peak_us;	  /* largest 4 * var_us of this round trip, at least TCP_RTO_MIN_US */
+	seq_t round;		  /* it ends when more than this is acknowledged */
 	uint8_t backoff;	  /* doublings since the last acknowledgement of new data */
 };
 
-/* One measurement that is not ambiguous (Karn); the time is modulo 2^32. */
-void tcp_rtt_sample(struct tcp_rtt *r, uint32_t us, uint32_t now_us);
+/* One measurement that is not ambiguous (Karn), when the flight is [una, nxt); the time is modulo 2^32. */
+void tcp_rtt_sample(struct tcp_rtt *r, uint32_t us, uint32_t now_us, seq_t una, seq_t nxt);
 /* Timeout in force: base << backoff, bounded. */
 uint32_t tcp_rtt_rto_us(const struct tcp_rtt *r);
 /* Timeout without backoff. */

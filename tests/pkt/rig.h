@@ -130,6 +130,10 @@ uint32_t rig_drain(struct rig *r);
 /* The clock: timers fire at their time, each followed by a flush. */
 void rig_after_us(struct rig *r, uint64_t us);
 static inline void rig_after_ms(struct rig *r, uint64_t ms) { rig_after_us(r, ms * 1000); }
+/* The timeout of what has just been sent, and a microsecond less (tests/unit/tcp/test_rtt.c knows how long
+ * that is). */
+static inline void rig_after_rto(struct rig *r) { rig_after_us(r, tcp_rtt_rto_us(&r->c->rtt)); }
+static inline void rig_until_rto(struct rig *r) { rig_after_us(r, tcp_rtt_rto_us(&r->c->rtt) - 1); }
 
 /* The application on r->c, each followed by a flush. */
 void rig_send(struct rig *r, uint32_t n);

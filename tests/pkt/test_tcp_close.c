@@ -175,11 +175,11 @@ END_TEST
 START_TEST(lost_fin_is_repeated)
 {
 	struct rig *r = rig_fin_wait_1();
-	rig_after_ms(r, 199);
+	rig_until_rto(r);
 	QUIET(r);
-	rig_after_ms(r, 1);
+	rig_after_us(r, 1);
 	OUT(r, .seq = 1, .ack = 1, .flags = F | A);
-	rig_after_ms(r, 400);
+	rig_after_rto(r);
 	OUT(r, .seq = 1, .ack = 1, .flags = F | A);
 	IN(r, .seq = 1, .ack = 2, .flags = A);
 	STATE(r, FIN_WAIT_2);

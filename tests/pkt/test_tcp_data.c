@@ -378,9 +378,9 @@ START_TEST(cork_holds_small_segments_for_200_ms)
 	rig_send(r, 1500);
 	OUT(r, .seq = 1, .ack = 1, .flags = A, .len = 1000);
 	IN(r, .seq = 1, .ack = 1001, .flags = A);
-	rig_after_ms(r, 199);
+	rig_until_rto(r);
 	QUIET(r);
-	rig_after_ms(r, 1);
+	rig_after_us(r, 1);
 	OUT(r, .seq = 1001, .ack = 1, .flags = A | P, .len = 510);
 	rig_send(r, 5);
 	QUIET(r);

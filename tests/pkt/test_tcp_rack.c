@@ -198,7 +198,7 @@ START_TEST(after_the_probe_the_timeout_starts_anew) /* 7.3 */
 	struct rig *r = out(_i, 3);
 	rig_after_ms(r, 43);
 	LAST(r, 2001);
-	rig_after_ms(r, 195);
+	rig_after_ms(r, 235);
 	QUIET(r);
 	rig_after_ms(r, 10);
 	SEG(r, 1);
@@ -225,7 +225,7 @@ START_TEST(timeout_marks_only_what_is_old) /* 6.3 */
 	struct rig *r = out(_i, 5);
 	rig_after_ms(r, 43); /* the probe */
 	rig_drain(r);
-	rig_after_ms(r, 190);
+	rig_after_ms(r, 230);
 	rig_send(r, 2000); /* left 14 ms before the timeout */
 	ck_assert_uint_eq(rig_drain(r), 2);
 	rig_after_ms(r, 14);

@@ -121,7 +121,7 @@ static struct rig *last_ten_out(int variant)
 START_TEST(timeout_collapses_the_window_and_goes_back) /* RFC 5681 3.1 (4), RFC 6298 5.4 */
 {
 	struct rig *r = last_ten_out(_i);
-	rig_after_ms(r, 200);
+	rig_after_rto(r);
 	OUT(r, .seq = 1, .ack = 1, .flags = A, .len = 1000);
 	QUIET(r);
 	ck_assert_uint_eq(r->c->cwnd, 1000);
@@ -141,8 +141,8 @@ END_TEST
 START_TEST(second_timeout_keeps_ssthresh) /* RFC 5681 (4): once per loss */
 {
 	struct rig *r = ten_out(_i);
-	rig_after_ms(r, 200);
-	rig_after_ms(r, 400);
+	rig_after_rto(r);
+	rig_after_rto(r);
 	ck_assert_uint_eq(rig_drain(r), 2);
 	ck_assert_uint_eq(r->c->ssthresh, 5000);
 	rig_free(r);
@@ -152,7 +152,7 @@ END_TEST
 START_TEST(duplicates_after_a_timeout_do_not_retransmit_again) /* RFC 6582 4.1 */
 {
 	struct rig *r = ten_out(_i);
-	rig_after_ms(r, 200);
+	rig_after_rto(r);
 	rig_drain(r);
 	dupacks(r, 1, 9);
 	QUIET(r);
@@ -167,7 +167,7 @@ START_TEST(lost_tail_with_fin_is_repaired)
 	rig_send(r, 1500);
 	rig_shutdown(r);
 	rig_drain(r);
-	rig_after_ms(r, 200);
+	rig_after_rto(r);
 	OUT(r, .seq = 1, .ack = 1, .flags = A, .len = 1000);
 	IN(r, .seq = 1, .ack = 1001, .flags = A);
 	OUT(r, .seq = 1001, .ack = 1, .flags = A | P | F, .len = 500);

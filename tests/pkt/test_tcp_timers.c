@@ -8,7 +8,7 @@ START_TEST(timeout_repeats_with_backoff) /* RFC 6298 5.4 - 5.6 */
 	rig_send(r, 500);
 	OUT(r, .seq = 1, .ack = 1, .flags = A, .len = 500);
 	for (int i = 0; i < 5; i++) {
-		rig_after_ms(r, (200u << i) - 1);
+		rig_after_ms(r, (210u << i) - 1);
 		QUIET(r);
 		rig_after_ms(r, 1);
 		OUT(r, .seq = 1, .ack = 1, .flags = A | P, .len = 500);
@@ -40,7 +40,7 @@ START_TEST(each_new_ack_restarts_the_timer) /* RFC 6298 5.3 */
 	rig_drain(r);
 	rig_after_ms(r, 150);
 	IN(r, .seq = 1, .ack = 1001, .flags = A);
-	rig_after_ms(r, 199);
+	rig_after_ms(r, 200);
 	QUIET(r);
 	IN(r, .seq = 1, .ack = 3001, .flags = A); /* 5.2: all acknowledged, off */
 	rig_after_ms(r, 100000);
@@ -56,7 +56,7 @@ START_TEST(retransmission_gives_no_sample_without_timestamps) /* Karn, RFC 6298 
 	uint32_t srtt = r->c->rtt.srtt_us;
 	rig_send(r, 5);
 	rig_drain(r);
-	rig_after_ms(r, 200);
+	rig_after_ms(r, 210);
 	rig_drain(r);
 	rig_after_ms(r, 100);
 	IN(r, .seq = 1, .ack = 6, .flags = A);
@@ -99,7 +99,7 @@ START_TEST(timestamps_measure_retransmissions_too) /* RFC 7323 4.1 */
 	struct rig *r = rig_established(.rtt_ms = 10, .ts = true);
 	rig_send(r, 5);
 	rig_drain(r);
-	rig_after_ms(r, 200);
+	rig_after_ms(r, 210);
 	OUT(r, .seq = 1, .ack = 1, .flags = A, .len = 5, .ts = true);
 	rig_after_ms(r, 30);
 	IN(r, .seq = 1, .ack = 6, .flags = A);

@@ -105,7 +105,7 @@ START_TEST(held_originals_make_a_timeout_spurious_too) /* RFC 5682 3.1 step 3b *
 	struct rig *r = out(_i, true, false, 0);
 	rig_after_ms(r, 43); /* the probe */
 	rig_drain(r);
-	rig_after_ms(r, 205);
+	rig_after_ms(r, 245);
 	SEG(r, 1);
 	COUNT(r, tcp_rto_fired, 1);
 	IN(r, .seq = 1, .ack = 1, .flags = A, .sack = { { 1001, 2001 } });

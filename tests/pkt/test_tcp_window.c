@@ -138,7 +138,7 @@ START_TEST(half_of_the_largest_window_is_not_silly) /* RFC 9293 3.8.6.2.1 (3) */
 	OUT(r, .seq = 601, .ack = 1, .flags = A, .len = 300);
 	IN(r, .seq = 1, .ack = 901, .flags = A, .wnd = 200);
 	QUIET(r);
-	rig_after_ms(r, 200); /* (4): the override */
+	rig_after_rto(r); /* (4): the override */
 	OUT(r, .seq = 901, .ack = 1, .flags = A, .len = 200);
 	rig_free(r);
 }
@@ -153,9 +153,10 @@ START_TEST(closed_window_is_probed_with_backoff) /* RFC 9293 3.8.6.1 */
 	rig_send(r, 5000);
 	QUIET(r);
 	for (int i = 0; i < 5; i++) {
-		rig_after_ms(r, (200u << i) - 1);
+		rig_until_rto(r);
 		QUIET(r);
-		rig_after_ms(r, 1);
+		rig_after_us(r, 1);
+		ck_assert_uint_eq(r->c->rtt.backoff, i + 1);
 		OUT(r, .seq = 1000, .ack = 1, .flags = A);
 		IN(r, .seq = 1, .ack = 1001, .flags = A, .wnd = ZERO);
 	}
@@ -221,7 +222,7 @@ START_TEST(fin_waits_for_the_window)
 	IN(r, .seq = 1, .ack = 1, .flags = A, .wnd = ZERO);
 	rig_shutdown(r);
 	QUIET(r);
-	rig_after_ms(r, 200);
+	rig_after_rto(r);
 	OUT(r, .seq = 0, .ack = 1, .flags = A);
 	IN(r, .seq = 1, .ack = 1, .flags = A, .wnd = 10);
 	OUT(r, .seq = 1, .ack = 1, .flags = A | F);
@@ -236,7 +237,7 @@ START_TEST(shrunk_window_still_retransmits) /* RFC 9293 3.8.6: robust against sh
 	rig_drain(r);
 	IN(r, .seq = 1, .ack = 1, .flags = A, .wnd = ZERO);
 	QUIET(r);
-	rig_after_ms(r, 200);
+	rig_after_rto(r);
 	OUT(r, .seq = 1, .ack = 1, .flags = A, .len = 1000);
 	IN(r, .seq = 1, .ack = 3001, .flags = A, .wnd = 5000);
 	rig_free(r);
