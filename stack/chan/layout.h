@@ -484,7 +484,7 @@ enum chan_msg_type {
 	CHAN_MSG_EXTENT,    /* app: number; engine: the same + fd, or err */
 	CHAN_MSG_EVQ_OPEN,  /* app: kind 0; engine: number + fd (read end of the doorbell pipe), or err;
 			     * app: kind 1; engine: number + fd of a signal line */
-	CHAN_MSG_EVQ_CLOSE, /* app: number; no answer */
+	CHAN_MSG_EVQ_CLOSE, /* app: kind, number; no answer */
 	CHAN_MSG_TOKEN,	    /* app, before fork: -; engine: proc number + fd (a connected socket), or err */
 	CHAN_MSG_CHILD,	    /* child, on the token's socket, first thing after the fork; no answer */
 	CHAN_MSG_ADMIN,	    /* tool: a command line in text; engine: text in ADMIN messages, empty = end */

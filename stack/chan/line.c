@@ -20,7 +20,7 @@ int chan_line_open(struct chan_app *app, uint32_t *line, int *fd)
 
 void chan_line_close(struct chan_app *app, uint32_t line)
 {
-	struct chan_msg m = { .type = CHAN_MSG_EVQ_CLOSE, .number = line };
+	struct chan_msg m = { .type = CHAN_MSG_EVQ_CLOSE, .kind = 1, .number = line };
 
 	if (chan_alive(app))
 		chan_msg_send(app->fd, &m, NULL, 0);

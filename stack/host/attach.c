@@ -247,7 +247,8 @@ static bool on_evq_open(struct conn *conn, bool is_line)
 {
 	struct chan_msg r = { .type = CHAN_MSG_EVQ_OPEN };
 	struct client *c = conn->client->c;
-	int fd = -1, number = is_line ? client_line_open(c, &fd) : client_evq_open(c, &fd);
+	int fd = -1, number = is_line ? client_line_open(c, &fd) :
+				    client_evq_open(c, conn->proc, &fd);
 
 	r.err = number < 0 ? -number : 0;
 	r.number = number < 0 ? 0 : (uint32_t)number;
@@ -343,7 +344,10 @@ bool attach_message(struct conn *conn, const struct chan_msg *m, uint32_t sender
 	case CHAN_MSG_EVQ_OPEN:
 		return on_evq_open(conn, m->kind == 1);
 	case CHAN_MSG_EVQ_CLOSE:
-		client_evq_close(conn->client->c, m->number);
+		if (m->kind == 1)
+			client_line_close(conn->client->c, m->number);
+		else
+			client_evq_close(conn->client->c, conn->proc, m->number);
 		return true;
 	case CHAN_MSG_TOKEN:
 		return on_token(conn);

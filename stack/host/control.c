@@ -138,7 +138,7 @@ static void on_mail(struct ev_loop *loop, ev_io *io, int events)
 			control_detach(ctl, a);
 			break;
 		case SOCK_MAIL_LINE_CLOSE:
-			client_evq_close(c, (uint32_t)m.a);
+			client_line_close(c, (uint32_t)m.a);
 			break;
 		case SOCK_MAIL_EXTENT_WANTED:
 			err = client_extent_wanted(c, m.from, m.a ? REGION_UP : REGION_DOWN);

@@ -344,6 +344,8 @@ static void free_calls(struct client *c, uint32_t proc)
 }
 
 /* ---- event queues ---- */
+enum { NO_PROC = UINT16_MAX };
+
 static int free_number(struct client *c)
 {
 	uint32_t n = 0;
@@ -353,15 +355,16 @@ static int free_number(struct client *c)
 	return n == CHAN_MAX_EVQS || c->deleting ? -ENOBUFS : (int)n;
 }
 
-static int opened(struct client *c, uint32_t n, int ours)
+static int opened(struct client *c, uint32_t n, uint32_t proc, int ours)
 {
+	c->evq_proc[n] = (uint16_t)proc;
 	if (n >= atomic_load_explicit(&c->n_evqs, memory_order_relaxed))
 		atomic_store_explicit(&c->n_evqs, n + 1, memory_order_relaxed);
 	atomic_store_explicit(&c->evq_fd[n], ours + 1, memory_order_release);
 	return (int)n;
 }
 
-int client_evq_open(struct client *c, int *fd)
+int client_evq_open(struct client *c, uint32_t proc, int *fd)
 {
 	int p[2], n = free_number(c);
 
@@ -370,7 +373,7 @@ int client_evq_open(struct client *c, int *fd)
 	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	*fd = p[0];
-	return opened(c, (uint32_t)n, p[1]);
+	return opened(c, (uint32_t)n, proc, p[1]);
 }
 
 int client_line_open(struct client *c, int *fd)
@@ -393,7 +396,7 @@ int client_line_open(struct client *c, int *fd)
 		return err;
 	}
 	atomic_store_explicit(&c->line_fd[n], p[1] + 1, memory_order_relaxed);
-	return opened(c, (uint32_t)n, p[0]);
+	return opened(c, (uint32_t)n, NO_PROC, p[0]);
 }
 
 /* What all workers must have passed before something goes: the last one to pass does it. */
@@ -450,32 +453,43 @@ void client_ring_all(struct client *c)
 	}
 }
 
-void client_evq_close(struct client *c, uint32_t number)
+static void close_number(struct client *c, uint32_t number)
 {
 	int fd, line_fd;
 
-	if (number >= CHAN_MAX_EVQS || c->deleting)
+	if (c->deleting)
 		return;
 	/* A worker may be about to write: the number must not mean another file before it has. */
 	line_fd = atomic_exchange_explicit(&c->line_fd[number], 0, memory_order_acq_rel);
 	fd = atomic_exchange_explicit(&c->evq_fd[number], 0, memory_order_acq_rel);
-	/* A process that was killed has not said so itself: chan_subscribe() asks. */
+	/* A process that was killed has not said so itself: take_over() asks. */
 	atomic_store_explicit(&c->evq_b[number].in_use, 0, memory_order_release);
 	if (fd)
 		passage_start(c, fd - 1, line_fd - 1, NULL);
 }
 
-/* Event queues whose doorbell nobody can hear any more: their process did not get to close them. */
-static void reap_evqs(struct client *c)
+void client_evq_close(struct client *c, uint32_t proc, uint32_t number)
+{
+	if (number < CHAN_MAX_EVQS && c->evq_proc[number] == proc)
+		close_number(c, number);
+}
+
+void client_line_close(struct client *c, uint32_t number)
+{
+	if (number < CHAN_MAX_EVQS &&
+	    atomic_load_explicit(&c->line_fd[number], memory_order_relaxed))
+		close_number(c, number);
+}
+
+/* A process that has ended did not get to close them. Not those of others, though their doorbells may be
+ * closed already: what they say of the number would reach the next one's queue. */
+static void reap_evqs(struct client *c, uint32_t proc)
 {
 	uint32_t n = atomic_load_explicit(&c->n_evqs, memory_order_relaxed);
 
 	for (uint32_t i = 0; i < n; i++) {
-		struct pollfd p = { .fd = atomic_load_explicit(&c->evq_fd[i],
-							       memory_order_relaxed) - 1 };
-
-		if (p.fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLERR))
-			client_evq_close(c, i);
+		if (c->evq_proc[i] == proc && atomic_load_explicit(&c->evq_fd[i], memory_order_relaxed))
+			close_number(c, i);
 	}
 }
 
@@ -490,7 +504,7 @@ void client_proc_gone(struct client *c, uint32_t proc)
 	atomic_fetch_and_explicit(&c->live[proc / 64], ~(1ull << (proc % 64)),
 				  memory_order_release);
 	free_calls(c, proc);
-	reap_evqs(c);
+	reap_evqs(c, proc);
 	mail_all(c, (struct sock_mail){ .type = SOCK_MAIL_PROC_GONE, .a = proc });
 }
 

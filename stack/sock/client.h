@@ -75,6 +75,7 @@ struct client {			/* [k] constant after client_new [c] control only [a] atomic *
 	uint32_t n_procs;		/* [c] live ones */
 	_Atomic int evq_fd[CHAN_MAX_EVQS]; /* [a] write end + 1 of the doorbell, 0: not open */
 	_Atomic int line_fd[CHAN_MAX_EVQS]; /* [a] of a signal line: the program's end + 1; evq_fd is ours */
+	uint16_t evq_proc[CHAN_MAX_EVQS]; /* [c] whose it is or was; of a line: nobody's */
 	_Atomic uint32_t n_evqs;	/* [a] numbers below may be open */
 	uint32_t n_gone;		/* [c] answers to CLIENT_DEL */
 	bool deleting;			/* [c] */
@@ -109,11 +110,14 @@ static inline uint32_t client_n_procs(const struct client *c) { return c->n_proc
 int client_extent(const struct client *c, uint32_t number, uint64_t *size, uint32_t *kind);
 /* SOCK_MAIL_EXTENT_WANTED: one more payload extent for worker. 0 or -errno. */
 int client_extent_wanted(struct client *c, uint32_t worker, enum region_kind kind);
-/* A new event queue: its number, and the read end of its doorbell in *fd (the caller's). Or -errno. */
-int client_evq_open(struct client *c, int *fd);
-/* The same for a signal line (chan/line.h), closed as a queue is; *fd: the program's end. */
+/* A new event queue of process proc: its number, and the read end of its doorbell in *fd (the caller's). Or
+ * -errno. It is closed with its process at the latest; not before as long as that may still speak of it, or a
+ * late word would mean the next queue of this number. */
+int client_evq_open(struct client *c, uint32_t proc, int *fd);
+void client_evq_close(struct client *c, uint32_t proc, uint32_t number);
+/* The same for a signal line (chan/line.h), which is a socket's and no process'; *fd: the program's end. */
 int client_line_open(struct client *c, int *fd);
-void client_evq_close(struct client *c, uint32_t number);
+void client_line_close(struct client *c, uint32_t number);
 /* A byte into each doorbell: whoever sleeps there wakes and looks. */
 void client_ring_all(struct client *c);
 /* Throws the client out: a->detached is set, its sleepers are woken by the workers. Idempotent. */

@@ -84,6 +84,10 @@ clients_end()
 {
 	local i good bad g=0 b=0
 	for i in 1 2 3; do
+		kill -TERM "${fn_pid[loop$i]}" || true # ends with its request, which may hang
+	done
+	for i in 1 2 3; do
+		fn_wait_for 25 gone "loop$i" || fn_die "$1: a client does not end"
 		fn_stop "loop$i"
 		read -r good bad <<<"$(tail -n 1 "$FN_TMP/loop$i.log")"
 		g=$((g + good)) b=$((b + bad))

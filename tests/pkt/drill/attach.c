@@ -36,7 +36,7 @@ static bool from_worker(const struct sock_mail *m)
 	case SOCK_MAIL_VIOLATION:
 		script_fail(0, "the program broke the rules of shared memory");
 	case SOCK_MAIL_LINE_CLOSE:
-		client_evq_close(m->p, (uint32_t)m->a);
+		client_line_close(m->p, (uint32_t)m->a);
 		break;
 	case SOCK_MAIL_EXTENT_WANTED:
 		client_extent_wanted(m->p, m->from, m->a ? REGION_UP : REGION_DOWN);
@@ -99,14 +99,17 @@ static void on_message(const struct chan_msg *m)
 		return;
 	case CHAN_MSG_EVQ_OPEN:
 		r.number = (uint32_t)(m->kind == 1 ? client_line_open(at.c, &fd)
-						   : client_evq_open(at.c, &fd));
+						   : client_evq_open(at.c, (uint32_t)at.proc, &fd));
 		r.err = (int32_t)r.number < 0 ? -(int32_t)r.number : 0;
 		chan_msg_send(at.fd, &r, &fd, fd >= 0);
 		if (fd >= 0)
 			close(fd);
 		return;
 	case CHAN_MSG_EVQ_CLOSE:
-		client_evq_close(at.c, m->number);
+		if (m->kind == 1)
+			client_line_close(at.c, m->number);
+		else
+			client_evq_close(at.c, (uint32_t)at.proc, m->number);
 		return;
 	default:
 		script_fail(0, "the shim asks for something that the test has not: message %u",

@@ -421,7 +421,7 @@ START_TEST(event_queue_tells_which)
 
 	up(1);
 	struct end l = rig_listen(&srv, 0, 8, &port);
-	int evq = client_evq_open(csrv, &pfd);
+	int evq = client_evq_open(csrv, 0, &pfd);
 	ck_assert_int_ge(evq, 0);
 	srv.evq_b[evq].in_use = 1;
 	RIG_WAIT(atomic_load(&end_a(l)->evseq) == 1); /* listen() itself was a change */
@@ -449,7 +449,7 @@ START_TEST(event_queue_tells_which)
 			;
 	}
 	chan_unsubscribe(&srv, s.id, (uint32_t)evq);
-	client_evq_close(csrv, (uint32_t)evq);
+	client_evq_close(csrv, 0, (uint32_t)evq);
 	ck_assert_int_eq(rig_read_byte(pfd), 0); /* the engine's end is closed */
 	close(pfd);
 	down();
@@ -462,13 +462,53 @@ START_TEST(queues_of_a_dead_process_are_closed)
 
 	up(1);
 	uint32_t child = (uint32_t)client_add_proc(csrv);
-	ck_assert_int_eq(client_evq_open(csrv, &fd[0]), 0);
-	ck_assert_int_eq(client_evq_open(csrv, &fd[1]), 1);
+	ck_assert_int_eq(client_evq_open(csrv, child, &fd[0]), 0);
+	ck_assert_int_eq(client_evq_open(csrv, 0, &fd[1]), 1);
 	close(fd[0]); /* as the kernel does at its end */
 	client_proc_gone(csrv, child);
 	RIG_WAIT(atomic_load(&csrv->evq_fd[0]) == 0);
 	ck_assert(atomic_load(&csrv->evq_fd[1]) != 0);
 	close(fd[1]);
+	down();
+}
+END_TEST
+
+/* A process closes its doorbell and says so; before that is read, another one ends and a third opens a
+ * queue: its number is its own. */
+START_TEST(a_late_word_closes_no_other_queue)
+{
+	int fd[3];
+
+	up(1);
+	uint32_t late = (uint32_t)client_add_proc(csrv), ends = (uint32_t)client_add_proc(csrv);
+	ck_assert_int_eq(client_evq_open(csrv, late, &fd[0]), 0);
+	close(fd[0]);
+	client_proc_gone(csrv, ends);
+	int next = client_evq_open(csrv, 0, &fd[1]);
+	client_evq_close(csrv, late, 0);
+	client_evq_close(csrv, late, (uint32_t)next);
+	ck_assert_int_ne(client_evq_open(csrv, 0, &fd[2]), next);
+	ck_assert(atomic_load(&csrv->evq_fd[next]) != 0);
+	close(fd[1]);
+	close(fd[2]);
+	down();
+}
+END_TEST
+
+START_TEST(a_line_is_closed_as_a_line_only)
+{
+	int line_fd, fd;
+
+	up(1);
+	int line = client_line_open(csrv, &line_fd), evq = client_evq_open(csrv, 0, &fd);
+	client_line_close(csrv, (uint32_t)evq);
+	client_evq_close(csrv, 0, (uint32_t)line);
+	ck_assert(atomic_load(&csrv->evq_fd[evq]) != 0);
+	ck_assert(atomic_load(&csrv->evq_fd[line]) != 0);
+	client_line_close(csrv, (uint32_t)line);
+	ck_assert(atomic_load(&csrv->evq_fd[line]) == 0);
+	close(line_fd);
+	close(fd);
 	down();
 }
 END_TEST
@@ -549,6 +589,8 @@ int main(void)
 	tcase_add_test(tc, sockets_live_until_the_last_holder_ends);
 	tcase_add_test(tc, event_queue_tells_which);
 	tcase_add_test(tc, queues_of_a_dead_process_are_closed);
+	tcase_add_test(tc, a_late_word_closes_no_other_queue);
+	tcase_add_test(tc, a_line_is_closed_as_a_line_only);
 	tcase_add_loop_test(tc, many_connections_come_and_go, 1, 3);
 	tcase_add_test(tc, info_and_rows);
 	return unit_run("sock", tc);
