@@ -117,7 +117,17 @@ void tcp_board_sack(struct tcp_env *env, struct tcp_conn *c, const struct tcp_se
 
 void tcp_board_acked(struct tcp_env *env, struct tcp_conn *c, seq_t ack, struct tcp_news *news)
 {
+	const struct tcp_news told = *news; /* by the blocks of the same segment */
+
+	news->again = false;
 	deliver_span(c, news, c->snd_una, ack);
+	if (news->again) {
+		/* What was sent once may have been there for long, without our knowing: the ACK waited for
+		 * the retransmission. Only blocks that came out of order measure (as Linux). */
+		news->has_rtt = told.has_rtt;
+		news->rtt_us = told.rtt_us;
+	}
+	news->again |= told.again;
 	tcp_runs_trim(pool(env), &c->board, ack);
 	if (c->sack_ok)
 		return;
@@ -128,7 +138,7 @@ void tcp_board_acked(struct tcp_env *env, struct tcp_conn *c, seq_t ack, struct 
 	news->delivered -= min_u32(known, news->delivered);
 	c->reno_held = min_u32(c->reno_held - known, seq_diff(c->snd_nxt, ack));
 	if (news->again) /* nobody can tell which copies have arrived */
-		news->orig = news->has_rtt = false;
+		news->orig = false;
 }
 
 static void note_lost(struct tcp_conn *c, seq_t start, seq_t end)

@@ -30,6 +30,8 @@ static void sync_mss(struct tcp_conn *c)
 		wire = min_u32(wire, c->mtu.low);
 	/* RFC 6691: the MSS options do not count TCP options, the segments have to */
 	c->mss = (uint16_t)(max_u32(wire, TCP_MSS_MIN) - options_len(c));
+	if (c->syn_acked) /* less than a segment would stop it */
+		c->cwnd = max_u32(c->cwnd, c->mss);
 }
 
 static void start_search(const struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)

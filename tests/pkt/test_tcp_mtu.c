@@ -165,6 +165,26 @@ START_TEST(path_that_fell_is_tried_again_after_ten_minutes) /* RFC 1191 6.3 */
 }
 END_TEST
 
+START_TEST(path_that_grows_leaves_a_window_of_a_segment)
+{
+	struct rig *r = rig_established(.mss = 8960, .path_mss = 8960);
+	rig_send(r, 1000);
+	rig_drain(r);
+	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + 1), EMSGSIZE, false, 1040, r->now_ns);
+	rig_after_ms(r, 1000); /* a timeout */
+	rig_drain(r);
+	IN(r, .seq = 1, .ack = 1001, .flags = A);
+	ck_assert_uint_eq(r->c->mss, 1000);
+	ck_assert_uint_lt(r->c->cwnd, 8960);
+	rig_after_ms(r, 600000);
+	rig_send(r, 2 * 8960);
+	OUT(r, .seq = 1001, .ack = 1, .flags = A, .len = 8960);
+	ck_assert_uint_eq(r->c->mss, 8960);
+	ck_assert_uint_ge(r->c->cwnd, 8960);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(less_than_the_smallest_mtu_lets_routers_cut) /* Linux's min_pmtu; RFC 1191 3 */
 {
 	struct rig *r = rig_established();
@@ -215,5 +235,6 @@ RIG_MAIN("tcp_mtu", { nothing_gets_through_three_seconds_long_then_smaller_segme
 	 { black_hole_is_not_looked_for_unless_asked }, { probe_that_arrives_makes_segments_longer },
 	 { lost_probe_is_sent_again_in_pieces_and_is_no_congestion }, { lost_probe_without_sack },
 	 { router_that_answers_the_probe_ends_it }, { path_that_fell_is_tried_again_after_ten_minutes },
+	 { path_that_grows_leaves_a_window_of_a_segment },
 	 { less_than_the_smallest_mtu_lets_routers_cut }, { what_icmp_quotes_must_be_in_flight },
 	 { segments_announced_stay_those_of_the_interface })

@@ -50,6 +50,25 @@ START_TEST(each_new_ack_restarts_the_timer) /* RFC 6298 5.3 */
 }
 END_TEST
 
+START_TEST(what_arrived_before_a_retransmission_gives_no_sample_with_it) /* Karn, RFC 6298 3; as Linux */
+{
+	struct rig *r = rig_established(.rtt_ms = 10, .sack = true);
+	uint32_t srtt = r->c->rtt.srtt_us;
+	for (int i = 0; i < 3; i++) {
+		rig_send(r, 1460);
+		rig_after_ms(r, 1);
+	}
+	rig_after_ms(r, 5000); /* what the peer has told of the others is lost */
+	rig_drain(r);
+	uint8_t backoff = r->c->rtt.backoff;
+	ck_assert_uint_gt(backoff, 0);
+	IN(r, .seq = 1, .ack = 1 + 3 * 1460, .flags = A);
+	ck_assert_uint_eq(r->c->rtt.srtt_us, srtt);
+	ck_assert_uint_eq(r->c->rtt.backoff, backoff);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(retransmission_gives_no_sample_without_timestamps) /* Karn, RFC 6298 3 */
 {
 	struct rig *r = rig_established(.rtt_ms = 10);
@@ -251,6 +270,7 @@ END_TEST
 
 RIG_MAIN("tcp_timers", { timeout_repeats_with_backoff }, { timeout_follows_the_round_trip },
 	 { each_new_ack_restarts_the_timer },
+	 { what_arrived_before_a_retransmission_gives_no_sample_with_it },
 	 { retransmission_gives_no_sample_without_timestamps },
 	 { only_an_ack_of_what_is_timed_is_a_sample },
 	 { timestamps_measure_retransmissions_too }, { connection_gives_up_after_924_s },
