@@ -1,9 +1,12 @@
 /* Runs a fuzz target without libFuzzer: its own examples, whole and mutated, and random bytes, from
  * a printed seed.
- *	fuzz_x [-r runs] [-t seconds] [-s seed] [-o run]   -o repeats one run of a seed
- *	fuzz_x file...                                     replays inputs kept by libFuzzer */
+ *	fuzz_x [-c dir] [-r runs] [-t seconds] [-s seed] [-o run]   -o repeats one run of a seed
+ *	fuzz_x file...                                              replays inputs kept by libFuzzer
+ *	fuzz_x -w dir                                               writes the examples there
+ * -c: first what a directory holds, if there is one. */
 // SPDX-License-Identifier: MIT
 #include "tests/fuzz/fuzz.h"
+#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,15 +22,18 @@
 struct options {
 	uint64_t runs, seed, only;
 	double seconds;
+	const char *corpus, *write_to;
 };
 
 static volatile uint64_t current_run;
+static const char *volatile current_file; /* what is replayed, NULL: a run */
 
 static void say_run(void)
 {
-	char line[64];
-	int n = snprintf(line, sizeof(line), "failed in run %llu\n",
-			 (unsigned long long)current_run);
+	char line[4200];
+	int n = current_file ? snprintf(line, sizeof(line), "failed in %s\n", current_file) :
+			       snprintf(line, sizeof(line), "failed in run %llu\n",
+					(unsigned long long)current_run);
 
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
 		return;
@@ -128,10 +134,49 @@ static int replay(const char *path)
 	}
 	size_t n = fread(buf, 1, sizeof(buf), f);
 	fclose(f);
+	current_file = path;
 	uint8_t *exact = malloc(n + !n);
 	memcpy(exact, buf, n);
 	LLVMFuzzerTestOneInput(exact, n);
 	free(exact);
+	current_file = NULL;
+	return EXIT_SUCCESS;
+}
+
+static int by_name(const struct dirent *e) { return e->d_name[0] != '.'; }
+
+static int replay_dir(const char *dir)
+{
+	struct dirent **file;
+	int n = scandir(dir, &file, by_name, alphasort), status = EXIT_SUCCESS;
+	char path[4096];
+
+	for (int i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, file[i]->d_name);
+		status |= replay(path);
+		free(file[i]);
+	}
+	if (n >= 0)
+		free(file);
+	printf("%d inputs kept in %s\n", n > 0 ? n : 0, dir);
+	return status;
+}
+
+static int write_examples(const char *dir)
+{
+	static uint8_t buf[FUZZ_MAX];
+	char path[4096];
+	size_t n;
+
+	for (unsigned i = 0; (n = fuzz_example(i, buf)); i++) {
+		snprintf(path, sizeof(path), "%s/example-%u", dir, i);
+		FILE *f = fopen(path, "wb");
+
+		if (!f || fwrite(buf, 1, n, f) != n || fclose(f)) {
+			perror(path);
+			return EXIT_FAILURE;
+		}
+	}
 	return EXIT_SUCCESS;
 }
 
@@ -172,8 +217,14 @@ int main(int argc, char **argv)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	o.seed = (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-	while ((c = getopt(argc, argv, "r:t:s:o:")) != -1) {
+	while ((c = getopt(argc, argv, "c:r:t:s:o:w:")) != -1) {
 		switch (c) {
+		case 'c':
+			o.corpus = optarg;
+			break;
+		case 'w':
+			o.write_to = optarg;
+			break;
 		case 'r':
 			o.runs = strtoull(optarg, NULL, 0);
 			break;
@@ -196,7 +247,13 @@ int main(int argc, char **argv)
 #ifdef __SANITIZE_ADDRESS__
 	__sanitizer_set_death_callback(say_run);
 #endif
+	if (o.write_to)
+		return write_examples(o.write_to);
+	if (o.corpus)
+		status |= replay_dir(o.corpus);
 	for (int i = optind; i < argc; i++)
 		status |= replay(argv[i]);
+	if (status)
+		return status;
 	return optind < argc ? status : run_all(&o);
 }
