@@ -302,7 +302,8 @@ static void time_goes_on_while_one_is_added(void)
 	ctl(ep, EPOLL_CTL_ADD, a, EPOLLIN);
 	pthread_join(t, &r);
 	uint64_t took = t_now_ms() - t0;
-	t_out("%d after %s", (int)(intptr_t)r, took > 2900 && took < 3600 ? "3 s" : "another time");
+	/* Begun anew it would be 4.5 s; a busy machine takes its own time. */
+	t_out("%d after %s", (int)(intptr_t)r, took > 2900 && took < 4400 ? "3 s" : "another time");
 	close(a);
 	close(b);
 	close(ep);
