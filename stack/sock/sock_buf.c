@@ -196,6 +196,15 @@ static uint32_t grow_size(const struct sock_ring *r, uint32_t first, uint32_t ne
 }
 
 /* ---- receive ---- */
+/* How much may be unread: SO_RCVBUF, or what the peer has been promised before that became smaller. */
+static uint32_t stream_rx_max(const struct sock *s)
+{
+	const struct tcp_conn *c = &s->conn;
+	int32_t promised = (int32_t)(seq_diff(c->rcv_adv, c->irs) - 1 - s->rx_head);
+
+	return max_u32(c->opts.rcvbuf, promised > 0 ? (uint32_t)promised : 0);
+}
+
 /* Invariant: all positions stored in a segment lie within its size from the larger of its start and
  * rx_head. */
 int sock_rx_room(struct sock *s, uint32_t end)
@@ -219,7 +228,7 @@ int sock_rx_room(struct sock *s, uint32_t end)
 	uint32_t start = s->rx_end, need = end - start;
 	if (need > 2 * SOCK_BUF_MAX)
 		return -ENOMEM;
-	uint32_t max = max_u32(s->dgram ? sock_dgram_rx_max(s) : s->conn.opts.rcvbuf, need);
+	uint32_t max = max_u32(s->dgram ? sock_dgram_rx_max(s) : stream_rx_max(s), need);
 	uint32_t size = grow_size(&s->rx, SOCK_RX_FIRST, need, max);
 
 	return sock_ring_open(s, REGION_DOWN, start, size) ? -ENOMEM : 0;
