@@ -229,6 +229,8 @@ static void tell_engine(struct sock *s, const struct opt *o)
 		now = true;
 		break;
 	case OPT_FIELD8:
+		now |= o->arg == offsetof(struct chan_opts, minttl); /* of what is received next */
+		break;
 	case OPT_FIELD16:
 	case OPT_FIELD32:
 	case OPT_BUFFER:

@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 8,
+	CHAN_VERSION = 9,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -218,7 +218,7 @@ struct chan_opts {
 	uint32_t keepidle_s, keepintvl_s, keepcnt; /* 0 = default */
 	uint32_t user_timeout_ms;
 	uint16_t fastopen;	/* TCP_FASTOPEN of a listener */
-	uint8_t syncnt, pad1;
+	uint8_t syncnt, minttl;
 	int32_t linger2_s;
 	uint16_t user_mss;
 	uint8_t ttl, tos;	/* 0 = default */

@@ -108,6 +108,7 @@ struct tcp_sockopts sock_opts(const struct chan_opts *o)
 		.linger2_s = o->linger2_s > 120 ? 120 : o->linger2_s,
 		.ttl = o->ttl,
 		.tos = o->tos,
+		.minttl = o->minttl,
 		.cc = o->cc,
 		.defer = o->defer,
 		.fastopen = o->fastopen,

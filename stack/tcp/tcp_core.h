@@ -38,7 +38,7 @@ enum {
 /* Reasons in TRACE(TCP_DROP). */
 enum tcp_drop {
 	TCP_DROP_WINDOW = 1, TCP_DROP_PAWS, TCP_DROP_ACK, TCP_DROP_NOMEM, TCP_DROP_BACKLOG,
-	TCP_DROP_CLOSED, TCP_DROP_FLAGS,
+	TCP_DROP_CLOSED, TCP_DROP_FLAGS, TCP_DROP_MINTTL,
 };
 
 /* ---- tcp_conn.c: birth, death, state ---- */

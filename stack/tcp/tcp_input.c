@@ -284,6 +284,11 @@ void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tc
 		c = tcp_listen_input(env, flow, seg, payload, NULL, now_ns);
 	} else if (n->kind == TCPN_CONN) {
 		c = container_of(n, struct tcp_conn, node);
+		if (unlikely(seg->ttl < c->opts.minttl)) { /* RFC 5082 3 */
+			STAT_INC(tcp_drop_minttl);
+			drop(c, seg, TCP_DROP_MINTTL, now_ns);
+			return;
+		}
 	} else if (n->kind == TCPN_SYN) {
 		c = tcp_synq_input(env, container_of(n, struct tcp_synq, node), seg, now_ns);
 	} else if (tcp_timewait_input(env, container_of(n, struct tcp_timewait, node), seg, &hint,

@@ -389,6 +389,11 @@ struct tcp_conn *tcp_listen_input(struct tcp_env *env, const struct tcp_flow *fl
 		return NULL;
 	}
 	l = taker(env, l, flow);
+	if (l->opts && seg->ttl < l->opts->minttl) {
+		STAT_INC(tcp_drop_minttl);
+		TRACE(TCP_DROP, 0, now_ns, TCP_DROP_MINTTL, seg->seq.v, seg->ack.v);
+		return NULL;
+	}
 	if (seg->flags & TCPF_ACK) /* second: nothing is known of what it could acknowledge */
 		return cookie_input(env, l, flow, seg, now_ns);
 	/* A SYN that also ends the connection is a scanner's (as Linux). */

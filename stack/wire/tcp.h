@@ -51,6 +51,7 @@ struct tcp_seg {
 	uint8_t wscale;	 /* valid with has_wscale; as on the wire, 0..14 after parsing */
 	uint8_t n_sack;
 	uint8_t ecn;	 /* the two bits of the IP header (RFC 3168 5), the caller's business */
+	uint8_t ttl;	 /* of the IP header, likewise */
 	bool has_mss : 1, has_wscale : 1, has_ts : 1, sack_ok : 1;
 	bool has_fo : 1; /* Fast Open: with fo.len 0 a request for a cookie */
 	uint16_t wnd; /* as on the wire, not scaled */

@@ -42,6 +42,7 @@ static void rx_tcp(struct worker *w, const struct ip4_in *in)
 		return;
 	}
 	seg.ecn = in->h.tos & 3;
+	seg.ttl = in->h.ttl;
 	struct tcp_flow flow = {
 		.local = { .addr = ipaddr_v4(in->h.dst), .port = seg.dport },
 		.remote = { .addr = ipaddr_v4(in->h.src), .port = seg.sport },
