@@ -1,8 +1,7 @@
 /* What the TCP core itself costs a segment: two of them joined by a function call, no wire, no loss,
  * no copies. "bulk" moves bytes one way, "rr" a byte there and back. Under valgrind
- * --tool=callgrind the instructions per segment are the figure; else nanoseconds.
- * Build: gcc -O2 -D_GNU_SOURCE -I. tests/bench/tcpcore.c stack/tcp/(all).c stack/base/(all).c
- * stack/wire/tcp*.c */
+ * --tool=callgrind the instructions per segment are the figure, else nanoseconds: scripts/bench-instr builds
+ * and counts. */
 // SPDX-License-Identifier: MIT
 #include <stdio.h>
 #include <stdlib.h>
