@@ -68,13 +68,6 @@ void tcp_conn_negotiated(const struct tcp_env *env, struct tcp_conn *c, const st
 	c->snd_sml = c->iss;
 }
 
-void tcp_event(struct tcp_env *env, struct tcp_conn *c, uint32_t events)
-{
-	c->events |= events;
-	if (list_empty(&c->touch_link))
-		list_push(&env->touched, &c->touch_link);
-}
-
 /* No table, no timer, no output any more; the host may still look at c. */
 static void detach(struct tcp_env *env, struct tcp_conn *c)
 {
@@ -143,10 +136,8 @@ void tcp_orphan_fin_wait_2(struct tcp_env *env, struct tcp_conn *c, uint64_t now
 	tcp_to_record(env, c, life_s ? (uint64_t)life_s * NSEC_PER_SEC : TCP_TIMEWAIT_NS, now_ns);
 }
 
-void tcp_settle(struct tcp_env *env, struct tcp_conn *c)
+void tcp_release(struct tcp_env *env, struct tcp_conn *c)
 {
-	if (!c->orphan || !tcp_is_closed(c))
-		return;
 	list_del(&c->touch_link);
 	env->n_conns--;
 	c->counted = false;

@@ -110,19 +110,23 @@ struct tcp_conn {
 	uint8_t keep_probes;	 /* keepalive probes without an answer */
 	uint8_t n_sack;		 /* of sack_recent: blocks that our ACKs tell */
 
+	/* header prediction looks at these */
+	bool persist : 1;	 /* TCPD_RTX is the persist timer */
+	bool urg_rx : 1;	 /* rcv_up may not have been received yet: no header prediction */
+	bool fin_seen : 1;	 /* peer's FIN arrived, at fin_seq, perhaps out of order */
+	bool ecn_ok : 1;	 /* both SYNs asked for it (RFC 3168 6.1.1) */
+	bool ecn_echo : 1;	 /* our ACKs carry ECE */
 	bool ts_ok : 1;		 /* both sides sent the option */
+	bool orphan : 1;	 /* the application has closed */
 	bool ack_now : 1;	 /* an ACK leaves at the next flush */
 	bool ack_delayed : 1;	 /* an ACK is owed */
 	bool rx_small : 1;	 /* a segment below rcv_mss came since the last ACK ... */
 	bool rx_small_more : 1;	 /* ... and one more */
 	bool pingpong : 1;	 /* the application answers what it receives: ACKs ride on data */
-	bool persist : 1;	 /* TCPD_RTX is the persist timer */
 	bool syn_acked : 1, syn_rcvd : 1;
 	bool fin_queued : 1;	 /* the FIN stands at snd_end */
 	bool fin_sent : 1, fin_acked : 1;
-	bool fin_seen : 1;	 /* peer's FIN arrived, at fin_seq, perhaps out of order */
-	bool fin_rcvd : 1;	 /* ... and is in order: rcv_nxt is behind it */
-	bool orphan : 1;	 /* the application has closed */
+	bool fin_rcvd : 1;	 /* fin_seen, and it is in order: rcv_nxt is behind it */
 	bool rcv_shut : 1;	 /* it has shut down reading: new text after our FIN is a RST */
 	bool cwnd_limited : 1;	 /* cwnd stopped the last output: it may grow */
 	bool syn_due : 1;	 /* our SYN is to be sent (again) at the next flush */
@@ -136,8 +140,7 @@ struct tcp_conn {
 	bool dsack : 1;		 /* dsack_start, dsack_end are to be told (RFC 2883) */
 	bool syn_wscale : 1;	 /* the peer's SYN had a window scale (simultaneous open) */
 	bool counted : 1;	 /* in env->n_conns */
-	bool ecn_asked : 1, ecn_ok : 1; /* our SYN, both SYNs (RFC 3168 6.1.1) */
-	bool ecn_echo : 1;	 /* our ACKs carry ECE */
+	bool ecn_asked : 1;	 /* our SYN did */
 	bool ecn_cwr : 1;	 /* the next new data carries CWR */
 	bool mtu_probe : 1;	 /* the segment that is being emitted is a probe of the path's MTU */
 	bool resending : 1;	 /* the segment that is being emitted was sent before */
@@ -146,7 +149,6 @@ struct tcp_conn {
 	bool fo_client : 1;	 /* active Fast Open was wanted */
 	bool fo_held : 1;	 /* the SYN waits for data */
 	bool fo_acked : 1;	 /* data of the SYN has been taken, by whichever side */
-	bool urg_rx : 1;	 /* rcv_up may not have been received yet: no header prediction */
 
 	uint32_t events;	 /* enum tcp_event, since the host looked; [h] clears */
 	struct list touch_link;	 /* env->touched while events != 0 */

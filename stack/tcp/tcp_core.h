@@ -49,7 +49,12 @@ void tcp_set_state(struct tcp_conn *c, enum tcp_state next, uint64_t now_ns);
 /* Both SYNs are known: segment size, scales, first windows. */
 struct tcp_syn_opts;
 void tcp_conn_negotiated(const struct tcp_env *env, struct tcp_conn *c, const struct tcp_syn_opts *so);
-void tcp_event(struct tcp_env *env, struct tcp_conn *c, uint32_t events);
+static inline void tcp_event(struct tcp_env *env, struct tcp_conn *c, uint32_t events)
+{
+	c->events |= events;
+	if (list_empty(&c->touch_link))
+		list_push(&env->touched, &c->touch_link);
+}
 /* tcp_output() runs for c at the next flush. */
 static inline void tcp_want_output(struct tcp_env *env, struct tcp_conn *c)
 {
@@ -61,7 +66,12 @@ void tcp_done(struct tcp_env *env, struct tcp_conn *c, int error, uint64_t now_n
 /* The wire is served by a compact record from now on: TIME-WAIT, or FIN-WAIT-2 of an orphan. */
 void tcp_to_record(struct tcp_env *env, struct tcp_conn *c, uint64_t life_ns, uint64_t now_ns);
 /* Last step of every entry from outside: gives c back to the host if both sides are done. */
-void tcp_settle(struct tcp_env *env, struct tcp_conn *c);
+void tcp_release(struct tcp_env *env, struct tcp_conn *c);
+static inline void tcp_settle(struct tcp_env *env, struct tcp_conn *c)
+{
+	if (unlikely(c->orphan) && tcp_is_closed(c))
+		tcp_release(env, c);
+}
 /* FIN-WAIT-2 without an application. */
 void tcp_orphan_fin_wait_2(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 
@@ -167,9 +177,8 @@ void tcp_update_window(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 /* Steps seven and eight: text and FIN. */
 void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
 		    const void *payload, uint64_t now_ns);
-/* len bytes at rcv_nxt have been stored: what is acknowledged, and when. */
-void tcp_data_in_order(struct tcp_env *env, struct tcp_conn *c, uint32_t len, uint64_t now_ns);
-void tcp_data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t seg_len, uint64_t now_ns);
+/* A segment's len bytes at rcv_nxt have been stored: what is acknowledged, and when. */
+void tcp_data_next(struct tcp_env *env, struct tcp_conn *c, uint32_t len, uint64_t now_ns);
 
 /* ---- tcp_sack.c: what we tell the peer (RFC 2018, RFC 2883) ---- */
 /* r is what has just been received, joined with what was there before. */
@@ -229,6 +238,15 @@ static inline void tcp_emit_ack(struct tcp_env *env, struct tcp_conn *c, uint64_
 {
 	tcp_emit(env, c, TCPF_ACK, c->snd_nxt, 0, now_ns);
 }
+/* May segments of one output differ in nothing but number, length and PSH? */
+static inline bool tcp_emit_alike(const struct tcp_conn *c)
+{
+	return !(tcp_sack_telling(c) || c->ecn_ok || c->urg_tx);
+}
+/* Such ones, from snd_nxt on: of run bytes, segments of `each` as long as something is left behind them. Gives
+ * how much that is. */
+uint32_t tcp_emit_run(struct tcp_env *env, struct tcp_conn *c, uint32_t run, uint32_t each,
+		      uint64_t now_ns);
 /* fo: the Fast Open option, NULL: none. */
 void tcp_emit_synack(struct tcp_env *env, struct tcp_synq *q, const struct tcp_fo *fo,
 		     uint64_t now_ns);
@@ -279,7 +297,7 @@ void tcp_timer_stalled(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 void tcp_timer_syn_soon(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 void tcp_timer_window_opened(struct tcp_conn *c);
 void tcp_timer_ack_owed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
-void tcp_timer_ack_sent(struct tcp_conn *c);
+static inline void tcp_timer_ack_sent(struct tcp_conn *c) { c->deadline_ns[TCPD_DELACK] = 0; }
 void tcp_timer_keepalive_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* The application is gone: keepalive is off, patience is shorter. */
 void tcp_timer_orphaned(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);

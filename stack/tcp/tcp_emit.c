@@ -41,39 +41,78 @@ static uint16_t take_window(struct tcp_conn *c)
 	return (uint16_t)field;
 }
 
+/* A segment at c->snd_nxt or anywhere else, but for its number, flags and length. */
+static inline void begin_seg(struct tcp_conn *c, struct tcp_seg *seg, uint64_t now_ns)
+{
+	tcp_seg_clear(seg);
+	seg->sport = c->flow.local.port;
+	seg->dport = c->flow.remote.port;
+	seg->ack = c->rcv_nxt;
+	seg->wnd = take_window(c);
+	seg->mss = (uint16_t)tcp_send_mss(c); /* no option here: where a port cuts what is longer */
+	if (c->ts_ok) {
+		seg->has_ts = true;
+		seg->tsval = tcp_ts_now(c->ts_offset, now_ns);
+		seg->tsecr = c->ts_recent;
+	}
+}
+
+/* What the segment says of the receiving side has been said. */
+static void ack_told(struct tcp_conn *c)
+{
+	c->rcv_acked = c->rcv_nxt;
+	c->ack_now = c->ack_delayed = false;
+	c->rx_small = c->rx_small_more = false;
+	tcp_timer_ack_sent(c);
+}
+
+static inline void emit_seg(struct tcp_env *env, struct tcp_conn *c, struct tcp_seg *seg, uint32_t n_mss,
+			    uint64_t now_ns)
+{
+	c->tx_segs++;
+	c->tx_data_segs += n_mss;
+	TRACE(TCP_TX, c->id, now_ns, seg->seq.v, seg->ack.v, seg->len << 8 | seg->flags);
+	STAT_INC(tcp_tx_segs);
+	env->ops->output(env, &c->flow, seg, c, seq_diff(seg->seq, c->iss) - 1);
+}
+
 void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq, uint32_t len,
 	      uint64_t now_ns)
 {
-	struct tcp_seg seg = {
-		.seq = seq,
-		.ack = c->rcv_nxt,
-		.flags = flags,
-		.wnd = take_window(c),
-		.has_ts = c->ts_ok,
-		/* no option here: where a port cuts what is longer */
-		.mss = (uint16_t)(unlikely(c->mtu_probe) ? len : tcp_send_mss(c)),
-		.len = len,
-	};
+	struct tcp_seg seg;
 
-	if (c->ts_ok) {
-		seg.tsval = tcp_ts_now(c->ts_offset, now_ns);
-		seg.tsecr = c->ts_recent;
-	}
+	begin_seg(c, &seg, now_ns);
+	seg.seq = seq;
+	seg.flags = flags;
+	seg.len = len;
+	if (unlikely(c->mtu_probe))
+		seg.mss = (uint16_t)len;
 	if (unlikely(tcp_sack_telling(c)))
 		tcp_sack_fill(c, &seg);
 	if (unlikely(c->ecn_ok))
 		tcp_ecn_mark(c, &seg);
 	if (unlikely(c->urg_tx))
 		tcp_urgent_mark(c, &seg);
-	c->rcv_acked = c->rcv_nxt;
-	c->ack_now = c->ack_delayed = false;
-	c->rx_small = c->rx_small_more = false;
-	tcp_timer_ack_sent(c);
-	c->tx_segs++;
-	if (len)
-		c->tx_data_segs += (len + c->mss - 1) / c->mss;
-	TRACE(TCP_TX, c->id, now_ns, seq.v, seg.ack.v, len << 8 | flags);
-	send_seg(env, &c->flow, &seg, c, seq_diff(seq, c->iss) - 1);
+	ack_told(c);
+	emit_seg(env, c, &seg, len <= c->mss ? len > 0 : (len + c->mss - 1) / c->mss, now_ns);
+}
+
+uint32_t tcp_emit_run(struct tcp_env *env, struct tcp_conn *c, uint32_t run, uint32_t each,
+		      uint64_t now_ns)
+{
+	uint32_t n_mss = each <= c->mss ? 1 : (each + c->mss - 1) / c->mss;
+	struct tcp_seg seg;
+
+	begin_seg(c, &seg, now_ns);
+	seg.flags = TCPF_ACK;
+	seg.len = each;
+	ack_told(c);
+	for (; run > each; run -= each) {
+		seg.seq = c->snd_nxt;
+		c->snd_nxt = seq_add(c->snd_nxt, each);
+		emit_seg(env, c, &seg, n_mss, now_ns);
+	}
+	return run;
 }
 
 /* Options of a SYN: ours, and in a SYN-ACK only what the peer has offered. */

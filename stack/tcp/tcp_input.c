@@ -29,42 +29,48 @@ static void take_timestamp(struct tcp_conn *c, const struct tcp_seg *seg, uint64
 	}
 }
 
-/* Header prediction: the next segment in order, or an ACK of new data, and nothing else to say.
- * False: not plain, nothing has been done. */
-static bool fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
+/* Header prediction: the next segment in order, or an ACK of new data, and nothing else to say. What is false
+ * for most of the others comes first. */
+static inline bool is_plain(const struct tcp_conn *c, const struct tcp_seg *seg)
+{
+	if (seg->seq.v != c->rcv_nxt.v || (seg->flags & ~TCPF_PSH) != TCPF_ACK)
+		return false;
+	if (seg->wnd != c->snd_wnd_raw) /* window news */
+		return false;
+	if (c->state != TCPS_ESTABLISHED || c->persist || c->urg_rx || c->fin_seen)
+		return false;
+	if (c->recovery != TCPR_OPEN || seg->n_sack || !tcp_runs_empty(&c->reass)) /* a hole somewhere */
+		return false;
+	if (c->ecn_ok && (seg->ecn == TCP_ECN_CE || c->ecn_echo))
+		return false;
+	if (c->ts_ok && (!seg->has_ts || (int32_t)(seg->tsval - c->ts_recent) < 0))
+		return false;
+	if (seq_gt(seg->ack, c->snd_nxt) || seg->len > seq_diff(c->rcv_adv, c->rcv_nxt))
+		return false;
+	/* a pure ACK must acknowledge something; with data it may repeat the last one */
+	return seq_diff(seg->ack, c->snd_una) - !seg->len < 1u << 31;
+}
+
+static void fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *seg,
 		       const void *payload, uint64_t now_ns)
 {
-	bool plain = c->state == TCPS_ESTABLISHED;
-	plain &= (seg->flags & ~TCPF_PSH) == TCPF_ACK;
-	plain &= seg->seq.v == c->rcv_nxt.v;	   /* next in order */
-	plain &= seg->wnd == c->snd_wnd_raw;	   /* no window news */
-	plain &= c->recovery == TCPR_OPEN && seg->n_sack == 0;
-	plain &= !c->persist && !c->urg_rx;
-	plain &= !c->ecn_ok || (seg->ecn != TCP_ECN_CE && !c->ecn_echo);
-	plain &= tcp_runs_empty(&c->reass) && !c->fin_seen; /* nothing parked */
-	plain &= !c->ts_ok || (seg->has_ts && (int32_t)(seg->tsval - c->ts_recent) >= 0);
-	plain &= seq_le(seg->ack, c->snd_nxt);
-	plain &= seg->len <= seq_diff(c->rcv_adv, c->rcv_nxt);
-	/* a pure ACK must acknowledge something; with data it may repeat the last one */
-	plain &= seg->len ? seq_ge(seg->ack, c->snd_una) : seq_gt(seg->ack, c->snd_una);
-	if (!plain)
-		return false;
-	take_timestamp(c, seg, now_ns);
+	if (c->ts_ok && seq_le(seg->seq, c->rcv_acked)) { /* as take_timestamp() */
+		c->ts_recent = seg->tsval;
+		c->ts_recent_ns = now_ns;
+	}
 	c->last_rx_ns = now_ns;
 	c->keep_probes = 0;
 	c->snd_wl1 = seg->seq;
-	if (seq_gt(seg->ack, c->snd_una))
+	if (!seq_eq(seg->ack, c->snd_una))
 		tcp_ack_new(env, c, seg, NULL, now_ns);
 	if (seg->len == 0)
-		return true;
+		return;
 	if (env->ops->rx_write(env, c, tcp_rx_tail(c), payload, seg->len) < 0) {
 		STAT_INC(tcp_drop_nomem);
 		drop(c, seg, TCP_DROP_NOMEM, now_ns);
-		return true;
+		return;
 	}
-	tcp_data_in_order(env, c, seg->len, now_ns);
-	tcp_data_grew(env, c, seg->len, now_ns);
-	return true;
+	tcp_data_next(env, c, seg->len, now_ns);
 }
 
 /* Second: RST (RFC 5961 3.2). Only the exact next number counts, others in the window are asked
@@ -231,8 +237,10 @@ static void conn_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	TRACE(TCP_RX, c->id, now_ns, seg->seq.v, seg->ack.v, seg->len << 8 | seg->flags);
 	c->rx_segs++;
 	c->rx_data_segs += seg->len != 0;
-	if (fast_input(env, c, seg, payload, now_ns))
+	if (likely(is_plain(c, seg))) {
+		fast_input(env, c, seg, payload, now_ns);
 		return;
+	}
 	if (c->state == TCPS_SYN_SENT) {
 		tcp_syn_sent_input(env, c, seg, payload, now_ns);
 	} else if (is_repeated_syn(c, seg)) {

@@ -170,8 +170,12 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		uint32_t cwnd_room = c->cwnd > pipe ? c->cwnd - pipe : 0;
 		uint32_t our_room = min_u32(cwnd_room, c->pace_budget);
 		uint32_t wnd_room = tcp_wnd_room(c), room = min_u32(our_room, wnd_room);
-		uint32_t len = min_u32(min_u32(avail, room), burst);
+		uint32_t run = min_u32(avail, room), len = min_u32(run, burst);
 
+		if (run > burst && !c->paced && tcp_emit_alike(c)) { /* none of them is the last */
+			tcp_emit_run(env, c, run, burst, now_ns);
+			continue;
+		}
 		by_cwnd = our_room < wnd_room;
 		if (len > mss)
 			len -= len % mss;

@@ -8,20 +8,20 @@ static void estimate_peer_mss(struct tcp_conn *c, uint32_t len)
 {
 	uint32_t most = c->adv_mss ? c->adv_mss : TCP_DEFAULT_MSS;
 
-	if (len > c->rcv_mss)
-		c->rcv_mss = (uint16_t)min_u32(len, max_u32(most, c->rcv_mss));
+	c->rcv_mss = (uint16_t)min_u32(len, max_u32(most, c->rcv_mss));
 }
 
-void tcp_data_in_order(struct tcp_env *env, struct tcp_conn *c, uint32_t len, uint64_t now_ns)
+static inline void data_in_order(struct tcp_env *env, struct tcp_conn *c, uint32_t len)
 {
 	c->rcv_nxt = seq_add(c->rcv_nxt, len);
 	c->rx_bytes += len;
 	tcp_event(env, c, TCPE_READABLE);
 }
 
-void tcp_data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t seg_len, uint64_t now_ns)
+static inline void data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t seg_len, uint64_t now_ns)
 {
-	estimate_peer_mss(c, seg_len);
+	if (unlikely(seg_len > c->rcv_mss))
+		estimate_peer_mss(c, seg_len);
 	/* after a pause the peer may be in slow start again: help it as in the beginning */
 	if (now_ns - c->last_rx_data_ns > (uint64_t)tcp_rtt_base_us(&c->rtt) * NSEC_PER_USEC)
 		c->quick = TCP_QUICK_SEGS;
@@ -40,14 +40,20 @@ void tcp_data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t seg_len, ui
 	tcp_want_output(env, c);
 }
 
+void tcp_data_next(struct tcp_env *env, struct tcp_conn *c, uint32_t len, uint64_t now_ns)
+{
+	data_in_order(env, c, len);
+	data_grew(env, c, len, now_ns);
+}
+
 /* What was parked behind a hole that is filled now. */
-static void take_parked(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+static void take_parked(struct tcp_env *env, struct tcp_conn *c)
 {
 	struct tcp_run *r;
 
 	while ((r = c->reass.first) && seq_le(r->start, c->rcv_nxt)) {
 		if (seq_gt(r->end, c->rcv_nxt))
-			tcp_data_in_order(env, c, seq_diff(r->end, c->rcv_nxt), now_ns);
+			data_in_order(env, c, seq_diff(r->end, c->rcv_nxt));
 		tcp_runs_trim(&env->table->run_pool, &c->reass, c->rcv_nxt);
 	}
 	tcp_sack_received(c);
@@ -61,10 +67,10 @@ static void store_next(struct tcp_env *env, struct tcp_conn *c, seq_t end, uint6
 
 	if (unlikely(hole_end) && seq_lt(hole_end->start, end)) /* RFC 2883 4.2 */
 		tcp_sack_note_dup(c, hole_end->start, seq_min(hole_end->end, end));
-	tcp_data_in_order(env, c, len, now_ns);
+	data_in_order(env, c, len);
 	if (unlikely(hole_end))
-		take_parked(env, c, now_ns);
-	tcp_data_grew(env, c, len, now_ns);
+		take_parked(env, c);
+	data_grew(env, c, len, now_ns);
 	c->ack_now |= hole_end != NULL; /* RFC 5681 4.2: at once when a gap is filled */
 }
 

@@ -32,4 +32,7 @@ void tcp_rtt_sample(struct tcp_rtt *r, uint32_t us, uint32_t now_us, seq_t una, 
 /* Timeout in force: base << backoff, bounded. */
 uint32_t tcp_rtt_rto_us(const struct tcp_rtt *r);
 /* Timeout without backoff. */
-uint32_t tcp_rtt_base_us(const struct tcp_rtt *r);
+static inline uint32_t tcp_rtt_base_us(const struct tcp_rtt *r)
+{
+	return r->base_us ? r->base_us : TCP_RTO_INIT_US;
+}

@@ -114,11 +114,6 @@ void tcp_timer_ack_owed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns
 		set_deadline(env, c, TCPD_DELACK, now_ns + TCP_DELACK_NS);
 }
 
-void tcp_timer_ack_sent(struct tcp_conn *c)
-{
-	c->deadline_ns[TCPD_DELACK] = 0;
-}
-
 static uint64_t keep_idle_ns(const struct tcp_conn *c)
 {
 	return (c->opts.keepidle_s ? c->opts.keepidle_s : 7200) * NSEC_PER_SEC;

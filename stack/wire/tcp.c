@@ -116,19 +116,18 @@ int tcp_seg_parse(struct tcp_seg *s, const void *p, uint32_t n)
 	bool ts_only = is_ts_only(opts, opts_len);
 	if (!ts_only && !options_ok(opts, opts_len))
 		return -EINVAL;
-	*s = (struct tcp_seg){
-		.sport = load_be16(b),
-		.dport = load_be16(b + 2),
-		.seq = seq_of(load_be32(b + 4)),
-		.ack = seq_of(load_be32(b + 8)),
-		.flags = b[13],
-		.has_ts = ts_only,
-		.wnd = load_be16(b + 14),
-		.urg = load_be16(b + 18),
-		.tsval = ts_only ? load_be32(opts + 4) : 0,
-		.tsecr = ts_only ? load_be32(opts + 8) : 0,
-		.len = n - hdr_len,
-	};
+	tcp_seg_clear(s);
+	s->sport = load_be16(b);
+	s->dport = load_be16(b + 2);
+	s->seq = seq_of(load_be32(b + 4));
+	s->ack = seq_of(load_be32(b + 8));
+	s->flags = b[13];
+	s->has_ts = ts_only;
+	s->wnd = load_be16(b + 14);
+	s->urg = load_be16(b + 18);
+	s->tsval = ts_only ? load_be32(opts + 4) : 0;
+	s->tsecr = ts_only ? load_be32(opts + 8) : 0;
+	s->len = n - hdr_len;
 	if (!ts_only)
 		parse_options(s, opts, opts_len);
 	return (int)hdr_len;

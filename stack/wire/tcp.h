@@ -59,9 +59,16 @@ struct tcp_seg {
 	uint16_t mss;
 	uint32_t tsval, tsecr;
 	uint32_t len; /* payload bytes */
-	struct tcp_sack_block sack[TCP_SACK_MAX];
 	struct tcp_fo fo;
+	struct tcp_sack_block sack[TCP_SACK_MAX];
 };
+
+/* As if zeroed, but for the bytes of which n_sack and fo.len say that there are none: these are more than all
+ * the rest, and a segment is filled in for each one that comes or goes. */
+static inline void tcp_seg_clear(struct tcp_seg *s)
+{
+	memset(s, 0, offsetof(struct tcp_seg, fo.b));
+}
 
 /* Sequence space a segment takes: payload, SYN and FIN (RFC 9293 3.4). */
 static inline uint32_t tcp_seg_space(const struct tcp_seg *s)
