@@ -1,11 +1,12 @@
 /* A wire that is as bad as it is told to be: taps on its left side share one bottleneck to the tap on
- * its right side, with rate, queue, delay, loss and reordering. Every frame is delayed by hand: the
- * kernel's own means for this are not everywhere.
+ * its right side, with rate, queue, delay, loss, reordering and duplicates. Every frame is delayed by hand:
+ * the kernel's own means for this are not everywhere.
  *   lossywire LEFT[,LEFT...] RIGHT SECONDS
  * LEFT and RIGHT: network namespaces by path; the tap is fn0 in a left one, fn1 in the right one. Reads
- *   set RTT_MS RATE_MBIT QUEUE_BYTES LOSS_PPM REORDER_PPM SEED
- * in lines from stdin and answers each with a JSON line of what the wire has done since the last one.
- * Loss and reordering concern frames to the right. Ends at the end of stdin, or after SECONDS. */
+ *   set RTT_MS RATE_MBIT QUEUE_BYTES LOSS_PPM REORDER_PPM SEED [DUP_PPM [both]]
+ * in lines from stdin and answers each with a JSON line of what the wire has done since the last one. Loss,
+ * reordering and duplicates concern frames to the right, or both ways. Ends at the end of stdin, or
+ * after SECONDS. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <fcntl.h>
@@ -37,8 +38,8 @@ struct frame {
 /* One direction. */
 struct pipe {
 	uint64_t ns_per_kbyte, delay_ns, free_at_ns, queue_ns;
-	uint32_t loss_ppm, reorder_ppm;
-	uint64_t frames, bytes, lost, late, overflow;
+	uint32_t loss_ppm, reorder_ppm, dup_ppm;
+	uint64_t frames, bytes, lost, late, twice, overflow;
 };
 
 static struct {
@@ -177,6 +178,21 @@ static void pipe_push(struct pipe *p, uint32_t f, uint64_t now)
 	free_head = f;
 }
 
+/* A copy that goes its own way. */
+static void pipe_push_twice(struct pipe *p, uint32_t f, uint64_t now)
+{
+	uint32_t copy = free_head;
+
+	if (copy == UINT32_MAX || !chance(p->dup_ppm))
+		return;
+	free_head = pool[copy].next_free;
+	pool[copy].len = pool[f].len;
+	pool[copy].to = pool[f].to;
+	memcpy(pool[copy].data, pool[f].data, pool[f].len);
+	p->twice++;
+	pipe_push(p, copy, now);
+}
+
 static bool take_frames(uint32_t from)
 {
 	bool any = false;
@@ -191,14 +207,12 @@ static bool take_frames(uint32_t from)
 		any = true;
 		free_head = fr->next_free;
 		fr->len = (uint16_t)n;
-		if (from == n_taps - 1) {
-			fr->to = (uint16_t)mac_find(fr->data);
-			pipe_push(&to_left, f, now_ns());
-		} else {
+		struct pipe *p = from == n_taps - 1 ? &to_left : &to_right;
+		if (p == &to_right)
 			mac_learn(fr->data + 6, from);
-			fr->to = (uint16_t)(n_taps - 1);
-			pipe_push(&to_right, f, now_ns());
-		}
+		fr->to = (uint16_t)(p == &to_left ? mac_find(fr->data) : n_taps - 1);
+		pipe_push_twice(p, f, now_ns());
+		pipe_push(p, f, now_ns());
 	}
 	return any;
 }
@@ -228,12 +242,12 @@ static void deliver(uint64_t now)
 /* ---- orders ---- */
 static void report(void)
 {
-	printf("{\"frames\": %llu, \"bytes\": %llu, \"lost\": %llu, \"late\": %llu, \"overflow\": %llu, "
-	       "\"back\": %llu, \"stuck\": %llu}\n",
+	printf("{\"frames\": %llu, \"bytes\": %llu, \"lost\": %llu, \"late\": %llu, \"twice\": %llu, "
+	       "\"overflow\": %llu, \"back\": %llu, \"stuck\": %llu}\n",
 	       (unsigned long long)to_right.frames, (unsigned long long)to_right.bytes,
 	       (unsigned long long)to_right.lost, (unsigned long long)to_right.late,
-	       (unsigned long long)to_right.overflow, (unsigned long long)to_left.frames,
-	       (unsigned long long)stuck);
+	       (unsigned long long)to_right.twice, (unsigned long long)to_right.overflow,
+	       (unsigned long long)to_left.frames, (unsigned long long)stuck);
 	fflush(stdout);
 }
 
@@ -241,10 +255,11 @@ static void set(const char *line)
 {
 	double rtt, rate;
 	unsigned long long queue, seed;
-	unsigned int loss, reorder;
+	unsigned int loss, reorder, dup = 0;
+	char word[8] = "";
 
-	if (sscanf(line, "set %lf %lf %llu %u %u %llu", &rtt, &rate, &queue, &loss, &reorder, &seed) != 6 ||
-	    rate <= 0) {
+	if (sscanf(line, "set %lf %lf %llu %u %u %llu %u %7s", &rtt, &rate, &queue, &loss, &reorder, &seed,
+		   &dup, word) < 6 || rate <= 0) {
 		fprintf(stderr, "lossywire: not understood: %s", line);
 		exit(2);
 	}
@@ -252,10 +267,11 @@ static void set(const char *line)
 	stuck = 0;
 	rng_state = seed * 2 + 1;
 	to_right = (struct pipe){ .ns_per_kbyte = (uint64_t)(8e6 / rate), .delay_ns = (uint64_t)(rtt * 5e5),
-				  .loss_ppm = loss, .reorder_ppm = reorder };
+				  .loss_ppm = loss, .reorder_ppm = reorder, .dup_ppm = dup };
 	to_right.queue_ns = queue * to_right.ns_per_kbyte / 1000;
-	to_left = (struct pipe){ .ns_per_kbyte = to_right.ns_per_kbyte, .delay_ns = to_right.delay_ns,
-				 .queue_ns = to_right.queue_ns };
+	to_left = to_right;
+	if (strcmp(word, "both") != 0)
+		to_left.loss_ppm = to_left.reorder_ppm = to_left.dup_ppm = 0;
 }
 
 /* False: the end. */

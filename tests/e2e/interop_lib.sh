@@ -15,6 +15,40 @@ linux_tcp()
 	done
 }
 
+# The wire of tests/bench/lossywire.c between the two namespaces, good at first; instead of fn_up().
+wire_up()
+{
+	fn_netns_add "$FN_SRV"
+	fn_netns_add "$FN_CLI"
+	fn_ip "$FN_CLI" link set lo up
+	mkfifo "$FN_TMP/orders"
+	"$FN_BUILD/tests/interop/lossywire" "/run/netns/$FN_SRV" "/run/netns/$FN_CLI" 3600 \
+		<"$FN_TMP/orders" >"$FN_TMP/wire.out" 2>"$FN_TMP/wire.log" &
+	fn_pid[wire]=$!
+	exec 7>"$FN_TMP/orders"
+	fn_wait_for 5 test -s "$FN_TMP/wire.out" || fn_die "the wire did not start"
+	fn_ip "$FN_CLI" addr add "$FN_CLI_ADDR/24" dev fn1
+	fn_ip "$FN_CLI" link set fn1 up
+	fn_ip "$FN_SRV" link set fn0 up
+	if [[ $FN_STACK == kernel ]]; then
+		fn_ip "$FN_SRV" link set lo up
+		fn_ip "$FN_SRV" addr add "$FN_SRV_ADDR/24" dev fn0
+	else
+		fn_deafen "$FN_SRV" fn0
+		fn_engines_start
+	fi
+}
+
+# wire_set RTT_MS RATE_MBIT SEED [LOSS_PPM REORDER_PPM DUP_PPM [both]]; in force when it returns
+wire_set()
+{
+	local before queue=$(($1 * $2 * 125))
+	before=$(wc -l <"$FN_TMP/wire.out")
+	((queue > 100000)) || queue=100000
+	echo "set $1 $2 $queue ${4:-0} ${5:-0} $3 ${6:-0} ${7-}" >&7
+	fn_wait_for 5 eval "(( \$(wc -l <'$FN_TMP/wire.out') > $before ))" || fn_die "the wire does not answer"
+}
+
 servers_start()
 {
 	streams=$FN_BUILD/tests/interop/streams
