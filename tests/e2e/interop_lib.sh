@@ -24,6 +24,7 @@ wire_up()
 	mkfifo "$FN_TMP/orders"
 	"$FN_BUILD/tests/interop/lossywire" "/run/netns/$FN_SRV" "/run/netns/$FN_CLI" 3600 \
 		<"$FN_TMP/orders" >"$FN_TMP/wire.out" 2>"$FN_TMP/wire.log" &
+	# shellcheck disable=SC2034,SC2154	# an array of scripts/lib.sh
 	fn_pid[wire]=$!
 	exec 7>"$FN_TMP/orders"
 	fn_wait_for 5 test -s "$FN_TMP/wire.out" || fn_die "the wire did not start"
@@ -100,8 +101,8 @@ field()
 	done
 }
 
-# "right UP DOWN options OWN PEER probes OWN PEER segs OWN PEER retrans OWN PEER"
+# "right UP DOWN options OWN PEER backoff OWN PEER segs OWN PEER retrans OWN PEER"
 # agreed_of LINE...: what the SYNs have agreed on, as both ends say: 1 timestamps, 2 SACK, 4 scaling, 8 ECN
 agreed_of() { { field 5 "$@"; field 6 "$@"; } | awk '{ printf("%s%d", (NR > 1 ? " " : ""), $1 % 16) }'; }
-probes_of() { { field 8 "$@"; field 9 "$@"; } | sort -n | tail -n 1; }
+backoff_of() { { field 8 "$@"; field 9 "$@"; } | sort -n | tail -n 1; }
 segs_of() { field 11 "$@" | sort -n | tail -n 1; }

@@ -111,8 +111,8 @@ void exchange_look(struct exchange *x)
 
 	if (getsockopt(x->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
 		return;
-	if (info.tcpi_probes > x->v.probes)
-		x->v.probes = info.tcpi_probes;
+	if (info.tcpi_backoff > x->v.backoff)
+		x->v.backoff = info.tcpi_backoff;
 	x->v.segs_out = info.tcpi_data_segs_out;
 	x->v.options = info.tcpi_options;
 	x->v.retrans = info.tcpi_total_retrans;

@@ -5,7 +5,7 @@
  *       peer-write= peer-read= peer-stall= peer-rcvbuf= peer-cc=    and for the kernel's end
  *       seq=  the first sequence number   near=  connects until the peer's is at most this far from the wrap
  *       clock=  the timestamps go on at this value
- * `to` prints "right UP DOWN options OWN PEER probes OWN PEER segs OWN PEER retrans OWN PEER". */
+ * `to` prints "right UP DOWN options OWN PEER backoff OWN PEER segs OWN PEER retrans OWN PEER". */
 // SPDX-License-Identifier: MIT
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -173,9 +173,9 @@ static int to(int argc, char **argv)
 			(unsigned long long)peer.right, (unsigned long long)w.o.up);
 		return 1;
 	}
-	printf("right %llu %llu options %u %u probes %u %u segs %u %u retrans %u %u\n",
+	printf("right %llu %llu options %u %u backoff %u %u segs %u %u retrans %u %u\n",
 	       (unsigned long long)peer.right, (unsigned long long)x.v.right, x.v.options, peer.options,
-	       x.v.probes, peer.probes, x.v.segs_out, peer.segs_out, x.v.retrans, peer.retrans);
+	       x.v.backoff, peer.backoff, x.v.segs_out, peer.segs_out, x.v.retrans, peer.retrans);
 	return 0;
 }
 

@@ -28,7 +28,7 @@ struct order {
 /* The server's last bytes, and what the client says of itself. */
 struct verdict {
 	uint64_t right;		/* bytes that came and were what they should be */
-	uint32_t probes;	/* the most of tcpi_probes that was seen */
+	uint32_t backoff;	/* the most of tcpi_backoff that was seen: probes of a shut window, too */
 	uint32_t segs_out;	/* tcpi_data_segs_out */
 	uint32_t options;	/* tcpi_options */
 	uint32_t retrans;	/* tcpi_total_retrans */
