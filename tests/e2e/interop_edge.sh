@@ -1,6 +1,6 @@
 #!/bin/bash
-# The odd ends of connections between the stack and Linux, each in both roles, all at once: closing at the same
-# time, resets with data under way, half-closed and half-open connections, windows that stay shut,
+# The odd ends of connections between the stack and Linux, in both roles, all at once: closing at the
+# same time, resets with data under way, half-closed and half-open connections, windows that stay shut,
 # keepalive, TCP_USER_TIMEOUT, urgent data. What both ends see has to be what two Linux ends see
 # (E2E_STACK=kernel).
 # SPDX-License-Identifier: MIT
@@ -15,8 +15,8 @@ talk_py=$e2e_dir/interop_talk.py
 port=7100
 cut=0		# ports of conversations whose wire is cut are 1000 higher
 
-# talk NAME CALLER'S-STEPS WHAT-IT-SEES LISTENER'S-STEPS WHAT-IT-SEES: once with Linux as the caller, once with us.
-# @x in a step is a file of this conversation.
+# talk NAME CALLER'S-STEPS WHAT-IT-SEES LISTENER'S-STEPS WHAT-IT-SEES: once with Linux as the caller,
+# once with us. @x in a step is a file of this conversation.
 talk()
 {
 	only_linux_calls "$@"
@@ -44,21 +44,24 @@ only_we_call()
 # ---- the ends of connections ----
 endings()
 {
-	talk both_close "dial touch=@a wait=@b shut drain" "0 end" "accept touch=@b wait=@a shut drain" "0 end"
+	talk both_close "dial touch=@a wait=@b shut drain" "0 end" \
+		"accept touch=@b wait=@a shut drain" "0 end"
 	talk unread_at_close "dial send=1000 drain" "0 ECONNRESET" "accept recv=1 close" ""
 	talk linger_0 "dial reset" "" "accept drain" "0 ECONNRESET"
 	talk reset_behind_data "dial recv=1 touch=@some error drain" "ECONNRESET; 4999 end" \
 		"accept send=5000 wait=@some reset" ""
-	talk send_after_reset "dial ask wait=@reset error send=1 send=1" "answered; ECONNRESET; send EPIPE; send EPIPE" \
-		"accept answer reset touch=@reset" ""
-	talk half_closed "dial shut drain" "300000 end" "accept drain nap=1500 send=300000 close" "0 end"
-	talk sends_to_closed "dial ask wait=@closed send=10 error send=10" "answered; EPIPE; send EPIPE" \
-		"accept answer close touch=@closed" ""
+	talk send_after_reset "dial ask wait=@reset error send=1 send=1" \
+		"answered; ECONNRESET; send EPIPE; send EPIPE" "accept answer reset touch=@reset" ""
+	talk half_closed "dial shut drain" "300000 end" \
+		"accept drain nap=1500 send=300000 close" "0 end"
+	talk sends_to_closed "dial ask wait=@closed send=10 error send=10" \
+		"answered; EPIPE; send EPIPE" "accept answer close touch=@closed" ""
 }
 
 urgent()
 {
-	talk urgent "dial say=abc oob=X say=def oob=Y say=g close" "" "accept marked" "abcXdef|Yg"
+	talk urgent "dial say=abc oob=X say=def oob=Y say=g close" "" \
+		"accept marked" "abcXdef|Yg"
 	talk urgent_first "dial oob=X say=abc close" "" "accept marked" "|Xabc"
 	talk urgent_last "dial say=abc oob=X close" "" "accept marked" "abc|X"
 }
@@ -84,14 +87,16 @@ keepalives()
 	local patience="set=TCP_USER_TIMEOUT,1500" long
 	long="${keep%2}20 set=TCP_USER_TIMEOUT,2500"
 	talk kept_alive "$keep dial nap=3600 ask close" "answered" "accept $keep answer drain" "0 end"
-	talk shut_window_ends "$patience dial fill error=500,6000 touch=@end" "ETIMEDOUT" "accept wait=@end close" ""
+	talk shut_window_ends "$patience dial fill error=500,6000 touch=@end" "ETIMEDOUT" \
+		"accept wait=@end close" ""
 	cut=1000
 	talk keepalive_ends "$keep dial ask nap=200 touch=@up error=2000,6000" "answered; ETIMEDOUT" \
 		"accept $keep answer error=2000,6000" "ETIMEDOUT"
 	talk keepalive_user_timeout "$long dial ask nap=200 touch=@up error=2000,6000" "answered; ETIMEDOUT" \
 		"accept $long answer error=2000,6000" "ETIMEDOUT"
-	talk user_timeout "dial $patience ask nap=200 touch=@up wait=$FN_TMP/cut send=10 error=1400,4000" \
-		"answered; ETIMEDOUT" "accept $patience answer wait=$FN_TMP/cut send=10 error=1400,4000" "ETIMEDOUT"
+	local rest="wait=$FN_TMP/cut send=10 error=1400,4000"
+	talk user_timeout "dial $patience ask nap=200 touch=@up $rest" "answered; ETIMEDOUT" \
+		"accept $patience answer $rest" "ETIMEDOUT"
 	cut=0
 }
 
@@ -108,8 +113,16 @@ cut_wire()
 {
 	fn_in "$FN_CLI" nft -f - <<-'RULES'
 		table ip fn_cut {
-			chain in { type filter hook input priority 0; tcp dport 8000-8999 drop; tcp sport 8000-8999 drop; }
-			chain out { type filter hook output priority 0; tcp dport 8000-8999 drop; tcp sport 8000-8999 drop; }
+			chain in {
+				type filter hook input priority 0;
+				tcp dport 8000-8999 drop
+				tcp sport 8000-8999 drop
+			}
+			chain out {
+				type filter hook output priority 0;
+				tcp dport 8000-8999 drop
+				tcp sport 8000-8999 drop
+			}
 		}
 	RULES
 	touch "$FN_TMP/cut"
@@ -119,8 +132,8 @@ talks_start()
 {
 	fn_app ours python3 "$talk_py" "$FN_TMP/ours.talks" "$FN_CLI_ADDR" "$FN_TMP/go"
 	fn_client_bg linux python3 "$talk_py" "$FN_TMP/linux.talks" "$FN_SRV_ADDR" "$FN_TMP/go"
-	fn_wait_for 20 grep -q listening "$FN_TMP/ours.log" || fn_die "our side does not listen"
-	fn_wait_for 20 grep -q listening "$FN_TMP/linux.log" || fn_die "Linux' side does not listen"
+	fn_wait_for 20 grep -q listening "$FN_TMP/ours.log" || fn_die "we do not listen"
+	fn_wait_for 20 grep -q listening "$FN_TMP/linux.log" || fn_die "Linux does not listen"
 	touch "$FN_TMP/go"
 }
 
@@ -130,13 +143,14 @@ talks_end()	# SIDE...
 	for side in "$@"; do
 		fn_wait_for 60 eval "! fn_alive $side" || fn_die "$side: does not end"
 		grep -v listening "$FN_TMP/$side.log" | sort >"$FN_TMP/$side.said"
-		sort "$FN_TMP/$side.wanted" | diff - "$FN_TMP/$side.said" >&2 || fn_die "$side: not as it has to be"
+		sort "$FN_TMP/$side.wanted" | diff - "$FN_TMP/$side.said" >&2 ||
+			fn_die "$side: not as it has to be"
 		ok "$(wc -l <"$FN_TMP/$side.said") conversations end as they have to, $side"
 	done
 }
 
-# Our whole side goes without a word, and another one comes at its address: what Linux still has is answered by
-# RST (RFC 9293 3.5.1), and a SYN for what it has by a question first.
+# Our whole side goes without a word, and another one comes at its address: what Linux still has is
+# answered by RST (RFC 9293 3.5.1), and a SYN for what it has by a question first.
 other_engine()
 {
 	rm -f "$FN_TMP"/{ours,linux}.{talks,wanted} "$FN_TMP/go"
@@ -150,8 +164,9 @@ other_engine()
 	fn_stop ours KILL
 	fn_engines_start
 	touch "$FN_TMP/new"
-	same "the heir's connection" "$(echo "heir connect $((port - 1)) port=6000 dial ask close" >"$FN_TMP/heir"
-		fn_on_stack python3 "$talk_py" "$FN_TMP/heir" "$FN_CLI_ADDR" "$FN_TMP/go" | tail -n 1)" "heir: answered"
+	echo "heir connect $((port - 1)) port=6000 dial ask close" >"$FN_TMP/heir"
+	same "the heir's connection" "heir: answered" "$(fn_on_stack \
+		python3 "$talk_py" "$FN_TMP/heir" "$FN_CLI_ADDR" "$FN_TMP/go" | tail -n 1)"
 	talks_end linux
 }
 

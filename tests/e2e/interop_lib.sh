@@ -47,7 +47,8 @@ wire_set()
 	before=$(wc -l <"$FN_TMP/wire.out")
 	((queue > 100000)) || queue=100000
 	echo "set $1 $2 $queue ${4:-0} ${5:-0} $3 ${6:-0} ${7-}" >&7
-	fn_wait_for 5 eval "(( \$(wc -l <'$FN_TMP/wire.out') > $before ))" || fn_die "the wire does not answer"
+	fn_wait_for 5 eval "(( \$(wc -l <'$FN_TMP/wire.out') > $before ))" ||
+		fn_die "the wire does not answer"
 }
 
 servers_start()

@@ -16,7 +16,7 @@ at_once()
 {
 	local name
 	for name in "${begun[@]}"; do
-		wait "${fn_pid[$name]}" || { cat "$FN_TMP/$name.log" >&2; fn_die "$1: $name failed (seed $seed)"; }
+		wait "${fn_pid[$name]}" || fn_die "$1: $name failed (seed $seed)" # and its log is shown
 		[[ -z ${INTEROP_TELL-} ]] || fn_say "$name: $(cat "$FN_TMP/$name.log")"
 		unset "fn_pid[$name]"
 	done
