@@ -1,6 +1,5 @@
-/* An engine that has handed over: it serves what it still has by way of the new one, tells it
- * from time to time what
- * that is, and ends when nothing is left. */
+/* An engine that has handed over: it serves what it still has by way of the new one, tells it from time
+ * to time what that is, and ends when nothing is left. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <limits.h>

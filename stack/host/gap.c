@@ -1,8 +1,6 @@
-/* Frames that come while a port that can't be open twice changes hands. Between the two engines
- * nobody but the
- * kernel receives on the interface; a packet socket sees what the kernel sees, and the new engine
- * gets it
- * when it serves. */
+/* Frames that come while a port that can't be open twice changes hands. Between the two engines nobody
+ * but the kernel receives on the interface; a packet socket sees what the kernel sees, and the new engine
+ * gets it when it serves. */
 // SPDX-License-Identifier: MIT
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,5 @@
-/* The ports of an engine that hands over: which drivers let another engine in, closing and
- * opening again. The data
- * threads stand still. */
+/* The ports of an engine that hands over: which drivers let another engine in, closing and opening again.
+ * The data threads stand still. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <fcntl.h>
@@ -24,9 +23,8 @@ bool host_ports_shareable(const struct host *h)
 	return true;
 }
 
-/* From here on frames go to the kernel, where the new engine catches them (gap.c); what has come
- * before is still
- * ours. */
+/* From here on frames go to the kernel, where the new engine catches them (gap.c); what has come before
+ * is still ours. */
 static void empty_xdp(struct host *h, struct port *p)
 {
 	struct netif *nif = port_netif(p);

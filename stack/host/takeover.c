@@ -1,5 +1,4 @@
-/* The new engine's part of an upgrade: see upgrade.h. Everything before takeover_go() returns is
- * a plain
+/* The new engine's part of an upgrade: see upgrade.h. Everything before takeover_go() returns is a plain
  * sequence of steps, because the old engine serves meanwhile. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>

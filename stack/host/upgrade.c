@@ -1,6 +1,5 @@
-/* The old engine's part of an upgrade, up to the moment when the new one serves: see upgrade.h.
- * What can fail does
- * so before that moment, and leaves everything as it was. */
+/* The old engine's part of an upgrade, up to the moment when the new one serves: see upgrade.h. What can
+ * fail does so before that moment, and leaves everything as it was. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <fcntl.h>

@@ -85,9 +85,8 @@ void takeover_fini(struct control *ctl);
 void takeover_status(const struct control *ctl, FILE *out);
 
 /* ---- the old engine: upgrade.c ---- */
-/* `upgrade [drain=SECONDS] [PATH]` of the tool on conn. 0: it will be answered later; or a
- * positive errno with
- * the complaint in out. */
+/* `upgrade [drain=SECONDS] [PATH]` of the tool on conn. 0: it will be answered later; or a positive errno
+ * with the complaint in out. */
 int upgrade_start(struct conn *conn, char **args, FILE *out);
 /* The tool has hung up. */
 void upgrade_conn_gone(struct control *ctl, const struct conn *conn);

@@ -132,9 +132,8 @@ static uint64_t their_word(const struct ports *p, const struct ports_req *req, u
 						memory_order_acquire) : 0;
 }
 
-/* May req not have the port because of the other engine? The rules of may_share(); a client has a
- * right to
- * what it has there. */
+/* May req not have the port because of the other engine? The rules of may_share(); a client has a right
+ * to what it has there. */
 static bool theirs_conflict(const struct ports *p, const struct ports_req *req, uint16_t port)
 {
 	uint64_t w = their_word(p, req, port);

@@ -1,8 +1,7 @@
-/* The local ports, one table shared by the workers: who holds which (address, port), Linux's
- * rules of
- * bind() and listen(), and the choice of ephemeral ports (RFC 6056). Guarded by one spinlock that
- * bind, listen, connect and their ends take; ports_get() and ports_put() of a port that stays held
- * take none. Pure: no clock, no DPDK. */
+/* The local ports, one table shared by the workers: who holds which (address, port), Linux's rules of
+ * bind() and listen(), and the choice of ephemeral ports (RFC 6056). Guarded by one spinlock that bind,
+ * listen, connect and their ends take; ports_get() and ports_put() of a port that stays held take none.
+ * Pure: no clock, no DPDK. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdbool.h>
@@ -62,19 +61,16 @@ void ports_put(struct ports *p, struct port_hold *h, uint64_t linger_until_ns);
 
 struct endpoint ports_local(const struct port_hold *h);
 
-/* While two engines share their addresses (worker/bridge.h) each tells the other one which ports
- * it has: one
- * word a port, 0: not used. */
+/* While two engines share their addresses (worker/bridge.h) each tells the other one which ports it has:
+ * one word a port, 0: not used. */
 struct ports_view {
 	_Atomic uint64_t word[2][65536]; /* by protocol */
 };
-/* Begins to tell in *mine, and to keep off the ports in *theirs unless they belong to the same
- * client or may be
- * shared; NULL, NULL: no longer. */
+/* Begins to tell in *mine, and to keep off the ports in *theirs unless they belong to the same client or
+ * may be shared; NULL, NULL: no longer. */
 void ports_share(struct ports *p, struct ports_view *mine, const struct ports_view *theirs,
 		 uint64_t now_ns);
-/* Forgets reservations whose TIME-WAIT is over, which otherwise wait for the next one to come by.
- * */
+/* Forgets reservations whose TIME-WAIT is over, which otherwise wait for the next one to come by. */
 void ports_sweep(struct ports *p, uint64_t now_ns);
 bool ports_view_used(const struct ports_view *v, enum ports_proto proto, uint16_t port);
 /* Does a socket listen there? */

@@ -25,10 +25,8 @@ static void look_at_listener(const struct listener *l, struct sock_drain *d, uin
 		atomic_store_explicit(&d->busy[port], d->round, memory_order_relaxed);
 }
 
-/* Dry is what was idle here, and listened on there, in two whole rounds of all data threads: what
- * the other
- * engine had passed on before it listened itself has arrived in the first, and shows in the
- * second. */
+/* Dry is what was idle here, and listened on there, in two whole rounds of all data threads: what the
+ * other engine had passed on before it listened itself has arrived in the first, and shows in the second. */
 static void set_dry(struct sock *s, struct sock_drain *d)
 {
 	uint16_t port = s->l->tl.local.port;

@@ -195,8 +195,7 @@ void bridge_wake(struct bridge *b, uint32_t from)
 	const uint64_t one = 1;
 	uint32_t to = from % b->n_theirs;
 
-	/* Pairs with the fence of a data thread that says it sleeps before it looks at its rings.
-	 * */
+	/* Pairs with the fence of a data thread that says it sleeps before it looks at its rings. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!atomic_load_explicit(&b->mem->thread[!b->side][to].asleep, memory_order_relaxed))
 		return;

@@ -1,16 +1,11 @@
-/* The bridge between two engines that share their ports and addresses during an upgrade: the new
- * one (the
- * host) has the ports; the old one (the guest) keeps its connections and sends and receives by
- * way of the
- * host. One shared memory, made by the guest: a ring of frames per data thread and direction, and
- * what each
- * side tells about its local ports.
+/* The bridge between two engines that share their ports and addresses during an upgrade: the new one (the
+ * host) has the ports; the old one (the guest) keeps its connections and sends and receives by way of the
+ * host. One shared memory, made by the guest: a ring of frames per data thread and direction, and what
+ * each side tells about its local ports.
  *
- * Who gets a frame: what the host does not know (no connection, no listener for a SYN, no socket)
- * goes to the
- * guest, which answers as an engine does that is alone. Packets to our own addresses go the same
- * way in
- * both directions, marked so that they do not come back.
+ * Who gets a frame: what the host does not know (no connection, no listener for a SYN, no socket) goes to
+ * the guest, which answers as an engine does that is alone. Packets to our own addresses go the same way
+ * in both directions, marked so that they do not come back.
  *
  * Both sides are the same user's and the same program's, but lengths and numbers are checked. */
 // SPDX-License-Identifier: MIT
@@ -93,9 +88,8 @@ struct bridge_piece {
  * BRIDGE_RECORD_MAX. */
 bool bridge_put(struct bridge *b, uint32_t from, enum bridge_kind kind, uint16_t nif,
 		const struct bridge_piece *piece, unsigned n);
-/* The next record of their ring `ring`: its bytes into buf (BRIDGE_RECORD_MAX). 1, 0: none, or
- * -EPROTO: the ring
- * holds what no engine writes, and has been emptied. */
+/* The next record of their ring `ring`: its bytes into buf (BRIDGE_RECORD_MAX). 1, 0: none, or -EPROTO:
+ * the ring holds what no engine writes, and has been emptied. */
 int bridge_get(struct bridge *b, uint32_t ring, struct bridge_record *r, void *buf);
 bool bridge_is_empty(const struct bridge *b, uint32_t ring);
 /* Our thread `from` has put records: wakes who reads them, if it sleeps. */

@@ -1,5 +1,4 @@
-/* The bridge to another engine on a data thread: what comes over it, what goes over it, and the
- * question
+/* The bridge to another engine on a data thread: what comes over it, what goes over it, and the question
  * whether a packet is known here. See bridge.h for the rules. */
 // SPDX-License-Identifier: MIT
 #include "stack/worker/bridge.h"
@@ -238,9 +237,8 @@ void bridge_copy_frame(struct worker *w)
 /* The packet at hand is unknown. True: it is not ours to answer. */
 static bool pass_on(struct worker *w)
 {
-	/* The fragments of it have been given to the guest one by one: who does not know the
-	 * whole does not
-	 * know that nobody else does. */
+	/* The fragments of it have been given to the guest one by one: who does not know the whole does
+	 * not know that nobody else does. */
 	if (w->bridge->reass)
 		return true;
 	if (!bridge_is_host(w))

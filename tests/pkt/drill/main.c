@@ -1,7 +1,6 @@
 /* Runs packet scripts: each file named, and each *.pkt of a directory, in a process of its own.
  *   drill --app PROGRAM (--shim LIBRARY [--first LIBRARY] | --kernel) [--jobs N] [-v] PATH ...
- * With --kernel, scripts that say "linux-differs:" must fail there, and are listed with the reason.
- */
+ * With --kernel, scripts that say "linux-differs:" must fail there, and are listed with the reason. */
 // SPDX-License-Identifier: MIT
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,4 @@
-/* Packets <-> bytes, with a header reader and writer of the test's own, and how a packet is shown.
- */
+/* Packets <-> bytes, with a header reader and writer of the test's own, and how a packet is shown. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "tests/pkt/drill/script.h"

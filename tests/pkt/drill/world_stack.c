@@ -1,10 +1,8 @@
-/* The stack's world: one data thread's worth of engine in this process, polled by hand on a clock
- * that only moves when the script says so; the program runs with the shim and sees an engine like
- * any other.
+/* The stack's world: one data thread's worth of engine in this process, polled by hand on a clock that
+ * only moves when the script says so; the program runs with the shim and sees an engine like any other.
  *
- * Nothing is left to chance by the second process: after each thing that happens the worker is
- * polled until it has no work and the program sleeps, in which order neither can have news for the
- * other. */
+ * Nothing is left to chance by the second process: after each thing that happens the worker is polled
+ * until it has no work and the program sleeps, in which order neither can have news for the other. */
 // SPDX-License-Identifier: MIT
 #include "stack/base/util.h"
 #include <rte_eal.h>

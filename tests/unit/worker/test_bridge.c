@@ -1,6 +1,5 @@
-/* Two engines on one port: the host w[0] has it, the guest w[1] is reached over the bridge. By
- * the rig of the
- * datagram tests the sockets of even ports are the host's, those of odd ports the guest's. */
+/* Two engines on one port: the host w[0] has it, the guest w[1] is reached over the bridge. By the rig of
+ * the datagram tests the sockets of even ports are the host's, those of odd ports the guest's. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <unistd.h>
@@ -314,9 +313,8 @@ START_TEST(packets_to_ourselves_cross_and_come_to_rest)
 }
 END_TEST
 
-/* A SYN from a program on one engine to a listener on the other one: the answer comes back there,
- * finds nobody
- * who asked (the connection is the test's), and its RST ends the request. */
+/* A SYN from a program on one engine to a listener on the other one: the answer comes back there, finds
+ * nobody who asked (the connection is the test's), and its RST ends the request. */
 START_TEST(a_handshake_with_ourselves_crosses)
 {
 	for (int from = 0; from < 2; from++) {
