@@ -9,6 +9,7 @@
 #include "stack/base/bug.h"
 #include "stack/tcp/tcp_core.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/input.h"
 #include "tests/pkt/invariant.h"
 
 enum { CONNS = 12, PEERS = 4, PORT = 80, PEER_PORT = 4000, LOCAL_PORT = 5000, STEPS = 400 };
@@ -27,10 +28,6 @@ struct heard {
 	struct tcp_fo fo;
 };
 
-struct input {
-	const uint8_t *p, *end;
-};
-
 static struct {
 	struct tcp_env env; /* must stay first */
 	struct tcp_listener l;
@@ -43,13 +40,6 @@ static struct {
 	uint64_t now;
 } f;
 
-static uint8_t u8(struct input *in) { return in->p < in->end ? *in->p++ : 0; }
-static uint32_t u16(struct input *in)
-{
-	uint32_t hi = u8(in);
-
-	return hi << 8 | u8(in);
-}
 /* Mostly small, around 0, sometimes anything. */
 static uint32_t delta(struct input *in)
 {
@@ -84,7 +74,7 @@ static void output(struct tcp_env *env, const struct tcp_flow *flow, const struc
 
 static int rx_write(struct tcp_env *env, struct tcp_conn *c, uint32_t pos, const void *p, uint32_t len)
 {
-	static volatile uint8_t sink;
+	static volatile __attribute__((unused)) uint8_t sink;
 
 	CHECK(len > 0 && pos - tcp_rx_tail(c) < 1u << 30);
 	CHECK(pos + len <= seq_diff(c->rcv_adv, c->irs) - 1);
