@@ -3,11 +3,8 @@
  * input: -s and -r of the same numbers repeat a failure. */
 // SPDX-License-Identifier: MIT
 #include "stack/base/util.h"
-#include <rte_eal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "stack/base/bug.h"
 #include "stack/base/checksum.h"
 #include "stack/net/mcast.h"
@@ -17,6 +14,7 @@
 #include "stack/wire/udp.h"
 #include "stack/worker/worker_int.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/mbufs.h"
 
 #define US 0x0a4d0002u
 #define PEER 0x0a4d0001u
@@ -62,20 +60,6 @@ static uint16_t tx_burst(struct netif *n, uint16_t q, struct rte_mbuf **m, uint1
 }
 static const struct netif_ops nif_ops = { .rx_burst = rx_burst, .tx_burst = tx_burst };
 
-static struct rte_mempool *make_pool(void)
-{
-	char prefix[32], *argv[] = { "fuzz", "--no-huge", "--no-shconf", "-m", "64", "--no-pci",
-				     "--no-telemetry", "--log-level=error", "--file-prefix", prefix,
-				     NULL };
-
-	snprintf(prefix, sizeof(prefix), "fnfuzz%d", getpid());
-	CHECK(rte_eal_init((int)ARRAY_LEN(argv) - 1, argv) >= 0);
-	struct rte_mempool *p = rte_pktmbuf_pool_create("fuzz", 1023, 0, 0,
-							RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-	CHECK(p);
-	return p;
-}
-
 static void bind_sock(struct udp_sock *s, uint32_t ip4, uint16_t port, uint16_t peer)
 {
 	udp_sock_init(s);
@@ -95,7 +79,7 @@ static void start(void)
 	route_init(&routes);
 	CHECK(route_add_netif(&routes, &nif) == 0 && route_add_gateway(&routes, &peer) == 0);
 	struct worker_conf conf = {
-		.n_workers = 1, .cpu = -1, .mbufs = make_pool(), .netif = nifs, .n_netif = 1,
+		.n_workers = 1, .cpu = -1, .mbufs = fuzz_pool(), .netif = nifs, .n_netif = 1,
 		.routes = &routes, .ports = ports_new(16, 1), .groups = mcast_new(1, 1),
 		.max_conns = 16, .seed = 1,
 	};
