@@ -247,8 +247,8 @@ static uint8_t *payload(void) { return frame + ETH_HDR_LEN + IP4_HDR_MIN; }
 
 static uint32_t address_in(struct input *in)
 {
-	static const uint32_t all[] = { PEER, PEER, PEER, FAR, DEAD, US, 0xffffffff, 0xe0000001, 0x7f000001, 0,
-					0x0a4d00ff };
+	static const uint32_t all[] = { PEER, PEER, PEER, FAR, DEAD, US, 0xffffffff, 0xe0000001, 0x7f000001,
+					0, 0x0a4d00ff };
 
 	return all[u8(in) % ARRAY_LEN(all)];
 }
@@ -582,10 +582,11 @@ size_t fuzz_example(unsigned i, uint8_t *buf)
 	static const uint8_t udp[] = { 0, 0, 32, 0, 0, 3, 0, 0, 9, 30, 0, 0, 0, 33, 0, 128, 2, 0, 9, 30, 0, 0,
 				       1, 97, 4, 0, 0, 0, 9, 30, 0, 0 };
 	static const uint8_t echo[] = { 0, 2, 0, 56, 2, 1, 10, 0, 2, 4, 9, 3, 2, 8, 9, 6, 2, 32, 77 };
-	static const uint8_t odd[] = { 0, 3, 3, 0, 7, 30, 3, 0, 99, 0, 7, 3, 7, 0, 7, 20, 200, 3, 9, 0, 9, 5 };
+	static const uint8_t odd[] = { 0, 3, 3, 0, 7, 30, 3, 0, 99, 0, 7, 3, 7, 0, 7, 20, 200, 3, 9, 0, 9,
+				       5 };
 	static const uint8_t dead[] = { 0, 5, 2, 6, 33, 4, 2, 1, 5, 180, 5, 34, 1, 1, 6, 34 };
-	static const uint8_t raw[] = { 0, 7, 28, 0x45, 0, 0, 28, 0, 7, 0, 0, 64, 17, 0, 0, 10, 77, 0, 1, 10, 77,
-				       0, 2, 0, 9, 0, 53, 0, 8, 0, 0 };
+	static const uint8_t raw[] = { 0, 7, 28, 0x45, 0, 0, 28, 0, 7, 0, 0, 64, 17, 0, 0, 10, 77, 0, 1, 10,
+				       77, 0, 2, 0, 9, 0, 53, 0, 8, 0, 0 };
 	static const struct { const uint8_t *p; size_t n; } all[] = {
 		{ path, sizeof(path) }, { synack, sizeof(synack) }, { soft, sizeof(soft) },
 		{ udp, sizeof(udp) }, { echo, sizeof(echo) }, { odd, sizeof(odd) }, { dead, sizeof(dead) },
