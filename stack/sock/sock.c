@@ -148,7 +148,7 @@ void sock_take_opts(struct sock *s)
 	if (s->sndbuf)
 		s->a->sndbuf = s->sndbuf;
 	if (s->l)
-		s->l->opts = sock_tcp_opts(s->b, &o);
+		sock_listener_opts(s, &o);
 	s->conn.opts = sock_tcp_opts(s->b, &o);
 	if (s->started)
 		tcp_opts_changed(&env->tcp, &s->conn, env->now_ns);
@@ -394,6 +394,7 @@ void sock_mail(struct sock_env *env, const struct sock_mail *msg)
 		client_mail(env, msg);
 		break;
 	case SOCK_MAIL_LISTEN:
+	case SOCK_MAIL_LISTEN_OPTS:
 	case SOCK_MAIL_UNLISTEN:
 	case SOCK_MAIL_LISTEN_ACK:
 	case SOCK_MAIL_ACCEPTED:

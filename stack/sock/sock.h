@@ -37,6 +37,7 @@ enum sock_mail_type {
 	SOCK_MAIL_CLIENT_GONE, /* worker -> control: this worker has let go of p */
 	SOCK_MAIL_PROC_GONE,   /* control -> all: process a of client p ended */
 	SOCK_MAIL_LISTEN,      /* home -> others: serve this listener too (p), a = seq */
+	SOCK_MAIL_LISTEN_OPTS, /* home -> others: its options have changed, p as before */
 	SOCK_MAIL_UNLISTEN,    /* home -> others */
 	SOCK_MAIL_LISTEN_ACK,  /* others -> home */
 	SOCK_MAIL_ACCEPTED,    /* worker -> home of listener p: connection of socket a/b is ready */

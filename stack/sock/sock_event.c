@@ -189,7 +189,7 @@ static void take_events(struct sock *s)
 			struct listener *l = container_of(s->conn.listener, struct listener, tl);
 
 			l->embryos--;
-			l->tl.n_acceptq--;
+			tcp_queue_add(&l->tl, TCPQ_ACCEPT, -1);
 			s->conn.listener = NULL;
 		}
 		sock_abort(s);

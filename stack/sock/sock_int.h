@@ -10,6 +10,7 @@
 #include "stack/sock/client.h"
 #include "stack/sock/sock_dgram.h"
 #include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_limits.h"
 
 enum {
 	SOCK_RX_FIRST = 4 << 10,  /* first receive ring */
@@ -232,6 +233,8 @@ uint32_t sock_port_flags(uint32_t opt_flags);
 /* ---- sock_listen.c ---- */
 /* 0, -errno, or 1: answered later (sock_reply). */
 int sock_listen(struct sock *s, uint32_t backlog, uint32_t slot, uint32_t seq);
+/* The options of a listening socket have changed. */
+void sock_listener_opts(struct sock *s, const struct chan_opts *o);
 /* No listener any more: connections nobody has taken are reset. */
 void sock_unlisten(struct sock *s);
 /* accept() has taken connections: they belong to the application now. */

@@ -49,7 +49,7 @@ static void give(struct client_worker *cw, struct sock *s, bool taken)
 	s->queued = false;
 	s->conn.listener = NULL;
 	if (tl)
-		tl->n_acceptq--;
+		tcp_queue_add(tl, TCPQ_ACCEPT, -1);
 	if (!taken)
 		sock_abort(s);
 	else
@@ -121,7 +121,7 @@ static bool ring_push(struct listener *l, uint32_t worker, uint32_t id, uint32_t
 	home->rx_tail = ++l->tail;
 	atomic_store_explicit(&home->a->rx_tail, l->tail, memory_order_release);
 	/* With a queue getting long, or to pass the news on, we must hear of accept() at once. */
-	if (l->tl.n_acceptq > l->tl.backlog / 2 || home->cw->env->n_workers > 1)
+	if (tcp_queue_len(&l->tl, TCPQ_ACCEPT) > l->tl.backlog / 2 || home->cw->env->n_workers > 1)
 		sock_set_flag(home, CHAN_A_WANT_HEAD, 0);
 	sock_signal(home, SOCK_SIGNAL_IN);
 	sock_touch(home, true);
@@ -129,6 +129,44 @@ static bool ring_push(struct listener *l, uint32_t worker, uint32_t id, uint32_t
 }
 
 /* ---- listen() ---- */
+/* What a home listener and its proxies count together: the last one to go frees it. */
+struct counts {
+	struct tcp_listen_all all;
+	_Atomic uint32_t refs;
+};
+
+static struct counts *counts_of(struct listener *l)
+{
+	return l->tl.all ? container_of(l->tl.all, struct counts, all) : NULL;
+}
+
+static int counts_new(struct listener *l)
+{
+	struct counts *k = aligned_alloc(_Alignof(struct counts), sizeof(*k));
+
+	if (!k)
+		return -ENOMEM;
+	memset(k, 0, sizeof(*k));
+	atomic_init(&k->refs, 1);
+	l->tl.all = &k->all;
+	return 0;
+}
+
+static void counts_get(struct listener *l)
+{
+	atomic_fetch_add_explicit(&counts_of(l)->refs, 1, memory_order_relaxed);
+}
+
+static void listener_free(struct listener *l)
+{
+	struct counts *k = counts_of(l);
+
+	if (k && atomic_fetch_sub_explicit(&k->refs, 1, memory_order_acq_rel) == 1)
+		free(k);
+	free(l->pending);
+	free(l);
+}
+
 static void fill(struct listener *l, struct sock *s, uint32_t backlog)
 {
 	struct chan_opts o = sock_read_opts(s->b);
@@ -150,8 +188,9 @@ static void fill(struct listener *l, struct sock *s, uint32_t backlog)
 	list_init(&l->tl.link);
 }
 
-/* Others serve it too; each gets a proxy of its own to keep. Returns how many were asked. */
-static uint32_t tell_others(struct sock *s, uint32_t backlog)
+/* Others serve it too; each gets a proxy of its own to keep, or news for the one that it has. Returns how
+ * many were told. */
+static uint32_t tell_others(struct sock *s, uint32_t backlog, uint32_t type)
 {
 	struct sock_env *env = s->cw->env;
 	uint32_t n = 0;
@@ -162,13 +201,15 @@ static uint32_t tell_others(struct sock *s, uint32_t backlog)
 		if (!proxy)
 			continue;
 		fill(proxy, s, backlog);
+		proxy->tl.all = s->l->tl.all;
+		counts_get(proxy);
 		ports_get(s->hold);
-		struct sock_mail m = { .type = SOCK_MAIL_LISTEN, .from = env->worker, .p = proxy };
+		struct sock_mail m = { .type = type, .from = env->worker, .p = proxy };
 		if (env->host->mail(env->host_arg, w, &m)) {
 			n++;
 		} else {
 			ports_put(env->ports, s->hold, 0);
-			free(proxy);
+			listener_free(proxy);
 		}
 	}
 	return n;
@@ -194,13 +235,15 @@ int sock_listen(struct sock *s, uint32_t backlog, uint32_t slot, uint32_t seq)
 		l->head = l->tail = s->rx_tail; /* listened before: positions go on */
 		fill(l, s, backlog);
 	}
-	err = ring_reserve(s, env->n_workers * (backlog + 2));
+	err = fresh && env->n_workers > 1 ? counts_new(l) : 0;
+	if (!err)
+		err = ring_reserve(s, backlog + 1 + env->n_workers);
 	if (!err && fresh)
 		err = tcp_listen(&env->tcp, &l->tl);
 	if (err)
 		goto fail_listener;
 	l->tl.backlog = backlog;
-	l->acks = tell_others(s, backlog);
+	l->acks = tell_others(s, backlog, SOCK_MAIL_LISTEN);
 	l->call_slot = slot;
 	l->call_seq = seq;
 	if (fresh) {
@@ -211,13 +254,18 @@ int sock_listen(struct sock *s, uint32_t backlog, uint32_t slot, uint32_t seq)
 fail_listener:
 	if (fresh) {
 		s->l = NULL;
-		free(l->pending);
-		free(l);
+		listener_free(l);
 	}
 fail_port:
 	if (fresh)
 		ports_unlisten(env->ports, s->hold);
 	return err;
+}
+
+void sock_listener_opts(struct sock *s, const struct chan_opts *o)
+{
+	s->l->opts = sock_tcp_opts(s->b, o);
+	tell_others(s, s->l->tl.backlog, SOCK_MAIL_LISTEN_OPTS);
 }
 
 /* Connections that came through l and that nobody took are reset, as on Linux. */
@@ -253,8 +301,7 @@ void sock_unlisten(struct sock *s)
 	/* What is in the ring is gone: accept() finds nothing. */
 	s->rx_tail = s->rx_head;
 	atomic_store_explicit(&s->a->rx_tail, s->rx_tail, memory_order_release);
-	free(l->pending);
-	free(l);
+	listener_free(l);
 }
 
 /* To the program close() is done when it returns: this does not wait for the mark that it has left, or
@@ -307,7 +354,7 @@ struct tcp_conn *sock_conn_new(struct tcp_env *tcp, struct tcp_listener *tl,
 	s->passive = s->started = true;
 	s->conn.id = s->id;
 	l->embryos++;
-	tl->n_acceptq++;
+	tcp_queue_add(tl, TCPQ_ACCEPT, 1);
 	return &s->conn;
 }
 
@@ -347,7 +394,7 @@ static void proxy_close(struct client_worker *cw, struct listener *l)
 	drop_children(cw, l);
 	list_del(&l->link);
 	ports_put(env->ports, l->hold, 0);
-	free(l);
+	listener_free(l);
 }
 
 void sock_proxies_close(struct client_worker *cw)
@@ -356,21 +403,23 @@ void sock_proxies_close(struct client_worker *cw)
 		proxy_close(cw, container_of(cw->proxies.next, struct listener, link));
 }
 
-/* A new proxy, or a new backlog for the one we have. */
-static void mail_listen(struct sock_env *env, struct listener *fresh)
+/* A new proxy, or another backlog and other options for the one we have. */
+static void mail_listen(struct sock_env *env, struct listener *fresh, bool new_options)
 {
 	struct client_worker *cw = cw_here(env, fresh->client);
 	struct listener *old = cw ? find_proxy(cw, (uint64_t)fresh->sock << 32 | fresh->gen) : NULL;
 
-	if (old)
+	if (old) {
 		old->tl.backlog = fresh->tl.backlog;
-	if (cw)
+		old->opts = fresh->opts;
+	}
+	if (cw && !new_options)
 		mail(env, fresh->home_worker, SOCK_MAIL_LISTEN_ACK, fresh, 0);
 	fresh->tl.opts = &fresh->opts;
 	list_init(&fresh->tl.link);
-	if (!cw || old || tcp_listen(&env->tcp, &fresh->tl) < 0) {
+	if (!cw || old || new_options || tcp_listen(&env->tcp, &fresh->tl) < 0) {
 		ports_put(env->ports, fresh->hold, 0);
-		free(fresh);
+		listener_free(fresh);
 		return;
 	}
 	list_push(&cw->proxies, &fresh->link);
@@ -399,8 +448,8 @@ static void mail_accepted(struct sock_env *env, struct client_worker *cw,
 
 void sock_listen_mail(struct sock_env *env, const struct sock_mail *msg)
 {
-	if (msg->type == SOCK_MAIL_LISTEN) {
-		mail_listen(env, msg->p);
+	if (msg->type == SOCK_MAIL_LISTEN || msg->type == SOCK_MAIL_LISTEN_OPTS) {
+		mail_listen(env, msg->p, msg->type == SOCK_MAIL_LISTEN_OPTS);
 		return;
 	}
 	/* Going: the other worker hears the same from the control thread. */

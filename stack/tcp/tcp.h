@@ -131,6 +131,7 @@ struct tcp_listener {
 	bool reuseport;		 /* several listeners on one endpoint share by flow hash */
 	uint32_t backlog;	 /* as Linux: a new SYN is dropped when n_acceptq > backlog */
 	uint32_t n_acceptq;	 /* kept by the host: established, not yet taken by accept() */
+	struct tcp_listen_all *all; /* the socket has listeners elsewhere, too; or NULL (tcp_limits.h) */
 	uint32_t n_synq;	 /* the core's from here on: half-open connections ... */
 	uint32_t n_young;	 /* ... whose SYN-ACK was sent only once */
 	uint64_t cookie_ns;	 /* last cookie sent, 0: none */

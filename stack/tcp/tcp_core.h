@@ -6,6 +6,7 @@
 #include "stack/base/trace.h"
 #include "stack/base/util.h"
 #include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_limits.h"
 #include "stack/tcp/tcp_table.h"
 
 enum { TCP_DUP_THRESH = 3 }; /* RFC 5681 3.2, RFC 6675, RFC 8985 */

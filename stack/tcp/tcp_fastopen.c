@@ -47,7 +47,7 @@ static bool has_room(struct tcp_env *env, struct tcp_listener *l, uint64_t now_n
 		qlen = l->backlog;
 	if (l->n_fo_reset && now_ns - l->fo_reset_ns >= RESET_NS)
 		l->n_fo_reset = 0;
-	if (l->n_fo + l->n_fo_reset < qlen)
+	if (tcp_queue_len(l, TCPQ_FASTOPEN) + l->n_fo_reset < qlen)
 		return true;
 	if (qlen)
 		STAT_INC(tcp_fastopen_overflow);
@@ -82,7 +82,7 @@ void tcp_fo_begin(struct tcp_listener *l, struct tcp_conn *c, const struct tcp_s
 	c->fo_child = true;
 	c->fo_listener = l;
 	list_push(&l->fo, &c->fo_link);
-	l->n_fo++;
+	tcp_queue_add(l, TCPQ_FASTOPEN, 1);
 	/* The SYN-ACK leaves with the next flush, and what is written until its ACK comes behind it. */
 	c->snd_nxt = c->iss;
 	c->sent.n = 0;
@@ -102,7 +102,7 @@ void tcp_fo_end(struct tcp_conn *c, enum tcp_fo_end how, uint64_t now_ns)
 		return;
 	list_del(&c->fo_link);
 	c->fo_listener = NULL;
-	l->n_fo--;
+	tcp_queue_add(l, TCPQ_FASTOPEN, -1);
 	if (how != TCP_FO_RESET)
 		return;
 	/* Who resets what it opened with a false address would else have no limit. */

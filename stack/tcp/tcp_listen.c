@@ -84,11 +84,11 @@ static struct tcp_listener *heir(struct tcp_env *env, const struct tcp_listener 
 
 static void synq_move(struct tcp_synq *q, struct tcp_listener *to)
 {
-	q->listener->n_synq--;
-	q->listener->n_young -= q->retries == 0;
+	tcp_queue_add(q->listener, TCPQ_SYN, -1);
+	tcp_queue_add(q->listener, TCPQ_YOUNG, -(q->retries == 0));
 	q->listener = to;
-	to->n_synq++;
-	to->n_young += q->retries == 0;
+	tcp_queue_add(to, TCPQ_SYN, 1);
+	tcp_queue_add(to, TCPQ_YOUNG, q->retries == 0);
 	STAT_INC(tcp_listener_moved);
 }
 
@@ -301,12 +301,12 @@ static void listen_syn(struct tcp_env *env, struct tcp_listener *l, const struct
 {
 	struct tcp_fo answer = { 0 };
 	uint16_t mss = tcp_announced_mss(env, flow, l->opts ? l->opts->user_mss : 0);
-	bool full = l->n_synq >= l->backlog && !hint;
+	bool full = tcp_queue_len(l, TCPQ_SYN) >= l->backlog && !hint;
 	struct tcp_synq *q = NULL;
 
 	if (mss == 0) /* no way back */
 		return;
-	if (l->n_acceptq > l->backlog || (full && env->syncookies == TCP_COOKIE_OFF)) {
+	if (tcp_acceptq_is_full(l) || (full && env->syncookies == TCP_COOKIE_OFF)) {
 		drop_syn(seg, TCP_DROP_BACKLOG, now_ns);
 		return;
 	}
@@ -320,8 +320,8 @@ static void listen_syn(struct tcp_env *env, struct tcp_listener *l, const struct
 		answer_by_cookie(env, l, flow, seg, mss, now_ns);
 		return;
 	}
-	l->n_synq++;
-	l->n_young++;
+	tcp_queue_add(l, TCPQ_SYN, 1);
+	tcp_queue_add(l, TCPQ_YOUNG, 1);
 	synq_init(env, q, l, flow, mss);
 	synq_learn(env, q, seg);
 	q->node.hash = tcp_flow_hash(env, flow);
@@ -363,7 +363,7 @@ static struct tcp_conn *cookie_input(struct tcp_env *env, struct tcp_listener *l
 		tcp_reply_rst(env, flow, seg, now_ns);
 		return NULL;
 	}
-	if (l->n_acceptq > l->backlog) {
+	if (tcp_acceptq_is_full(l)) {
 		STAT_INC(tcp_accept_overflow);
 		drop_syn(seg, TCP_DROP_BACKLOG, now_ns);
 		return NULL;
@@ -410,7 +410,7 @@ static struct tcp_conn *synq_promote(struct tcp_env *env, struct tcp_synq *q,
 
 	if (l != q->listener)
 		synq_move(q, l);
-	if (l->n_acceptq > l->backlog) {
+	if (tcp_acceptq_is_full(l)) {
 		STAT_INC(tcp_accept_overflow);
 		drop_syn(seg, TCP_DROP_BACKLOG, now_ns);
 		q->acked = true; /* the SYN-ACK's timer asks for the ACK again */
@@ -492,13 +492,14 @@ struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const s
 
 /* How often a SYN-ACK is repeated. A queue that is half full keeps that half for the young: the more of
  * it is old, the less patience for the old, down to two repetitions (as Linux). */
-static uint32_t synack_retries(const struct tcp_listener *l)
+static uint32_t synack_retries(struct tcp_listener *l)
 {
+	uint32_t all = tcp_queue_len(l, TCPQ_SYN);
 	uint32_t most = l->opts && l->opts->syncnt ? l->opts->syncnt : TCP_SYNACK_RETRIES;
 
-	if (2 * (uint64_t)l->n_synq <= max_u32(TCP_SYNQ_CALM, l->backlog))
+	if (2 * (uint64_t)all <= max_u32(TCP_SYNQ_CALM, l->backlog))
 		return most;
-	for (uint64_t young = 2 * (uint64_t)l->n_young; most > 2 && l->n_synq >= young; young *= 2)
+	for (uint64_t young = 2ull * tcp_queue_len(l, TCPQ_YOUNG); most > 2 && all >= young; young *= 2)
 		most--;
 	return most;
 }
@@ -508,7 +509,7 @@ void tcp_synq_timer_fired(struct tcp_env *env, struct tcp_synq *q, uint64_t now_
 	uint32_t most = synack_retries(q->listener);
 	uint8_t defer = synq_defer(q);
 
-	q->listener->n_young -= q->retries == 0;
+	tcp_queue_add(q->listener, TCPQ_YOUNG, -(q->retries == 0));
 	q->retries++;
 	if (q->retries > most && !(q->acked && q->retries <= defer)) {
 		STAT_INC(tcp_timeout);

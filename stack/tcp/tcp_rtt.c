@@ -1,8 +1,8 @@
 /* RFC 6298 section 2: smoothed round-trip time, its variation, and the timeout that follows.
  *
  * The RFC's bounds are for the sum; here, as on Linux, the floor is the variation's. A steady path of 100 ms
- * would otherwise end up with no patience for an ACK that is delayed. And where a flight gives many samples the
- * variation of most of them is nothing (RFC 7323 G): the largest of a round trip counts, and what is
+ * would otherwise end up with no patience for an ACK that is delayed. And where a flight gives many samples
+ * the variation of most of them is nothing (RFC 7323 G): the largest of a round trip counts, and what is
  * too much goes away by a quarter for each of them. */
 // SPDX-License-Identifier: MIT
 #include "stack/tcp/tcp_rtt.h"

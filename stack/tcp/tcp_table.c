@@ -81,8 +81,8 @@ void tcp_table_put_synq(struct tcp_env *env, struct tcp_synq *q)
 {
 	wheel_disarm(&env->wheel, &q->timer);
 	tcp_table_del(&q->node);
-	q->listener->n_synq--;
-	q->listener->n_young -= q->retries == 0;
+	tcp_queue_add(q->listener, TCPQ_SYN, -1);
+	tcp_queue_add(q->listener, TCPQ_YOUNG, -(q->retries == 0));
 	q->listener = NULL;
 	q->node.next = env->table->synq_free;
 	env->table->synq_free = &q->node;

@@ -78,7 +78,7 @@ static void op_accepted(struct tcp_env *env, struct tcp_listener *l, struct tcp_
 		  (c->state == TCPS_SYN_RCVD && c->fo_child));
 	ck_assert(!rig_sock_of(c)->accepted);
 	rig_sock_of(c)->accepted = true;
-	l->n_acceptq++;
+	tcp_queue_add(l, TCPQ_ACCEPT, 1);
 }
 
 static bool op_listener_closed(struct tcp_env *env, struct tcp_listener *l)

@@ -36,6 +36,59 @@ START_TEST(backlog_and_one_more_may_wait_for_accept) /* Linux: sk_acceptq_is_ful
 }
 END_TEST
 
+/* Two data threads serve one socket; iss: theirs, by port. */
+static void begin(struct rig *r, uint32_t *iss, uint16_t rport)
+{
+	syn(r, rport);
+	if (r->n_out)
+		iss[rport] = r->out[r->n_out - 1].seg.seq.v;
+}
+
+static void end(struct rig *r, const uint32_t *iss, uint16_t rport)
+{
+	r->iss = iss[rport];
+	IN(r, .seq = 1, .ack = 1, .flags = A, .rport = rport);
+}
+
+START_TEST(listeners_of_one_socket_share_its_limits)
+{
+	struct rig *a = rig_listening(.backlog = 3), *b = rig_listening(.backlog = 3);
+	struct tcp_listen_all all = { 0 };
+	uint32_t at_a[10], at_b[10];
+
+	a->listener.all = b->listener.all = &all;
+	for (uint16_t p = 1; p <= 2; p++) {
+		begin(a, at_a, p);
+		begin(b, at_b, p);
+	}
+	ck_assert_uint_eq(rig_drain(a), 2);
+	ck_assert_uint_eq(rig_drain(b), 1);
+	ck_assert_uint_eq(all.n[TCPQ_SYN], 3);
+	ck_assert_uint_eq(all.n[TCPQ_YOUNG], 3);
+	for (uint16_t p = 1; p <= 2; p++)
+		end(a, at_a, p);
+	end(b, at_b, 1);
+	ck_assert_uint_eq(all.n[TCPQ_SYN], 0);
+	ck_assert_uint_eq(all.n[TCPQ_YOUNG], 0);
+	ck_assert_uint_eq(all.n[TCPQ_ACCEPT], 3);
+	begin(a, at_a, 8);
+	begin(b, at_b, 8);
+	ck_assert_uint_eq(rig_drain(a) + rig_drain(b), 2);
+	end(a, at_a, 8); /* backlog and one more */
+	ck_assert_uint_eq(all.n[TCPQ_ACCEPT], 4);
+	end(b, at_b, 8);
+	ck_assert_uint_eq(b->listener.n_acceptq, 1);
+	begin(a, at_a, 9);
+	QUIET(a);
+	tcp_queue_add(&a->listener, TCPQ_ACCEPT, -1); /* accept() of what the one has ... */
+	end(b, at_b, 8); /* ... makes room at the other */
+	ck_assert_uint_eq(b->listener.n_acceptq, 2);
+	rig_free(a);
+	rig_free(b);
+	ck_assert_uint_eq(all.n[TCPQ_SYN], 0);
+}
+END_TEST
+
 START_TEST(final_ack_waits_for_room) /* tcp(7), tcp_abort_on_overflow = 0 */
 {
 	struct rig *r = rig_listening(.backlog = 1);
@@ -159,7 +212,8 @@ START_TEST(syn_ack_wears_the_listeners_ip_options) /* ip(7): IP_TTL, IP_TOS, IP_
 END_TEST
 
 RIG_MAIN("tcp_backlog", { backlog_limits_the_half_open },
-	 { backlog_and_one_more_may_wait_for_accept }, { final_ack_waits_for_room },
+	 { backlog_and_one_more_may_wait_for_accept }, { listeners_of_one_socket_share_its_limits },
+	 { final_ack_waits_for_room },
 	 { overflow_may_abort }, { syn_ack_retries_are_the_listeners },
 	 { crowd_of_old_ones_is_given_up_sooner }, { crowd_of_young_ones_is_not },
 	 { young_are_counted_whatever_becomes_of_them }, { syn_ack_wears_the_listeners_ip_options })

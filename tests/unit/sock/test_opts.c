@@ -90,12 +90,56 @@ START_TEST(recverr_tells_icmp_errors_of_a_connection_at_once)
 }
 END_TEST
 
+static struct tcp_conn *conn_at(struct rig_worker *w, struct end s)
+{
+	struct tcp_flow flow = { end_a(s)->local, end_a(s)->remote };
+	struct tcp_node *n = tcp_table_find(&w->env.tcp, &flow, tcp_flow_hash(&w->env.tcp, &flow));
+
+	return n && n->kind == TCPN_CONN ? container_of(n, struct tcp_conn, node) : NULL;
+}
+
+/* tcp(7): what is set on a listener is inherited, also by connections of the other data threads. */
+START_TEST(options_set_after_listen_reach_every_data_thread)
+{
+	struct rig *rig = rig_new(2);
+	struct chan_app app;
+	struct client *client = rig_client(rig, &app, NULL);
+	uint16_t port;
+	struct end l = rig_listen(&app, 0, 8, &port);
+	bool reached[2] = { false, false };
+
+	end_b(l)->opts.ttl = 33;
+	atomic_fetch_add(&end_b(l)->opt_seq, 1);
+	chan_mark(&app, l.id);
+	for (int tries = 0; tries < 500 && !(reached[0] && reached[1]); tries++) {
+		struct end c = rig_connect(&app, port, NULL), s;
+
+		rig_connected(c);
+		s = rig_accept(l);
+		rig_stop(rig);
+		for (int i = 0; i < 2; i++) {
+			struct tcp_conn *conn = conn_at(&rig->w[i], s);
+
+			reached[i] |= conn && conn->opts.ttl == 33;
+		}
+		rig_go(rig);
+		rig_close(c);
+		rig_close(s);
+	}
+	ck_assert(reached[0] && reached[1]);
+	rig_close(l);
+	rig_client_end(rig, client, &app);
+	rig_free(rig);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("opts");
 
 	tcase_add_test(tc, window_clamp_bounds_the_receive_buffer);
 	tcase_add_test(tc, df_goes_with_path_mtu_discovery_only);
+	tcase_add_test(tc, options_set_after_listen_reach_every_data_thread);
 	tcase_add_test(tc, recverr_tells_icmp_errors_of_a_connection_at_once);
 	return unit_run("opts", tc);
 }

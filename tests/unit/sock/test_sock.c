@@ -269,14 +269,15 @@ START_TEST(backlog_bounds_the_queue)
 	uint16_t port;
 	int up_n = 0;
 
-	up(1);
+	up((uint32_t)_i);
 	struct end l = rig_listen(&srv, 0, 2, &port);
 	for (int i = 0; i < 8; i++)
 		c[i] = rig_connect(&cli, port, NULL);
-	RIG_WAIT(chan_rx_avail(end_a(l), end_b(l)) == 3); /* backlog + 1, as Linux */
+	RIG_WAIT(chan_rx_avail(end_a(l), end_b(l)) >= 3); /* backlog + 1, as Linux */
 	for (int i = 0; i < 20; i++)
 		rig_pause();
-	ck_assert_uint_eq(chan_rx_avail(end_a(l), end_b(l)), 3);
+	/* however many data threads serve it; each may not have seen the last one of another */
+	ck_assert_uint_le(chan_rx_avail(end_a(l), end_b(l)), 3 + (uint32_t)_i - 1);
 	/* accept() makes room: the others get in when they try again */
 	for (int i = 0; i < 8; i++) {
 		rig_accept(l);
@@ -553,7 +554,7 @@ int main(void)
 	tcase_add_test(tc, close_with_unread_data_resets);
 	tcase_add_test(tc, linger_zero_resets);
 	tcase_add_loop_test(tc, queue_of_a_closed_listener_is_reset, 1, 3);
-	tcase_add_test(tc, backlog_bounds_the_queue);
+	tcase_add_loop_test(tc, backlog_bounds_the_queue, 1, 3);
 	tcase_add_loop_test(tc, death_of_the_program_frees_port_and_resets, 1, 3);
 	tcase_add_test(tc, orphan_delivers_what_was_written);
 	tcase_add_test(tc, sockets_live_until_the_last_holder_ends);
