@@ -209,12 +209,13 @@ static bool admin_message(struct conn *conn, const struct chan_msg *m)
 	if (conn->kind != CONN_NEW && conn->kind != CONN_ADMIN)
 		return false;
 	conn->kind = CONN_ADMIN;
-	if (conn->out) /* it did not wait for its last answer */
+	if (conn->out || conn->waits) /* it did not wait for its last answer */
 		return false;
 	memcpy(line, m->text, n);
 	line[n] = 0;
 	int err = admin_run(conn, line, &out, &len);
 	if (err == -EINPROGRESS) {
+		conn->waits = true;
 		free(out);
 		return true;
 	}
@@ -233,6 +234,7 @@ void control_admin_done(struct conn *conn, const char *fmt, ...)
 {
 	va_list ap;
 
+	conn->waits = false;
 	va_start(ap, fmt);
 	int n = vasprintf(&conn->out, fmt, ap);
 	va_end(ap);

@@ -60,6 +60,7 @@ struct conn {
 	uint32_t proc;
 	char *out;		  /* ADMIN: what is left to send */
 	size_t out_len, out_at;
+	bool waits;		  /* ADMIN: for control_admin_done() */
 	int in[CONN_IN_FDS];	  /* came with the message at hand; what is not taken (-1) is closed */
 	unsigned n_in;
 };

@@ -166,8 +166,10 @@ __attribute__((format(printf, 2, 3))) static void fail(struct upgrade *u, const 
 	}
 	ports_again(u);
 	bridge_close(&u->bridge);
-	if (u->conn)
+	if (u->conn) {
+		u->conn->waits = false;
 		attach_refuse(u->conn, ECANCELED, text);
+	}
 	upgrade_free(u);
 }
 
@@ -261,7 +263,18 @@ static bool on_close(struct upgrade *u)
 
 static void attach_guest(struct worker *w, void *arg) { bridge_attach(w, arg); }
 
-/* From here on there is no way back. */
+/* The new engine can't be told to serve: we go on. The data threads stand still. */
+static void keep(struct upgrade *u, bool shared, int err)
+{
+	ports_share(u->ctl->h->ports, NULL, NULL, 0);
+	if (shared) { /* its ports have not been closed */
+		barrier_open(u->barrier, NULL, NULL);
+		u->barrier = NULL;
+	}
+	fail(u, "the new engine has ended: %s", strerror(-err));
+}
+
+/* Once GO is on its way there is no way back. */
 static void hand_over(struct upgrade *u, const int *bells, uint32_t n)
 {
 	struct control *ctl = u->ctl;
@@ -279,12 +292,16 @@ static void hand_over(struct upgrade *u, const int *bells, uint32_t n)
 		fail(u, "the data threads do not stand still");
 		return;
 	}
+	ports_share(h->ports, bridge_view(&u->bridge, true), bridge_view(&u->bridge, false), 0);
+	int err = send_msg(u, &m, NULL, 0);
+	if (err) {
+		keep(u, shared, err);
+		return;
+	}
 	h->bridge = u->bridge;
 	h->has_bridge = true;
 	for (uint32_t i = 0; i < h->n_ports; i++)
 		bridge_take_port(port_netif(h->port[i]), &h->bridge);
-	ports_share(h->ports, bridge_view(&h->bridge, true), bridge_view(&h->bridge, false), 0);
-	send_msg(u, &m, NULL, 0);
 	barrier_open(u->barrier, attach_guest, &h->bridge);
 	u->barrier = NULL;
 	double pause_ms = (ev_time() - u->stood) * 1e3;
@@ -381,6 +398,10 @@ static int check(const struct control *ctl, FILE *out)
 
 	if (ctl->upgrade || ctl->stopping) {
 		fprintf(out, "the engine is being upgraded or stopped already");
+		return EBUSY;
+	}
+	if (ctl->guest) {
+		fprintf(out, "the engine has been upgraded and is draining");
 		return EBUSY;
 	}
 	if (ctl->takeover) {

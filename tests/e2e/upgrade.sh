@@ -90,6 +90,13 @@ failures()
 	! fn_tool engine upgrade --engine "$FN_TMP/other" 2>"$FN_TMP/complaint" ||
 		fn_die "an engine with another address took over"
 	check "another address: said so" grep -q 'option addr is not what it was' "$FN_TMP/complaint"
+	printf '#!/bin/sh\nexec python3 %q %d "$@"\n' "$e2e_dir/upgrade_quitter.py" \
+		"$(awk '/CHAN_VERSION =/ { print $3 + 0 }' "$e2e_dir/../../stack/chan/layout.h")" \
+		>"$FN_TMP/quitter"
+	chmod +x "$FN_TMP/quitter"
+	! fn_tool engine upgrade --engine "$FN_TMP/quitter" 2>"$FN_TMP/complaint" ||
+		fn_die "an engine that had ended took over"
+	check "one that ends at the last moment: said so" grep -q 'new engine has ended' "$FN_TMP/complaint"
 	clients_are_content "engines that fail to start"
 	same "the old one serves" "$(fn_tool engine status | awk '$1 == "pid" { print $2 }')" "$pid"
 	not_draining || fn_die "something drains"
