@@ -153,6 +153,13 @@ static int start_helper(struct relay *r)
 		return err;
 	}
 	r->pidfd = (int)syscall(SYS_pidfd_open, r->pid, 0);
+	if (r->pidfd < 0) { /* no descriptors: its end could not be seen */
+		err = -errno;
+		kill(r->pid, SIGKILL);
+		waitpid(r->pid, NULL, 0);
+		close(r->fd);
+		return err;
+	}
 	watch(r);
 	LOG(host, INFO, "client=%u has a relay, pid=%d", r->a->c->conf.number, (int)r->pid);
 	return 0;
