@@ -33,7 +33,8 @@ struct ticket {
 	ev_timer look;
 	double look_s;
 	int fd;	   /* our end */
-	ino_t ino; /* of the other one */
+	dev_t dev; /* of the other one, ... */
+	ino_t ino;
 	int with[CHAN_TICKET_FDS];
 	unsigned n_with;
 };
@@ -207,7 +208,7 @@ static struct ticket *make(struct conn *conn, const struct chan_msg *m, int *fd)
 		return NULL;
 	}
 	*t = (struct ticket){ .ctl = conn->ctl, .a = conn->client, .id = m->number,
-			      .gen = (uint32_t)m->size, .fd = s[0], .ino = st.st_ino,
+			      .gen = (uint32_t)m->size, .fd = s[0], .dev = st.st_dev, .ino = st.st_ino,
 			      .relay_after = m->kind == CHAN_TICKET_RELAY ? conn->proc : UINT32_MAX };
 	*fd = s[1];
 	return t;
@@ -263,7 +264,8 @@ static struct ticket *find(struct control *ctl, int fd)
 	list_for_each(it, &ctl->tickets) {
 		struct ticket *t = container_of(it, struct ticket, link);
 
-		if (t->ino == st.st_ino)
+		/* A file system may have a socket of any number. */
+		if (t->dev == st.st_dev && t->ino == st.st_ino)
 			return t;
 	}
 	return NULL;
