@@ -55,10 +55,10 @@ static bool wait_for(sem_t *s, uint32_t n)
 	struct timespec until;
 	int r = 0;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += WAIT_S;
 	for (uint32_t i = 0; i < n && r == 0; i++) {
-		while ((r = sem_timedwait(s, &until)) < 0 && errno == EINTR)
+		while ((r = sem_clockwait(s, CLOCK_MONOTONIC, &until)) < 0 && errno == EINTR)
 			;
 	}
 	return r == 0;
