@@ -244,8 +244,8 @@ static inline bool tcp_emit_alike(const struct tcp_conn *c)
 {
 	return !(tcp_sack_telling(c) || c->ecn_ok || c->urg_tx);
 }
-/* Such ones, from snd_nxt on: of run bytes, segments of `each` as long as something is left behind them. Gives
- * how much that is. */
+/* Such ones, from snd_nxt on: of run bytes, segments of `each` as long as something is left behind them.
+ * Gives how much that is. */
 uint32_t tcp_emit_run(struct tcp_env *env, struct tcp_conn *c, uint32_t run, uint32_t each,
 		      uint64_t now_ns);
 /* fo: the Fast Open option, NULL: none. */
