@@ -23,6 +23,7 @@ test_packages=(
 	iputils-ping tcpdump strace jq netcat-openbsd
 	postgresql apache2-bin apache2-utils gunicorn openssh-server openssh-client haproxy
 	shellcheck cppcheck libpython3.11-testsuite
+	valgrind	# scripts/bench-instr
 )
 
 policy=/usr/sbin/policy-rc.d

@@ -42,6 +42,7 @@ static void place(struct wheel *w, struct wheel_timer *t)
 	t->slot = (uint16_t)(level * WHEEL_SLOTS + index);
 	list_push(&w->slot[level][index], &t->link);
 	w->occupied[level] |= 1ull << index;
+	w->quiet_ns = 0; /* it may be the first now */
 	if (tick == w->tick)
 		w->scan_ns = min_u64(w->scan_ns, t->due_ns);
 }
@@ -132,6 +133,15 @@ static void cascade(struct wheel *w, unsigned level)
 		place(w, container_of(n, struct wheel_timer, link));
 }
 
+/* Nothing lies between the current tick and this one, so no slot is entered. */
+static inline void pass_to(struct wheel *w, uint64_t now_tick)
+{
+	if (now_tick > w->tick) {
+		w->tick = now_tick;
+		w->scan_ns = UINT64_MAX;
+	}
+}
+
 /* Fills the ready list with the timers of the next tick that has any due. False: none until now. */
 static bool advance(struct wheel *w, uint64_t now_ns)
 {
@@ -143,11 +153,7 @@ static bool advance(struct wheel *w, uint64_t now_ns)
 		uint64_t tick = earliest_slot(w, &level);
 
 		if (tick > now_tick) {
-			/* Nothing lies in between, so no slot is entered by this. */
-			if (now_tick > w->tick) {
-				w->tick = now_tick;
-				w->scan_ns = UINT64_MAX;
-			}
+			pass_to(w, now_tick);
 			return false;
 		}
 		if (tick != w->tick) {
@@ -165,14 +171,25 @@ static bool advance(struct wheel *w, uint64_t now_ns)
 	return true;
 }
 
-struct wheel_timer *wheel_pop_due(struct wheel *w, uint64_t now_ns)
+static __attribute__((noinline)) struct wheel_timer *look(struct wheel *w, uint64_t now_ns)
 {
-	if (!advance(w, now_ns))
+	if (!advance(w, now_ns)) {
+		w->quiet_ns = wheel_next_ns(w);
 		return NULL;
+	}
 	struct wheel_timer *t = container_of(list_pop(&w->ready), struct wheel_timer, link);
 	t->armed = 0;
 	w->armed--;
 	return t;
+}
+
+/* Every turn of a thread's loop asks, and most bring no news of timers. */
+struct wheel_timer *wheel_pop_due(struct wheel *w, uint64_t now_ns)
+{
+	if (now_ns >= w->quiet_ns)
+		return look(w, now_ns);
+	pass_to(w, now_ns >> WHEEL_TICK_SHIFT);
+	return NULL;
 }
 
 uint64_t wheel_next_ns(const struct wheel *w)

@@ -25,6 +25,7 @@ struct wheel {
 	struct list slot[WHEEL_LEVELS][WHEEL_SLOTS];
 	struct list ready;		/* found due, not yet popped */
 	uint64_t scan_ns;		/* no timer in the current tick's slot is due before this */
+	uint64_t quiet_ns;		/* before this nothing fires and no slot is entered */
 	uint32_t armed;			/* timers on the wheel, for leak checks */
 };
 

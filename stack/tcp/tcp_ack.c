@@ -100,7 +100,7 @@ void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *
 		tcp_recovery_news(env, c, news, false);
 	}
 	tcp_timer_acked(env, c, now_ns);
-	if (seq_lt(c->snd_nxt, c->snd_end) || (c->fin_queued && !c->fin_sent))
+	if (tcp_unsent(c))
 		tcp_want_output(env, c);
 }
 

@@ -26,6 +26,17 @@ static bool read_is_acked(const struct tcp_conn *c)
 	return c->ack_delayed && (full || (c->rx_head == tcp_rx_tail(c) && tcp_read_acks(c)));
 }
 
+/* A window update is, when it at least doubles what the peer may send. */
+static bool update_is_worth_it(const struct tcp_conn *c)
+{
+	uint64_t twice = 2ull * seq_diff(c->rcv_adv, c->rcv_nxt);
+
+	if (likely(twice > c->opts.rcvbuf)) /* more than the whole buffer is never promised */
+		return false;
+	seq_t edge = tcp_window_edge(c);
+	return seq_gt(edge, c->rcv_adv) && seq_diff(edge, c->rcv_nxt) >= twice;
+}
+
 void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64_t now_ns)
 {
 	if (head - c->rx_head > tcp_rx_tail(c) - c->rx_head)
@@ -35,11 +46,7 @@ void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64
 		return;
 	if (c->opts.rcvbuf < c->opts.rcvbuf_max)
 		tcp_tune_read(c, now_ns);
-	/* An update is worth a segment when it at least doubles what the peer may send. */
-	uint32_t now_wnd = seq_diff(c->rcv_adv, c->rcv_nxt);
-	seq_t edge = tcp_window_edge(c);
-	if (read_is_acked(c) ||
-	    (seq_gt(edge, c->rcv_adv) && seq_diff(edge, c->rcv_nxt) >= 2 * (uint64_t)now_wnd)) {
+	if (read_is_acked(c) || update_is_worth_it(c)) {
 		c->ack_now = true;
 		tcp_want_output(env, c);
 	}

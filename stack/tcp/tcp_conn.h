@@ -110,41 +110,45 @@ struct tcp_conn {
 	uint8_t keep_probes;	 /* keepalive probes without an answer */
 	uint8_t n_sack;		 /* of sack_recent: blocks that our ACKs tell */
 
-	/* header prediction looks at these */
+	/* Eight to a byte: what is looked at together stands together. First the header prediction's. */
 	bool persist : 1;	 /* TCPD_RTX is the persist timer */
-	bool urg_rx : 1;	 /* rcv_up may not have been received yet: no header prediction */
+	bool urg_rx : 1;	 /* rcv_up may not have been received yet */
 	bool fin_seen : 1;	 /* peer's FIN arrived, at fin_seq, perhaps out of order */
 	bool ecn_ok : 1;	 /* both SYNs asked for it (RFC 3168 6.1.1) */
 	bool ecn_echo : 1;	 /* our ACKs carry ECE */
 	bool ts_ok : 1;		 /* both sides sent the option */
 	bool orphan : 1;	 /* the application has closed */
+	bool paced : 1;		 /* opts.pacing or the controller limits the rate */
+
 	bool ack_now : 1;	 /* an ACK leaves at the next flush */
 	bool ack_delayed : 1;	 /* an ACK is owed */
 	bool rx_small : 1;	 /* a segment below rcv_mss came since the last ACK ... */
 	bool rx_small_more : 1;	 /* ... and one more */
 	bool pingpong : 1;	 /* the application answers what it receives: ACKs ride on data */
+	bool cwnd_limited : 1;	 /* cwnd stopped the last output: it may grow */
+	bool push : 1;		 /* override of Nagle, cork and sender SWS avoidance, once */
+	bool dsack : 1;		 /* dsack_start, dsack_end are to be told (RFC 2883) */
+
 	bool syn_acked : 1, syn_rcvd : 1;
 	bool fin_queued : 1;	 /* the FIN stands at snd_end */
 	bool fin_sent : 1, fin_acked : 1;
 	bool fin_rcvd : 1;	 /* fin_seen, and it is in order: rcv_nxt is behind it */
+	bool urg_tx : 1;	 /* snd_up is not acknowledged yet: RFC 9293's urgent mode */
+	bool sack_ok : 1;	 /* both SYNs had SACK-permitted (RFC 2018) */
+
 	bool rcv_shut : 1;	 /* it has shut down reading: new text after our FIN is a RST */
-	bool cwnd_limited : 1;	 /* cwnd stopped the last output: it may grow */
 	bool syn_due : 1;	 /* our SYN is to be sent (again) at the next flush */
 	bool frto : 1;		 /* is the timeout spurious? Nothing but its head is sent again */
 	bool prr : 1;		 /* tcp_prr.c rules cwnd */
 	bool tlp_out : 1;	 /* a tail loss probe is under way, up to tlp_end ... */
 	bool tlp_again : 1;	 /* ... and it was a retransmission */
-	bool paced : 1;		 /* opts.pacing or the controller limits the rate */
-	bool push : 1;		 /* override of Nagle, cork and sender SWS avoidance, once */
-	bool sack_ok : 1;	 /* both SYNs had SACK-permitted (RFC 2018) */
-	bool dsack : 1;		 /* dsack_start, dsack_end are to be told (RFC 2883) */
 	bool syn_wscale : 1;	 /* the peer's SYN had a window scale (simultaneous open) */
 	bool counted : 1;	 /* in env->n_conns */
+
 	bool ecn_asked : 1;	 /* our SYN did */
 	bool ecn_cwr : 1;	 /* the next new data carries CWR */
 	bool mtu_probe : 1;	 /* the segment that is being emitted is a probe of the path's MTU */
 	bool resending : 1;	 /* the segment that is being emitted was sent before */
-	bool urg_tx : 1;	 /* snd_up is not acknowledged yet: RFC 9293's urgent mode */
 	bool fo_child : 1;	 /* passive Fast Open: it was open before the final ACK */
 	bool fo_client : 1;	 /* active Fast Open was wanted */
 	bool fo_held : 1;	 /* the SYN waits for data */

@@ -60,7 +60,7 @@ uint8_t tcp_choose_wscale(uint32_t rcvbuf)
 
 bool tcp_tuple_in_use(struct tcp_env *env, const struct tcp_flow *flow, uint64_t now_ns)
 {
-	struct tcp_node *n = tcp_table_find(env, flow, tcp_flow_hash(env, flow));
+	struct tcp_node *n = tcp_table_lookup(env, flow);
 
 	if (!n)
 		return false;
@@ -77,7 +77,7 @@ int tcp_connect(struct tcp_env *env, struct tcp_conn *c, const struct tcp_flow *
 	if (mss == 0)
 		return -ENETUNREACH;
 	seq_t iss = tcp_isn(env, flow, now_ns);
-	struct tcp_node *old = tcp_table_find(env, flow, tcp_flow_hash(env, flow));
+	struct tcp_node *old = tcp_table_lookup(env, flow);
 	if (old) {
 		struct tcp_timewait *tw = container_of(old, struct tcp_timewait, node);
 

@@ -56,6 +56,11 @@ static inline void tcp_event(struct tcp_env *env, struct tcp_conn *c, uint32_t e
 	if (list_empty(&c->touch_link))
 		list_push(&env->touched, &c->touch_link);
 }
+/* Something waits to be sent for the first time. */
+static inline bool tcp_unsent(const struct tcp_conn *c)
+{
+	return seq_lt(c->snd_nxt, c->snd_end) || (c->fin_queued && !c->fin_sent);
+}
 /* tcp_output() runs for c at the next flush. */
 static inline void tcp_want_output(struct tcp_env *env, struct tcp_conn *c)
 {

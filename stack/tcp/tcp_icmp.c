@@ -7,7 +7,7 @@
 void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq, int err, bool hard,
 		    uint32_t mtu, uint64_t now_ns)
 {
-	struct tcp_node *n = tcp_table_find(env, flow, tcp_flow_hash(env, flow));
+	struct tcp_node *n = tcp_table_lookup(env, flow);
 
 	if (n && n->kind == TCPN_SYN) {
 		struct tcp_synq *q = container_of(n, struct tcp_synq, node);

@@ -65,7 +65,8 @@ static void fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 		tcp_ack_new(env, c, seg, NULL, now_ns);
 	if (seg->len == 0)
 		return;
-	if (env->ops->rx_write(env, c, tcp_rx_tail(c), payload, seg->len) < 0) {
+	uint32_t pos = seq_diff(seg->seq, c->irs) - 1; /* both SYNs are behind, the FIN is ahead */
+	if (env->ops->rx_write(env, c, pos, payload, seg->len) < 0) {
 		STAT_INC(tcp_drop_nomem);
 		drop(c, seg, TCP_DROP_NOMEM, now_ns);
 		return;
@@ -283,7 +284,7 @@ bool tcp_knows(struct tcp_env *env, const struct tcp_flow *flow, const struct tc
 void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
 	       const void *payload, uint64_t now_ns)
 {
-	struct tcp_node *n = tcp_table_find(env, flow, tcp_flow_hash(env, flow));
+	struct tcp_node *n = tcp_table_lookup(env, flow);
 	struct tcp_conn *c = NULL;
 	seq_t hint;
 

@@ -22,7 +22,7 @@ static bool may_send_small(const struct tcp_conn *c, uint32_t len, uint32_t avai
 }
 
 /* One new segment of len bytes, perhaps with the FIN. */
-static void send_new(struct tcp_env *env, struct tcp_conn *c, uint32_t len, bool fin, uint32_t mss,
+static inline void send_new(struct tcp_env *env, struct tcp_conn *c, uint32_t len, bool fin, uint32_t mss,
 		     uint64_t now_ns)
 {
 	seq_t seq = c->snd_nxt, text_end = seq_add(seq, len);
@@ -49,7 +49,7 @@ static void note_new(struct tcp_env *env, struct tcp_conn *c, seq_t start, uint6
 	tcp_rate_sent(c, start, tcp_us(now_ns));
 	if (unlikely(c->prr))
 		c->prr_out += seq_diff(c->snd_nxt, start);
-	if (now_ns - c->last_rx_data_ns < TCP_DELACK_NS && c->last_rx_data_ns &&
+	if (!c->pingpong && now_ns - c->last_rx_data_ns < TCP_DELACK_NS && c->last_rx_data_ns &&
 	    seq_lt(start, c->snd_end))
 		c->pingpong = true; /* the application answers within the delay of an ACK */
 	c->last_tx_ns = now_ns;
@@ -165,7 +165,7 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		idle_restart(env, c, now_ns);
 	if (unlikely(c->mtu.searching))
 		output_mtu_probe(env, c, now_ns);
-	while (!c->fin_sent && seq_le(c->snd_nxt, c->snd_end)) {
+	while (tcp_unsent(c)) {
 		uint32_t avail = seq_diff(c->snd_end, c->snd_nxt), pipe = tcp_pipe(c);
 		uint32_t cwnd_room = c->cwnd > pipe ? c->cwnd - pipe : 0;
 		uint32_t our_room = min_u32(cwnd_room, c->pace_budget);
@@ -202,8 +202,7 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		c->cwnd_limited = (held && by_cwnd && c->pace_budget >= mss) || pipe + c->mss > c->cwnd ||
 				  (c->cwnd < c->ssthresh && pipe >= c->cwnd / 2 && !c->model);
 	}
-	bool unsent = seq_lt(c->snd_nxt, c->snd_end) || (c->fin_queued && !c->fin_sent);
-	if (unsent && seq_eq(c->snd_una, c->snd_nxt))
+	if (tcp_unsent(c) && seq_eq(c->snd_una, c->snd_nxt))
 		tcp_timer_stalled(env, c, now_ns);
 }
 
@@ -262,11 +261,12 @@ void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		c->pace_budget = UINT32_MAX;
 		if (unlikely(c->paced))
 			c->pace_budget = tcp_pace_budget(c, now_ns);
-		if (unlikely(tcp_lost(c)))
+		if (unlikely(c->recovery != TCPR_OPEN) && tcp_lost(c))
 			output_lost(env, c, now_ns);
-		if (seq_lt(c->snd_nxt, c->snd_end) || (c->fin_queued && !c->fin_sent))
+		if (tcp_unsent(c))
 			output_new(env, c, now_ns);
-		if (c->pace_budget < c->mss && (tcp_lost(c) || seq_lt(c->snd_nxt, c->snd_end)))
+		if (unlikely(c->paced) && c->pace_budget < c->mss &&
+		    (tcp_lost(c) || seq_lt(c->snd_nxt, c->snd_end)))
 			tcp_timer_paced(env, c, now_ns);
 	}
 	if (c->ack_now)
@@ -279,6 +279,8 @@ void tcp_flush(struct tcp_env *env, uint64_t now_ns)
 {
 	struct list *n;
 
+	if (list_empty(&env->pending))
+		return;
 	/* tcp_output() puts nothing back: the list gets shorter */
 	while ((n = list_pop(&env->pending)))
 		tcp_output(env, container_of(n, struct tcp_conn, pend_link), now_ns);

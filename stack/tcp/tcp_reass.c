@@ -37,7 +37,10 @@ static inline void data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t s
 		c->quick--;
 		c->ack_now = true;
 	}
-	tcp_want_output(env, c);
+	if (c->ack_now || !seq_eq(c->snd_nxt, c->snd_end))
+		tcp_want_output(env, c);
+	else if (!c->deadline_ns[TCPD_DELACK])
+		tcp_timer_ack_owed(env, c, now_ns);
 }
 
 void tcp_data_next(struct tcp_env *env, struct tcp_conn *c, uint32_t len, uint64_t now_ns)
@@ -70,8 +73,8 @@ static void store_next(struct tcp_env *env, struct tcp_conn *c, seq_t end, uint6
 	data_in_order(env, c, len);
 	if (unlikely(hole_end))
 		take_parked(env, c);
-	data_grew(env, c, len, now_ns);
 	c->ack_now |= hole_end != NULL; /* RFC 5681 4.2: at once when a gap is filled */
+	data_grew(env, c, len, now_ns);
 }
 
 /* [seq, end) ahead of it. False: not kept. */

@@ -58,7 +58,7 @@ void tcp_rtt_sample(struct tcp_rtt *r, uint32_t us, uint32_t now_us, seq_t una, 
 	r->base_us = min_u32(r->srtt_us + r->slack_us, TCP_RTO_MAX_US);
 }
 
-uint32_t tcp_rtt_rto_us(const struct tcp_rtt *r)
+uint32_t tcp_rtt_backed_off_us(const struct tcp_rtt *r)
 {
 	uint64_t us = (uint64_t)tcp_rtt_base_us(r) << (r->backoff < 20 ? r->backoff : 20);
 

@@ -29,10 +29,14 @@ struct tcp_rtt {
 
 /* One measurement that is not ambiguous (Karn), when the flight is [una, nxt); the time is modulo 2^32. */
 void tcp_rtt_sample(struct tcp_rtt *r, uint32_t us, uint32_t now_us, seq_t una, seq_t nxt);
-/* Timeout in force: base << backoff, bounded. */
-uint32_t tcp_rtt_rto_us(const struct tcp_rtt *r);
 /* Timeout without backoff. */
 static inline uint32_t tcp_rtt_base_us(const struct tcp_rtt *r)
 {
 	return r->base_us ? r->base_us : TCP_RTO_INIT_US;
+}
+/* Timeout in force: base << backoff, bounded. */
+uint32_t tcp_rtt_backed_off_us(const struct tcp_rtt *r);
+static inline uint32_t tcp_rtt_rto_us(const struct tcp_rtt *r)
+{
+	return r->backoff ? tcp_rtt_backed_off_us(r) : tcp_rtt_base_us(r);
 }

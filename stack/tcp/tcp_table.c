@@ -26,14 +26,24 @@ uint32_t tcp_flow_hash(const struct tcp_env *env, const struct tcp_flow *flow)
 	return (uint32_t)(h ^ h >> 32);
 }
 
-struct tcp_node *tcp_table_find(const struct tcp_env *env, const struct tcp_flow *flow,
-				uint32_t hash)
+static inline struct tcp_node *find(const struct tcp_env *env, const struct tcp_flow *flow, uint32_t hash)
 {
 	struct tcp_node *n = env->table->bucket[hash & env->table->mask];
 
 	while (n && !(n->hash == hash && tcp_flow_eq(tcp_node_flow(n), flow)))
 		n = n->next;
 	return n;
+}
+
+struct tcp_node *tcp_table_find(const struct tcp_env *env, const struct tcp_flow *flow,
+				uint32_t hash)
+{
+	return find(env, flow, hash);
+}
+
+struct tcp_node *tcp_table_lookup(const struct tcp_env *env, const struct tcp_flow *flow)
+{
+	return find(env, flow, tcp_flow_hash(env, flow));
 }
 
 void tcp_table_add(struct tcp_env *env, struct tcp_node *node)

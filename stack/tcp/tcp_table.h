@@ -80,6 +80,8 @@ static inline bool tcp_flow_eq(const struct tcp_flow *a, const struct tcp_flow *
 /* NULL: not there. */
 struct tcp_node *tcp_table_find(const struct tcp_env *env, const struct tcp_flow *flow,
 				uint32_t hash);
+/* The same for who does not need the hash. */
+struct tcp_node *tcp_table_lookup(const struct tcp_env *env, const struct tcp_flow *flow);
 /* node->hash and node->kind are set, its flow is not in the table. */
 void tcp_table_add(struct tcp_env *env, struct tcp_node *node);
 /* Safe on a node that is in no bucket. */

@@ -282,7 +282,7 @@ static bool take_due(struct tcp_conn *c, enum tcp_deadline d, uint64_t now_ns)
 	return true;
 }
 
-static void conn_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+static __attribute__((noinline)) void conn_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	uint64_t next_ns = UINT64_MAX;
 
@@ -313,9 +313,21 @@ static void conn_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	tcp_settle(env, c);
 }
 
-static void timewait_fired(struct tcp_env *env, struct tcp_timewait *tw)
+static void fired(struct tcp_env *env, struct wheel_timer *t, uint64_t now_ns)
 {
-	tcp_timewait_free(env, tw);
+	switch (t->kind) {
+	case TCPT_CONN:
+		conn_fired(env, container_of(t, struct tcp_conn, timer), now_ns);
+		break;
+	case TCPT_SYN:
+		tcp_synq_timer_fired(env, container_of(t, struct tcp_synq, timer), now_ns);
+		break;
+	case TCPT_TIMEWAIT:
+		tcp_timewait_free(env, container_of(t, struct tcp_timewait, timer));
+		break;
+	default:
+		break;
+	}
 }
 
 void tcp_advance(struct tcp_env *env, uint64_t now_ns)
@@ -323,19 +335,6 @@ void tcp_advance(struct tcp_env *env, uint64_t now_ns)
 	struct wheel_timer *t;
 
 	/* Whatever is armed in between is due later than now_ns, so this ends. */
-	while ((t = wheel_pop_due(&env->wheel, now_ns))) {
-		switch (t->kind) {
-		case TCPT_CONN:
-			conn_fired(env, container_of(t, struct tcp_conn, timer), now_ns);
-			break;
-		case TCPT_SYN:
-			tcp_synq_timer_fired(env, container_of(t, struct tcp_synq, timer), now_ns);
-			break;
-		case TCPT_TIMEWAIT:
-			timewait_fired(env, container_of(t, struct tcp_timewait, timer));
-			break;
-		default:
-			break;
-		}
-	}
+	while ((t = wheel_pop_due(&env->wheel, now_ns)))
+		fired(env, t, now_ns);
 }
