@@ -10,6 +10,7 @@
 	X(TCP_RX, "rx seq=%u ack=%u len/flags=%#x") \
 	X(TCP_TX, "tx seq=%u ack=%u len/flags=%#x") \
 	X(TCP_RTO, "rto fired, backoff=%u rto_us=%u") \
+	X(TCP_RECOVERY, "recovery state %u -> %u, cwnd=%u") \
 	X(TCP_DROP, "segment dropped, reason=%u") \
 	X(SOCK_OPEN, "socket opened, client=%u") \
 	X(SOCK_CLOSE, "socket closed, reason=%u") \

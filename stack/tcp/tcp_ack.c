@@ -170,8 +170,11 @@ bool tcp_ack_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg
 		tcp_board_begin(c);
 	news.fack = c->rack.fack;
 	news.ece = c->ecn_ok && seg->flags & TCPF_ECE;
-	if (news.ece && c->cc->marked && seq_gt(seg->ack, c->snd_una))
-		c->cc->marked(c, seq_diff(seg->ack, c->snd_una));
+	if (news.ece && seq_gt(seg->ack, c->snd_una)) {
+		c->ce_bytes += seq_diff(seg->ack, c->snd_una);
+		if (c->cc->marked)
+			c->cc->marked(c, seq_diff(seg->ack, c->snd_una));
+	}
 	if (unlikely(seg->n_sack) && c->sack_ok)
 		tcp_board_sack(env, c, seg, &news);
 	if (seq_gt(seg->ack, c->snd_una)) {

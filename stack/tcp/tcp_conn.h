@@ -104,6 +104,7 @@ struct tcp_conn {
 	uint16_t snd_wnd_raw;	 /* window field as last received: header prediction */
 	uint8_t snd_wscale, rcv_wscale;
 	uint8_t recovery;	 /* enum tcp_recovery */
+	uint8_t recovery_told;	 /* ... as the trace has it */
 	uint8_t dupacks;
 	uint8_t quick;		 /* segments still acknowledged at once */
 	uint8_t retries;	 /* SYNs repeated, or zero-window probes without an answer */
@@ -222,6 +223,9 @@ struct tcp_conn {
 	uint32_t tx_segs, rx_segs, rtx_segs, rtx_total_bytes;
 	uint32_t tx_data_segs, rx_data_segs; /* those with text */
 	uint32_t dsack_dups;	 /* D-SACKs of the peer */
+	uint32_t ooo_segs;	 /* received ahead of something missing */
+	uint32_t reord_seen;	 /* what we had sent arrived in another order, so often */
+	uint32_t ce_bytes;	 /* acknowledged with ECE, modulo 2^32 */
 	uint32_t lost_bytes;	 /* ever taken for lost, modulo 2^32 */
 
 	/* Fast Open (tcp_fastopen.c). */

@@ -167,12 +167,17 @@ void tcp_syn_sent_input(struct tcp_env *env, struct tcp_conn *c, const struct tc
 		if (ack_ok) {
 			STAT_INC(tcp_rx_rst);
 			tcp_done(env, c, ECONNREFUSED, now_ns);
+		} else {
+			STAT_INC(tcp_drop_rst);
 		}
 		return;
 	}
 	/* third: security - not implemented */
-	if (!(seg->flags & TCPF_SYN)) /* fourth, fifth */
+	if (!(seg->flags & TCPF_SYN)) { /* fourth, fifth */
+		STAT_INC(tcp_drop_flags);
+		TRACE(TCP_DROP, c->id, now_ns, TCP_DROP_FLAGS, seg->seq.v, seg->ack.v);
 		return;
+	}
 	if (ack_ok) {
 		syn_sent_done(env, c, seg, payload, now_ns);
 		return;

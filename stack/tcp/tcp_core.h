@@ -460,6 +460,14 @@ bool tcp_undo_wanted(const struct tcp_conn *c, const struct tcp_news *news);
 void tcp_undo(struct tcp_env *env, struct tcp_conn *c, const struct tcp_news *news);
 
 /* ---- tcp_recovery.c: when it begins and ends ---- */
+/* Writes down that the state has changed. */
+static inline void tcp_recovery_trace(struct tcp_conn *c, uint64_t now_ns)
+{
+	if (c->recovery == c->recovery_told)
+		return;
+	TRACE(TCP_RECOVERY, c->id, now_ns, c->recovery_told, c->recovery, c->cwnd);
+	c->recovery_told = c->recovery;
+}
 /* acked bytes in TCPR_OPEN, where nothing else can have happened. */
 void tcp_recovery_open_acked(struct tcp_conn *c, uint32_t acked, uint64_t now_ns);
 /* An ACK in any other case; dup: it repeats the last one (RFC 5681 2). */

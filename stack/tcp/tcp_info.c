@@ -79,4 +79,8 @@ void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct t
 	ti->tcpi_max_pacing_rate = c->opts.pacing ? c->opts.pacing : UINT64_MAX;
 	ti->tcpi_bytes_retrans = c->rtx_total_bytes;
 	ti->tcpi_snd_wnd = c->snd_wnd;
+	ti->tcpi_rcv_ssthresh = min_u32(c->opts.rcvbuf, (uint32_t)UINT16_MAX << c->rcv_wscale);
+	ti->tcpi_rcv_ooopack = c->ooo_segs;
+	ti->tcpi_reord_seen = c->reord_seen;
+	ti->tcpi_delivered_ce = c->ce_bytes / mss;
 }

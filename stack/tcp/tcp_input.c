@@ -104,8 +104,10 @@ static void answer_unacceptable(struct tcp_env *env, struct tcp_conn *c, const s
 	bool probe = seg->seq.v + 1 == c->rcv_nxt.v;
 
 	if (tcp_seg_space(seg) == 0 && !probe) {
-		if (c->oow_ack_ns && now_ns - c->oow_ack_ns < TCP_OOW_NS)
+		if (c->oow_ack_ns && now_ns - c->oow_ack_ns < TCP_OOW_NS) {
+			STAT_INC(tcp_oow_limited);
 			return;
+		}
 		c->oow_ack_ns = now_ns;
 	}
 	ack_at_flush(env, c);
@@ -188,8 +190,10 @@ static bool is_repeated_syn(const struct tcp_conn *c, const struct tcp_seg *seg)
 
 static void answer_repeated_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	if (c->oow_ack_ns && now_ns - c->oow_ack_ns < TCP_OOW_NS)
+	if (c->oow_ack_ns && now_ns - c->oow_ack_ns < TCP_OOW_NS) {
+		STAT_INC(tcp_oow_limited);
 		return;
+	}
 	c->oow_ack_ns = now_ns;
 	c->syn_due = true;
 	tcp_want_output(env, c);
@@ -211,6 +215,7 @@ static void slow_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	if (!input_acceptable(env, c, seg, now_ns))
 		return;
 	if (!(seg->flags & TCPF_ACK)) { /* fifth */
+		STAT_INC(tcp_drop_flags);
 		drop(c, seg, TCP_DROP_FLAGS, now_ns);
 		return;
 	}

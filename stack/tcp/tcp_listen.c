@@ -304,8 +304,10 @@ static void listen_syn(struct tcp_env *env, struct tcp_listener *l, const struct
 	bool full = tcp_queue_len(l, TCPQ_SYN) >= l->backlog && !hint;
 	struct tcp_synq *q = NULL;
 
-	if (mss == 0) /* no way back */
+	if (mss == 0) { /* no way back */
+		STAT_INC(tcp_drop_noroute);
 		return;
+	}
 	if (tcp_acceptq_is_full(l) || (full && env->syncookies == TCP_COOKIE_OFF)) {
 		drop_syn(seg, TCP_DROP_BACKLOG, now_ns);
 		return;
@@ -399,6 +401,8 @@ struct tcp_conn *tcp_listen_input(struct tcp_env *env, const struct tcp_flow *fl
 	/* A SYN that also ends the connection is a scanner's (as Linux). */
 	if ((seg->flags & (TCPF_SYN | TCPF_FIN)) == TCPF_SYN)
 		listen_syn(env, l, flow, seg, payload, hint, now_ns);
+	else
+		STAT_INC(tcp_drop_flags);
 	return NULL;
 }
 
@@ -452,6 +456,8 @@ struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const s
 		if (!q->oow_ns || now_ns - q->oow_ns >= TCP_OOW_NS) {
 			q->oow_ns = now_ns;
 			tcp_emit_synack(env, q, NULL, now_ns);
+		} else {
+			STAT_INC(tcp_oow_limited);
 		}
 		return NULL;
 	}
@@ -475,8 +481,10 @@ struct tcp_conn *tcp_synq_input(struct tcp_env *env, struct tcp_synq *q, const s
 		synq_challenge(env, q, now_ns);
 		return NULL;
 	}
-	if (!(flags & TCPF_ACK)) /* fifth */
+	if (!(flags & TCPF_ACK)) { /* fifth */
+		STAT_INC(tcp_drop_flags);
 		return NULL;
+	}
 	if (!seq_eq(seg->ack, seq_add(q->iss, 1))) {
 		STAT_INC(tcp_drop_ack);
 		tcp_reply_rst(env, &q->flow, seg, now_ns);

@@ -101,6 +101,7 @@ static void idle_restart(struct tcp_env *env, struct tcp_conn *c, uint64_t now_n
 	uint32_t least = min_u32(c->cwnd, (uint32_t)TCP_INIT_SEGS * c->mss);
 	uint64_t rto_ns = (uint64_t)tcp_rtt_rto_us(&c->rtt) * NSEC_PER_USEC;
 
+	STAT_INC(tcp_idle_restart);
 	c->ssthresh = max_u32(c->ssthresh, c->cwnd / 2 + c->cwnd / 4);
 	for (uint64_t left_ns = idle_ns; left_ns > rto_ns && c->cwnd > least; left_ns -= rto_ns)
 		c->cwnd /= 2;

@@ -20,8 +20,10 @@ void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, ui
 	/* Step 3. The pieces of one ACK come in any order: they are compared with what was before. */
 	if (seq_gt(end, k->fack))
 		k->fack = end;
-	if (seq_lt(end, news->fack) && !again)
+	if (seq_lt(end, news->fack) && !again) {
 		k->reordered = true;
+		c->reord_seen++;
+	}
 	/* Step 2: so soon after it was sent again? Then it was the first copy. */
 	if (again && rtt_us < c->rtt.min_us)
 		return;

@@ -92,6 +92,7 @@ static bool store_ahead(struct tcp_env *env, struct tcp_conn *c, seq_t seq, seq_
 	if (!tcp_runs_put(&env->table->run_pool, &c->reass, seq, end, TCP_RUN_HELD, 0))
 		return false;
 	STAT_INC(tcp_ooo_segs);
+	c->ooo_segs++;
 	tcp_sack_note(c, tcp_runs_find(&c->reass, seq));
 	return true;
 }

@@ -53,6 +53,7 @@ static void recovered(struct tcp_conn *c)
 		c->cwnd = min_u32(c->ssthresh, max_u32(tcp_pipe(c), c->mss) + c->mss);
 	if (c->recovery >= TCPR_FAST)
 		tcp_rack_recovered(c);
+	STAT_INC(tcp_recovered);
 	c->prr = false;
 	c->frto = false;
 	c->dupacks = 0;
@@ -210,6 +211,7 @@ void tcp_recovery_news(struct tcp_env *env, struct tcp_conn *c, struct tcp_news 
 	if (news->delivered)
 		tell_rate(env, c, news);
 	calm_down(c);
+	tcp_recovery_trace(c, news->now_ns);
 	tcp_want_output(env, c);
 }
 
@@ -224,6 +226,7 @@ void tcp_recovery_reordering_over(struct tcp_env *env, struct tcp_conn *c, uint6
 		lost(env, c, 0, 0);
 	else if (tcp_lost(c) && c->prr)
 		tcp_prr_acked(c, 0, TCP_PRR_ENTER);
+	tcp_recovery_trace(c, now_ns);
 	tcp_want_output(env, c);
 }
 
@@ -249,6 +252,7 @@ void tcp_recovery_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_
 	c->reno_held = 0;
 	tcp_rack_timeout(env, c, tcp_us(now_ns));
 	c->cwnd = tcp_pipe(c) + c->mss;
+	tcp_recovery_trace(c, now_ns);
 }
 
 void tcp_recovery_resend(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t end)

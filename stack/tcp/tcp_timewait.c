@@ -83,8 +83,10 @@ static bool may_restart_with(const struct tcp_timewait *tw, const struct tcp_seg
 static void record_rst(struct tcp_env *env, struct tcp_timewait *tw, const struct tcp_seg *seg,
 		       uint64_t now_ns)
 {
-	if (!tw->fin_wait2)
+	if (!tw->fin_wait2) {
+		STAT_INC(tcp_drop_rst);
 		return;
+	}
 	if (seq_eq(seg->seq, tw->rcv_nxt)) {
 		STAT_INC(tcp_rx_rst);
 		tcp_timewait_free(env, tw);
@@ -129,6 +131,10 @@ bool tcp_timewait_input(struct tcp_env *env, struct tcp_timewait *tw, const stru
 		return true;
 	}
 	if (seg->flags & TCPF_SYN || old_ts || seq_gt(seg->seq, tw->rcv_adv)) {
+		if (old_ts)
+			STAT_INC(tcp_drop_paws);
+		else if (!(seg->flags & TCPF_SYN))
+			STAT_INC(tcp_drop_window);
 		challenge(env, tw, seg, now_ns);
 		return false;
 	}

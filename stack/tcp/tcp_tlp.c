@@ -44,6 +44,7 @@ void tcp_tlp_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	c->tlp_out = true;
 	c->tlp_end = c->snd_nxt;
 	c->recovery = TCPR_DISORDER; /* what comes now is looked at closely */
+	tcp_recovery_trace(c, now_ns);
 	tcp_timer_restarted(env, c, now_ns);
 }
 

@@ -60,6 +60,24 @@ START_TEST(numbers_of_a_transfer)
 }
 END_TEST
 
+START_TEST(disorder_is_counted_both_ways) /* tcpi_rcv_ooopack, tcpi_reord_seen */
+{
+	struct rig *r = rig_established(.mss = 1000, .sack = true, .rtt_ms = 40);
+	rig_send(r, 3000);
+	rig_drain(r);
+	IN(r, .seq = 11, .ack = 1, .flags = A, .len = 10, .sack = { { 1001, 2001 } });
+	ck_assert_uint_eq(info(r).tcpi_rcv_ooopack, 1);
+	ck_assert_uint_eq(info(r).tcpi_reord_seen, 0);
+	IN(r, .seq = 1, .ack = 2001, .flags = A, .len = 10);
+	ck_assert_uint_eq(info(r).tcpi_reord_seen, 1);
+	ck_assert_uint_eq(info(r).tcpi_rcv_ooopack, 1);
+	ck_assert_uint_eq(info(r).tcpi_rcv_ssthresh, 65535);
+	rig_drain(r);
+	rig_read_n(r, 20);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(socket_that_never_connected_does_not_divide_by_zero)
 {
 	struct rig *r = rig_new();
@@ -70,4 +88,5 @@ START_TEST(socket_that_never_connected_does_not_divide_by_zero)
 END_TEST
 
 RIG_MAIN("tcp_info", { states_have_linux_numbers }, { numbers_of_a_transfer },
+	 { disorder_is_counted_both_ways },
 	 { socket_that_never_connected_does_not_divide_by_zero })
