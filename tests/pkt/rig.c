@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "tests/pkt/rig.h"
 #include "tests/pkt/invariant.h"
+#include "tests/unit/unit.h"
 
 enum { OUR_SALT = 1, PEER_SALT = 77 };
 static const uint32_t variant_iss[RIG_VARIANTS] = { 1000, UINT32_MAX, UINT32_MAX - 700,
@@ -375,16 +376,10 @@ void rig_after_us(struct rig *r, uint64_t us)
 
 int rig_run(const char *name, const struct rig_test *tests, size_t n)
 {
-	Suite *suite = suite_create(name);
 	TCase *tc = tcase_create(name);
 
 	for (size_t i = 0; i < n; i++)
 		tcase_add_loop_test(tc, tests[i].fn, 0, RIG_VARIANTS);
 	tcase_set_timeout(tc, 30);
-	suite_add_tcase(suite, tc);
-	SRunner *sr = srunner_create(suite);
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run(name, tc);
 }

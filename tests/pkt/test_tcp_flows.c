@@ -1,9 +1,7 @@
 /* What the controllers do with a bottleneck and with each other there (tests/pkt/flows.h). */
 // SPDX-License-Identifier: MIT
-#include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include "tests/pkt/flows.h"
+#include "tests/unit/unit.h"
 
 static void told(int line, const char *what, const struct flows_result *r)
 {
@@ -113,7 +111,6 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("tcp_flows");
 	TCase *tc = tcase_create("tcp_flows");
 
 	tcase_add_loop_test(tc, bbr_fills_any_path_with_half_a_queue, 0, 9);
@@ -124,10 +121,5 @@ int main(void)
 	tcase_add_loop_test(tc, two_flows_share, 0, 15);
 	tcase_add_loop_test(tc, who_comes_late_gets_a_share_too, 0, 2);
 	tcase_set_timeout(tc, 60);
-	suite_add_tcase(suite, tc);
-	SRunner *sr = srunner_create(suite);
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_run("tcp_flows", tc);
 }

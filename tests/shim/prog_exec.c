@@ -179,28 +179,15 @@ static const struct role {
 };
 
 /* ---- cases ---- */
-static void ask(int b, const char *word)
-{
-	char buf[64] = { 0 };
-	send(b, word, strlen(word), 0);
-	t_res("answer", t_read_all(b, buf, strlen(word)));
-	t_out("%s", buf);
-}
-
-static void gone(int b)
-{
-	t_out("after its end: %s", t_mask((uint32_t)t_until(b, POLLRDHUP)));
-}
-
 static void at_its_number(void)
 {
 	int a, b;
 	t_pair(&a, &b);
 	pid_t pid = start("echo", a, -1);
 	close(a);
-	ask(b, "number");
+	t_ask(b, "number");
 	t_out("ends with %d", t_finish(pid));
-	gone(b);
+	t_gone(b);
 	close(b);
 }
 
@@ -217,11 +204,11 @@ static void as_standard_input(void)
 		become("cat", 0, -1);
 	}
 	close(a);
-	ask(b, "inetd");
-	ask(b, "style");
+	t_ask(b, "inetd");
+	t_ask(b, "style");
 	shutdown(b, SHUT_WR);
 	t_out("ends with %d", t_finish(pid));
-	gone(b);
+	t_gone(b);
 	close(b);
 }
 
@@ -235,9 +222,9 @@ static void close_on_exec(void)
 	int c = fcntl(a, F_DUPFD, 0);
 	t_out("a copy without: ends with %d", t_finish(start("look", c, -1)));
 	close(c);
-	ask(b, "");
+	t_ask(b, "");
 	close(a);
-	gone(b);
+	t_gone(b);
 	close(b);
 }
 
@@ -251,7 +238,7 @@ static void copies_share_the_file(void)
 	t_out("here, too: nonblock %d", !!(fcntl(a, F_GETFL) & O_NONBLOCK));
 	close(a);
 	close(c);
-	gone(b);
+	t_gone(b);
 	close(b);
 }
 
@@ -266,7 +253,7 @@ static void failed_exec(void)
 	send(b, "x", 1, 0);
 	t_res("read", t_read_all(a, &c, 1));
 	close(a);
-	gone(b);
+	t_gone(b);
 	close(b);
 }
 
@@ -384,7 +371,7 @@ static void fresh_socket_connects(void)
 	if (read(s, &c, 1) == 1)
 		send(s, &c, 1, 0);
 	t_out("ends with %d", t_finish(pid));
-	gone(s);
+	t_gone(s);
 	close(s);
 	close(l);
 }
@@ -396,9 +383,9 @@ static void two_hops(void)
 	pid_t pid = start("again", a, -1);
 	close(a);
 	send(b, "1", 1, 0);
-	ask(b, "second");
+	t_ask(b, "second");
 	t_out("ends with %d", t_finish(pid));
-	gone(b);
+	t_gone(b);
 	close(b);
 }
 
@@ -431,7 +418,7 @@ static void empty_environment(void)
 		_exit(99);
 	}
 	close(a);
-	ask(b, "empty");
+	t_ask(b, "empty");
 	t_out("ends with %d", t_finish(pid));
 	close(b);
 }
@@ -491,7 +478,7 @@ static void threads(void)
 	close(done[1]);
 	t_res("exec is done", read(done[0], &c, 1));
 	close(done[0]);
-	ask(b, "thread");
+	t_ask(b, "thread");
 	t_out("ends with %d", t_finish(pid));
 	close(b);
 }
@@ -520,7 +507,7 @@ static void false_bundles(void)
 		t_pair(&a, &b);
 		pid_t pid = start("echo", a, -1);
 		close(a);
-		ask(b, "beside a false one");
+		t_ask(b, "beside a false one");
 		t_out("kind %d ends with %d", kind, t_finish(pid));
 		close(b);
 		/* With nothing to hand over it is all that is there. */

@@ -4,19 +4,6 @@
 
 extern char **environ;
 
-static void ask(int b, const char *word)
-{
-	char buf[64] = { 0 };
-	send(b, word, strlen(word), 0);
-	t_res("answer", t_read_all(b, buf, strlen(word)));
-	t_out("%s", buf);
-}
-
-static void gone(int b)
-{
-	t_out("after its end: %s", t_mask((uint32_t)t_until(b, POLLRDHUP)));
-}
-
 static void shell(void)
 {
 	int a, b;
@@ -37,10 +24,10 @@ static void shell(void)
 	send(b, "first\n", 6, 0);
 	t_res("answer", t_read_all(b, buf, 13));
 	t_out("%.12s", buf);
-	ask(b, "by cat");
+	t_ask(b, "by cat");
 	shutdown(b, SHUT_WR);
 	t_out("ends with %d", t_finish(pid));
-	gone(b);
+	t_gone(b);
 	close(b);
 }
 
@@ -59,9 +46,9 @@ static void python(void)
 		_exit(99);
 	}
 	close(a);
-	ask(b, "python");
+	t_ask(b, "python");
 	t_out("ends with %d", t_finish(pid));
-	gone(b);
+	t_gone(b);
 	close(b);
 }
 
@@ -99,10 +86,10 @@ static void a_static_program(void)
 	char buf[16] = { 0 };
 	t_res("answer", t_read_all(b, buf, 5));
 	t_out("%s", buf);
-	ask(b, "static");
+	t_ask(b, "static");
 	shutdown(b, SHUT_WR);
 	t_out("ends with %d", t_finish(pid));
-	gone(b);
+	t_gone(b);
 	close(b);
 }
 
@@ -120,7 +107,7 @@ static void a_static_program_that_is_not_there(void)
 	t_res("too many arguments", execve(beside("static_echo"), big, environ));
 	free(huge);
 	t_res("read", t_read_all(a, &c, 1));
-	ask(a, "");
+	t_ask(a, "");
 	write(f, "#!/nonexistent/interpreter\n", 27);
 	fchmod(f, 0700);
 	close(f);

@@ -4,21 +4,6 @@
 #include <stdatomic.h>
 #include "tests/shim/t.h"
 
-/* Nothing that the program did not make itself. */
-static void no_other_child(void)
-{
-	t_res("another child", waitpid(-1, NULL, WNOHANG));
-}
-
-static int connect_to(const struct sockaddr_in *addr)
-{
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
-		t_res("connect", -1);
-	return fd;
-}
-
 static volatile int signal_fd = -1;
 static volatile pid_t forked_by_handler;
 static void on_signal(int sig)
@@ -165,7 +150,7 @@ static int wake_all(struct inside *w)
 
 	for (int i = 0; i < KINDS; i++) {
 		if (i == IN_ACCEPT)
-			close(connect_to(&w[i].addr));
+			close(t_connect_to(&w[i].addr));
 		else if (i == IN_SEND)
 			while (recv(w[i].peer, junk, sizeof(junk), MSG_DONTWAIT) > 0)
 				t_sleep_ms(1);
@@ -272,7 +257,7 @@ static void threads_fork_at_once(void)
 	t_res("all have spoken", t_read_all(fd[1], got, sizeof(got)));
 	close(fd[0]);
 	close(fd[1]);
-	no_other_child();
+	t_no_other_child();
 }
 
 T_MAIN(T_CASE(out_of_a_signal_handler), T_CASE(child_wakes_the_parents_threads), T_CASE(child_looks_only),

@@ -18,14 +18,6 @@ static int shell(pid_t *pid, const posix_spawn_file_actions_t *fa, const posix_s
 	return posix_spawnp(pid, "sh", fa, attr, argv, environ);
 }
 
-static void ask(int b, const char *word)
-{
-	char buf[64] = { 0 };
-	send(b, word, strlen(word), 0);
-	t_res("answer", t_read_all(b, buf, strlen(word)));
-	t_out("%s", buf);
-}
-
 static void end(int b, pid_t pid)
 {
 	shutdown(b, SHUT_WR);
@@ -44,7 +36,7 @@ static void at_its_number(void)
 	own(b);
 	t_res("spawn", shell(&pid, NULL, NULL, "cat <&9 >&9"));
 	close(nine);
-	ask(b, "number");
+	t_ask(b, "number");
 	end(b, pid);
 }
 
@@ -63,7 +55,7 @@ static void as_standard_streams(void)
 	t_res("spawn", posix_spawnp(&pid, "cat", &fa, NULL, argv, environ));
 	posix_spawn_file_actions_destroy(&fa);
 	close(a);
-	ask(b, "inetd");
+	t_ask(b, "inetd");
 	end(b, pid);
 }
 
@@ -117,7 +109,7 @@ static void without_close_on_exec(void)
 	t_res("spawn", shell(&pid, &fa, NULL, "cat <&9 >&9"));
 	posix_spawn_file_actions_destroy(&fa);
 	close(nine);
-	ask(b, "itself");
+	t_ask(b, "itself");
 	end(b, pid);
 }
 
@@ -285,7 +277,7 @@ static void by_vfork(void)
 		_exit(99);
 	}
 	close(a);
-	ask(b, "vfork");
+	t_ask(b, "vfork");
 	end(b, pid);
 }
 
@@ -303,7 +295,7 @@ static void python_subprocess(void)
 		 "subprocess.run(['sh', '-c', 'echo passed >&%d'], pass_fds=[%d])\n", a, a, a);
 	t_res("spawn", posix_spawnp(&pid, "python3", NULL, NULL, argv, environ));
 	close(a);
-	ask(b, "subprocess");
+	t_ask(b, "subprocess");
 	char buf[16] = { 0 };
 	shutdown(b, SHUT_WR);
 	t_res("read", t_read_all(b, buf, 7));

@@ -111,6 +111,33 @@ void t_pair(int *a, int *b)
 	close(l);
 }
 
+int t_connect_to(const struct sockaddr_in *addr)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
+		t_res("connect", -1);
+	return fd;
+}
+
+void t_ask(int fd, const char *word)
+{
+	char buf[64] = { 0 };
+	send(fd, word, strlen(word), 0);
+	t_res("answer", t_read_all(fd, buf, strlen(word)));
+	t_out("%s", buf);
+}
+
+void t_gone(int fd)
+{
+	t_out("after its end: %s", t_mask((uint32_t)t_until(fd, POLLRDHUP)));
+}
+
+void t_no_other_child(void)
+{
+	t_res("another child", waitpid(-1, NULL, WNOHANG));
+}
+
 void t_reset(int fd)
 {
 	struct linger lg = { .l_onoff = 1, .l_linger = 0 };

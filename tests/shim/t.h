@@ -57,6 +57,12 @@ int t_port(int fd);
 int t_listen(int backlog, struct sockaddr_in *addr);
 /* A connected pair over this run's address: *a made by connect, *b by accept. */
 void t_pair(int *a, int *b);
+/* A new connection to addr; prints only a failure. */
+int t_connect_to(const struct sockaddr_in *addr);
+/* Sends word to who echoes, and prints what comes back. */
+void t_ask(int fd, const char *word);
+/* Prints how the other side's end looks. */
+void t_gone(int fd);
 /* Takes what is in fd's way: closes with RST. */
 void t_reset(int fd);
 
@@ -79,6 +85,8 @@ size_t t_fill(int fd);
 void t_sleep_ms(int ms);
 /* Waits for a child: its exit status, 1000 + the signal that ended it, or -1: there is none. */
 int t_finish(pid_t pid);
+/* There is no child but those that the program has waited for: prints what waitpid() says. */
+void t_no_other_child(void);
 /* Has another engine take over, if there is one (run.py --upgrade). Exit status of the tool, 0 without one.
  * Prepared before there are sockets: a fork later would decide about some. */
 void t_upgrade_prepare(void);

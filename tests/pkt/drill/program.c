@@ -71,6 +71,16 @@ bool program_poll(struct program *p, uint64_t now_ns)
 	return true;
 }
 
+bool program_answer(struct program *p, struct call_rep *rep, uint64_t *at_ns)
+{
+	if (!p->answered)
+		return false;
+	p->answered = false;
+	*rep = p->rep;
+	*at_ns = p->at_ns;
+	return true;
+}
+
 /* Linux tells the state behind the name, which stands in parentheses. */
 bool program_sleeps(const struct program *p)
 {

@@ -57,6 +57,8 @@ void program_start(struct program *p, const struct world_conf *conf, const char 
 void program_call(struct program *p, const struct call_req *q);
 /* Takes the answer off the socket if it is there. */
 bool program_poll(struct program *p, uint64_t now_ns);
+/* The answer that was taken off, once. False: there is none. */
+bool program_answer(struct program *p, struct call_rep *rep, uint64_t *at_ns);
 bool program_sleeps(const struct program *p);
 void program_end(struct program *p);
 

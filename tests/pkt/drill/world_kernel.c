@@ -122,12 +122,7 @@ static bool result(struct call_rep *rep, uint64_t *at_ns, uint64_t until_ns)
 {
 	while (!prog.answered && now_ns() < until_ns)
 		look(start_ns + until_ns);
-	if (!prog.answered)
-		return false;
-	prog.answered = false;
-	*rep = prog.rep;
-	*at_ns = prog.at_ns;
-	return true;
+	return program_answer(&prog, rep, at_ns);
 }
 
 static void call(const struct call_req *q)

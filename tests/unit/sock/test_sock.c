@@ -1,6 +1,6 @@
 /* Sockets of two applications over one engine: connect, accept, data, close, and death. */
 // SPDX-License-Identifier: MIT
-#include "rig.h"
+#include "pair.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -8,37 +8,13 @@
 #include "../unit.h"
 #include "stack/base/util.h"
 
-static struct rig *rig;
-static struct chan_app srv, cli;
-static struct client *csrv, *ccli;
-
-static void up(uint32_t workers)
-{
-	rig = rig_new(workers);
-	csrv = rig_client(rig, &srv, NULL);
-	ccli = rig_client(rig, &cli, NULL);
-}
-
-static void down(void)
-{
-	rig_client_end(rig, ccli, &cli);
-	rig_client_end(rig, csrv, &srv);
-	rig_free(rig);
-}
-
-static void pattern(uint8_t *p, size_t n, uint32_t salt)
-{
-	for (size_t i = 0; i < n; i++)
-		p[i] = (uint8_t)((i * 2654435761u + salt) >> 13);
-}
-
 /* One or two workers, by the loop index. */
 START_TEST(hello_and_goodbye)
 {
 	char buf[16];
 	uint16_t port;
 
-	up((uint32_t)_i);
+	pair_up((uint32_t)_i);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	ck_assert_uint_eq(end_ready(l), 0);
 	struct end c = rig_connect(&cli, port, NULL);
@@ -60,7 +36,7 @@ START_TEST(hello_and_goodbye)
 	ck_assert_uint_eq(rig->rst, 0);
 	rig_close(l);
 	RIG_WAIT(atomic_load(&csrv->n_socks) == 0);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -77,7 +53,7 @@ static void *bulk_write(void *arg)
 		step = step * 7 % 299993 + 1;
 		if (step > b->n - at)
 			step = b->n - at;
-		pattern(buf, step, (uint32_t)at);
+		pair_pattern(buf, step, (uint32_t)at);
 		rig_write(b->s, buf, step);
 	}
 	return NULL;
@@ -89,7 +65,7 @@ START_TEST(bulk_data_arrives_unchanged)
 	uint16_t port;
 	pthread_t t;
 
-	up((uint32_t)_i);
+	pair_up((uint32_t)_i);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	struct bulk b = { .n = 64 << 20 };
 	b.s = rig_connect(&cli, port, NULL);
@@ -101,13 +77,13 @@ START_TEST(bulk_data_arrives_unchanged)
 		if (step > b.n - at)
 			step = b.n - at;
 		ck_assert_uint_eq(rig_read(s, got, step), step);
-		pattern(want, step, (uint32_t)at);
+		pair_pattern(want, step, (uint32_t)at);
 		ck_assert_mem_eq(got, want, step);
 	}
 	pthread_join(t, NULL);
 	rig_close(b.s);
 	ck_assert_uint_eq(rig_read(s, got, 1), 0);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -116,7 +92,7 @@ START_TEST(full_buffer_asks_for_one_event)
 	static uint8_t buf[16 << 20];
 	uint16_t port;
 
-	up(1);
+	pair_up(1);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	struct end c = rig_connect(&cli, port, NULL);
 	rig_connected(c);
@@ -141,7 +117,7 @@ START_TEST(full_buffer_asks_for_one_event)
 	RIG_WAIT(end_a(c)->evseq != seen);
 	ck_assert(end_ready(c) & EPOLLOUT);
 	RIG_WAIT(!(end_b(c)->flags & CHAN_B_TX_WAIT) == !(end_a(c)->flags & CHAN_A_TX_WAKE));
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -149,7 +125,7 @@ START_TEST(refused_then_connected_on_the_same_socket)
 {
 	uint16_t port;
 
-	up(1);
+	pair_up(1);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	struct end c = rig_connect(&cli, 9, NULL);
 	RIG_WAIT(end_a(c)->state == CHAN_ST_CLOSED);
@@ -164,7 +140,7 @@ START_TEST(refused_then_connected_on_the_same_socket)
 	ck_assert_uint_eq(rep.sock, c.id);
 	rig_connected(c);
 	rig_accept(l);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -175,7 +151,7 @@ START_TEST(errors_of_bind_and_connect)
 	uint16_t port;
 	int err;
 
-	up(1);
+	pair_up(1);
 	struct client *cl = rig_client(rig, &low, &conf);
 	struct chan_req req = { .op = CHAN_OP_BIND, .type = 1,
 				.local = { .addr = ipaddr_v4(0), .port = 80 } };
@@ -199,7 +175,7 @@ START_TEST(errors_of_bind_and_connect)
 	req = (struct chan_req){ .op = 99, .sock = c.id, .gen = c.gen };
 	ck_assert_int_eq(chan_call(&low, 0, &req, &rep), -EOPNOTSUPP);
 	rig_client_end(rig, cl, &low);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -207,7 +183,7 @@ START_TEST(close_with_unread_data_resets)
 {
 	uint16_t port;
 
-	up(1);
+	pair_up(1);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	struct end c = rig_connect(&cli, port, NULL);
 	rig_connected(c);
@@ -218,7 +194,7 @@ START_TEST(close_with_unread_data_resets)
 	RIG_WAIT(end_a(c)->state == CHAN_ST_CLOSED);
 	ck_assert_int_eq(chan_take_error(end_a(c), end_b(c)), ECONNRESET);
 	ck_assert_uint_ge(rig->rst, 1);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -226,7 +202,7 @@ START_TEST(linger_zero_resets)
 {
 	uint16_t port;
 
-	up(1);
+	pair_up(1);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	struct end c = rig_connect(&cli, port, NULL);
 	rig_connected(c);
@@ -236,7 +212,7 @@ START_TEST(linger_zero_resets)
 	atomic_fetch_add(&end_b(c)->opt_seq, 1);
 	rig_close(c);
 	RIG_WAIT(rig->rst == 1 && atomic_load(&ccli->n_socks) == 0);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -245,7 +221,7 @@ START_TEST(queue_of_a_closed_listener_is_reset)
 	struct end c[4];
 	uint16_t port;
 
-	up((uint32_t)_i);
+	pair_up((uint32_t)_i);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	for (int i = 0; i < 4; i++) {
 		c[i] = rig_connect(&cli, port, NULL);
@@ -259,7 +235,7 @@ START_TEST(queue_of_a_closed_listener_is_reset)
 	RIG_WAIT(atomic_load(&csrv->n_socks) == 1); /* the accepted one lives */
 	RIG_WAIT(rig->rst == 3);
 	rig_write(s, "x", 1);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -269,7 +245,7 @@ START_TEST(backlog_bounds_the_queue)
 	uint16_t port;
 	int up_n = 0;
 
-	up((uint32_t)_i);
+	pair_up((uint32_t)_i);
 	struct end l = rig_listen(&srv, 0, 2, &port);
 	for (int i = 0; i < 8; i++)
 		c[i] = rig_connect(&cli, port, NULL);
@@ -286,7 +262,7 @@ START_TEST(backlog_bounds_the_queue)
 	ck_assert_int_eq(up_n, 8);
 	for (int i = 0; i < 8; i++)
 		rig_connected(c[i]);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -295,7 +271,7 @@ START_TEST(death_of_the_program_frees_port_and_resets)
 	uint16_t port;
 	char c1;
 
-	up((uint32_t)_i);
+	pair_up((uint32_t)_i);
 	struct end l = rig_listen(&srv, 7000, 8, &port);
 	struct end a = rig_connect(&cli, port, NULL), b = rig_connect(&cli, port, NULL);
 	rig_connected(a);
@@ -329,12 +305,12 @@ START_TEST(orphan_delivers_what_was_written)
 	static uint8_t buf[1 << 20], got[1 << 20];
 	uint16_t port;
 
-	up(1);
+	pair_up(1);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	struct end c = rig_connect(&cli, port, NULL);
 	rig_connected(c);
 	struct end s = rig_accept(l);
-	pattern(buf, sizeof(buf), 1);
+	pair_pattern(buf, sizeof(buf), 1);
 	/* As much as fits without anybody reading, then the program dies. */
 	size_t total = 0;
 	for (int quiet = 0; quiet < 20; quiet++) {
@@ -361,7 +337,7 @@ START_TEST(sockets_live_until_the_last_holder_ends)
 	uint16_t port;
 	char x;
 
-	up(1);
+	pair_up(1);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	struct end c = rig_connect(&cli, port, NULL);
 	rig_connected(c);
@@ -380,7 +356,7 @@ START_TEST(sockets_live_until_the_last_holder_ends)
 	struct end e = rig_accept(l);
 	rig_close(d);
 	ck_assert_uint_eq(rig_read(e, &x, 1), 0);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -391,7 +367,7 @@ START_TEST(event_queue_tells_which)
 	bool lost;
 	int pfd;
 
-	up(1);
+	pair_up(1);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	int evq = client_evq_open(csrv, 0, &pfd);
 	ck_assert_int_ge(evq, 0);
@@ -424,7 +400,7 @@ START_TEST(event_queue_tells_which)
 	client_evq_close(csrv, 0, (uint32_t)evq);
 	ck_assert_int_eq(rig_read_byte(pfd), 0); /* the engine's end is closed */
 	close(pfd);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -432,7 +408,7 @@ START_TEST(queues_of_a_dead_process_are_closed)
 {
 	int fd[2];
 
-	up(1);
+	pair_up(1);
 	uint32_t child = (uint32_t)client_add_proc(csrv);
 	ck_assert_int_eq(client_evq_open(csrv, child, &fd[0]), 0);
 	ck_assert_int_eq(client_evq_open(csrv, 0, &fd[1]), 1);
@@ -441,7 +417,7 @@ START_TEST(queues_of_a_dead_process_are_closed)
 	RIG_WAIT(atomic_load(&csrv->evq_fd[0]) == 0);
 	ck_assert(atomic_load(&csrv->evq_fd[1]) != 0);
 	close(fd[1]);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -451,7 +427,7 @@ START_TEST(a_late_word_closes_no_other_queue)
 {
 	int fd[3];
 
-	up(1);
+	pair_up(1);
 	uint32_t late = (uint32_t)client_add_proc(csrv), ends = (uint32_t)client_add_proc(csrv);
 	ck_assert_int_eq(client_evq_open(csrv, late, &fd[0]), 0);
 	close(fd[0]);
@@ -463,7 +439,7 @@ START_TEST(a_late_word_closes_no_other_queue)
 	ck_assert(atomic_load(&csrv->evq_fd[next]) != 0);
 	close(fd[1]);
 	close(fd[2]);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -471,7 +447,7 @@ START_TEST(a_line_is_closed_as_a_line_only)
 {
 	int line_fd, fd;
 
-	up(1);
+	pair_up(1);
 	int line = client_line_open(csrv, &line_fd), evq = client_evq_open(csrv, 0, &fd);
 	client_line_close(csrv, (uint32_t)evq);
 	client_evq_close(csrv, 0, (uint32_t)line);
@@ -481,7 +457,7 @@ START_TEST(a_line_is_closed_as_a_line_only)
 	ck_assert(atomic_load(&csrv->evq_fd[line]) == 0);
 	close(line_fd);
 	close(fd);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -490,7 +466,7 @@ START_TEST(many_connections_come_and_go)
 	uint16_t port;
 	char buf[64];
 
-	up((uint32_t)_i);
+	pair_up((uint32_t)_i);
 	struct end l = rig_listen(&srv, 0, 512, &port);
 	for (int round = 0; round < 300; round++) {
 		struct end c[8], s[8];
@@ -514,7 +490,7 @@ START_TEST(many_connections_come_and_go)
 	}
 	RIG_WAIT(atomic_load(&ccli->n_socks) == 0 && atomic_load(&csrv->n_socks) == 1);
 	ck_assert_uint_eq(rig->rst, 0);
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -524,7 +500,7 @@ START_TEST(info_and_rows)
 	uint64_t cursor = 0;
 	uint16_t port;
 
-	up(1);
+	pair_up(1);
 	struct end l = rig_listen(&srv, 0, 5, &port);
 	struct end c = rig_connect(&cli, port, NULL);
 	rig_connected(c);
@@ -537,7 +513,7 @@ START_TEST(info_and_rows)
 	ck_assert_uint_eq(sock_rows(&rig->w[0].env, &cursor, rows, 8), 3);
 	ck_assert_uint_eq(rows[0].local.port, port);
 	ck_assert_uint_eq(sock_rows(&rig->w[0].env, &cursor, rows, 8), 0);
-	down();
+	pair_down();
 }
 END_TEST
 

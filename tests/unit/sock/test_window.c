@@ -1,32 +1,8 @@
 /* What the receive window promises, and what reading opens. */
 // SPDX-License-Identifier: MIT
-#include "rig.h"
+#include "pair.h"
 #include <string.h>
 #include "../unit.h"
-
-static struct rig *rig;
-static struct chan_app srv, cli;
-static struct client *csrv, *ccli;
-
-static void up(uint32_t workers)
-{
-	rig = rig_new(workers);
-	csrv = rig_client(rig, &srv, NULL);
-	ccli = rig_client(rig, &cli, NULL);
-}
-
-static void down(void)
-{
-	rig_client_end(rig, ccli, &cli);
-	rig_client_end(rig, csrv, &srv);
-	rig_free(rig);
-}
-
-static void pattern(uint8_t *p, size_t n, uint32_t salt)
-{
-	for (size_t i = 0; i < n; i++)
-		p[i] = (uint8_t)((i * 2654435761u + salt) >> 13);
-}
 
 /* With the window closed a small read opens too little for an update. The next reads must be told, too,
  * else the window stays closed until the peer's probe. */
@@ -35,7 +11,7 @@ START_TEST(small_reads_of_a_closed_window_are_all_told)
 	static uint8_t buf[16 << 20];
 	uint16_t port;
 
-	up(1);
+	pair_up(1);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	struct end c = rig_connect(&cli, port, NULL);
 	rig_connected(c);
@@ -53,7 +29,7 @@ START_TEST(small_reads_of_a_closed_window_are_all_told)
 		ck_assert(end_a(s)->flags & CHAN_A_WANT_HEAD);
 	}
 	rig_close(s); /* resets: else what is queued drains for a minute */
-	down();
+	pair_down();
 }
 END_TEST
 
@@ -63,7 +39,7 @@ START_TEST(a_smaller_buffer_keeps_the_promised_window)
 	static uint8_t buf[500000], got[sizeof(buf)];
 	uint16_t port;
 
-	up(1);
+	pair_up(1);
 	struct end l = rig_listen(&srv, 0, 8, &port);
 	struct end c = rig_connect(&cli, port, NULL);
 	rig_connected(c);
@@ -77,14 +53,14 @@ START_TEST(a_smaller_buffer_keeps_the_promised_window)
 	atomic_fetch_add(&end_b(s)->opt_seq, 1);
 	chan_mark(&srv, s.id);
 	RIG_WAIT(end_a(s)->sndbuf == 40000);
-	pattern(buf, sizeof(buf), 1);
+	pair_pattern(buf, sizeof(buf), 1);
 	rig_write(c, buf, sizeof(buf));
 	RIG_WAIT(end_a(s)->rx_tail == 1 + sizeof(buf)); /* before anything is read */
 	ck_assert_uint_eq(rig_read(s, got, sizeof(got)), sizeof(got));
 	ck_assert_mem_eq(got, buf, sizeof(buf));
 	rig_close(c);
 	rig_close(s);
-	down();
+	pair_down();
 }
 END_TEST
 
