@@ -30,6 +30,7 @@ struct datagram {
 	uint8_t proto;
 	bool dropped;	  /* an overlap was seen: swallows what is still to come */
 	bool has_first;
+	uint8_t ecn;	  /* bits: one per codepoint that a fragment has had */
 	struct ip4 first; /* header of the fragment at offset 0 */
 	uint32_t end;	  /* bytes of the whole payload, 0 while the last fragment is missing */
 	uint32_t have;	  /* bytes in the blocks */
@@ -228,6 +229,19 @@ static bool store(struct ip4_reass *r, struct datagram *d, uint32_t off, const u
 	return true;
 }
 
+/* RFC 3168 5.3: congestion met by one fragment is met by the datagram, and no sender marks only some of
+ * them as capable. As Linux's ip_frag_ecn_table. */
+static bool ecn_ok(struct datagram *d)
+{
+	enum { NOT_ECT = 1 << 0, CE = 1 << 3 };
+
+	if (d->ecn & NOT_ECT && d->ecn != NOT_ECT)
+		return false;
+	if (d->ecn & CE)
+		d->first.tos |= 3;
+	return true;
+}
+
 /* All is there: one run of bytes, and the header as the sender had it before it was cut. */
 static void finish(struct ip4_reass *r, struct datagram *d, struct ip4 *h)
 {
@@ -271,18 +285,24 @@ bool ip4_reass_input(struct ip4_reass *r, struct ip4 *h, const void *p, uint32_t
 		datagram_free(r, d);
 		return false;
 	}
+	d->ecn |= (uint8_t)(1 << (h->tos & 3));
 	if (h->frag_off == 0) {
 		d->first = *h;
 		d->has_first = true;
 	}
 	if (!d->end || d->have != d->end || !d->has_first)
 		return false;
-	*len = d->end;
-	finish(r, d, h);
+	bool ok = ecn_ok(d);
+	if (ok) {
+		*len = d->end;
+		*payload = r->whole;
+		finish(r, d, h);
+		STAT_INC(ip4_frag_ok);
+	} else {
+		STAT_INC(ip4_frag_drop_limit);
+	}
 	datagram_free(r, d);
-	STAT_INC(ip4_frag_ok);
-	*payload = r->whole;
-	return true;
+	return ok;
 }
 
 void ip4_reass_advance(struct ip4_reass *r, uint64_t now_ns)

@@ -575,7 +575,7 @@ size_t fuzz_example(unsigned i, uint8_t *buf)
 {
 	/* connect, SYN-ACK, write, "too big", time; a listener's handshake with an error in it; UDP; echo */
 	static const uint8_t path[] = { 0, 5, 0, 4, 0, 1, 5, 180, 5, 32, 15, 160, 0, 0, 0, 128, 3, 232, 5, 0,
-					6, 30, 4, 0, 2, 6, 41, 5, 32, 15, 160, 6, 30 };
+					6, 30, 4, 0, 2, 6, 40, 5, 32, 15, 160, 6, 30 };
 	static const uint8_t synack[] = { 1, 4, 1, 0, 5, 180, 0, 1, 0, 0, 1, 0, 0, 0, 0, 4, 1, 2 };
 	static const uint8_t soft[] = { 2, 5, 0, 4, 0, 1, 5, 180, 5, 32, 0, 99, 0, 8, 0, 0, 1, 0, 0, 0, 0,
 					1, 0, 3, 0, 0, 0, 0, 0, 0, 16, 4, 0, 4, 0, 0, 5, 0, 0 };

@@ -25,6 +25,7 @@ enum { BODY_MAX = IP4_TOTAL_MAX - IP4_HDR_MIN, PACKET_MAX = IP4_TOTAL_MAX };
 struct piece {
 	uint32_t off, n, salt;
 	bool last;
+	uint8_t ecn;
 };
 /* A datagram as the model sees it. */
 struct key {
@@ -32,6 +33,7 @@ struct key {
 	uint16_t id;
 	uint8_t proto;
 	bool used, live, swallows;
+	uint8_t ecn; /* bits: codepoints met */
 	uint64_t born_ns;
 	uint32_t end, have, n;
 	struct piece piece[PIECES];
@@ -47,6 +49,7 @@ static struct {
 	uint32_t salt;
 	uint16_t flood_id;
 	uint32_t floods_left;
+	bool mixed;   /* the fragment completed a datagram that is dropped for it */
 	bool limited; /* something was evicted or refused: the model does not know what is there */
 	struct key key[KEYS];
 	struct piece before; /* the fragment before this one */
@@ -77,7 +80,7 @@ static bool is_piece(const uint8_t *at, const struct piece *p)
 static void forget(struct key *k)
 {
 	k->live = k->swallows = false;
-	k->end = k->have = k->n = 0;
+	k->end = k->have = k->n = k->ecn = 0;
 }
 
 /* NULL: too many to follow. */
@@ -146,9 +149,16 @@ static bool model_input(struct key *k, const struct piece *p)
 	else
 		f.limited = true; /* of the model */
 	k->have += p->n;
+	k->ecn |= (uint8_t)(1 << p->ecn);
 	if (p->last)
 		k->end = p->off + p->n;
-	return k->end && k->have == k->end;
+	if (!k->end || k->have != k->end)
+		return false;
+	if (k->ecn == 1 || !(k->ecn & 1)) /* RFC 3168 5.3 */
+		return true;
+	f.mixed = true;
+	forget(k);
+	return false;
 }
 
 /* Fragments that the model was given, end to end: the longest that matches is the right one. */
@@ -199,6 +209,8 @@ static void came_out(struct key *k, const struct ip4 *h, const uint8_t *p, uint3
 	CHECK(len > 0 && len <= BODY_MAX && h->dst == US);
 	if (!k || k->n == PIECES)
 		return;
+	if (!f.limited && k->ecn & 8)
+		CHECK((h->tos & 3) == 3);
 	CHECK(h->src == k->src && h->id == k->id && h->proto == k->proto);
 	must_be_pieces(k, p, len);
 }
@@ -218,14 +230,15 @@ static void give(const uint8_t *p, uint32_t n, uint32_t salt)
 		return;
 	}
 	CHECK(in.len > 0 && in.h.frag_off + in.len <= BODY_MAX);
-	const struct piece piece = { in.h.frag_off, in.len, salt, !in.h.more_frags };
+	const struct piece piece = { in.h.frag_off, in.len, salt, !in.h.more_frags, in.h.tos & 3 };
 	struct key *k = salt ? key_of(&in.h) : NULL;
 	if (!k) /* it may be part of one that is followed */
 		f.limited = true;
 	uint64_t limit = f.stats.v[STAT_ip4_frag_drop_limit];
+	f.mixed = false;
 	bool expected = k && !f.limited && model_input(k, &piece);
 	bool out = ip4_reass_input(f.r, &in.h, in.payload, in.len, &whole, &len, f.now);
-	if (f.stats.v[STAT_ip4_frag_drop_limit] != limit)
+	if (f.stats.v[STAT_ip4_frag_drop_limit] != limit + f.mixed)
 		f.limited = true;
 	else if (!f.limited)
 		CHECK(out == expected);
@@ -244,7 +257,7 @@ static void give(const uint8_t *p, uint32_t n, uint32_t salt)
 static void fragment(uint32_t src, uint16_t id, const struct piece *p)
 {
 	struct ip4 h = { .src = src, .dst = US, .id = id, .proto = id & 1 ? IP_PROTO_UDP : IP_PROTO_TCP,
-			 .ttl = 64, .total_len = (uint16_t)(IP4_HDR_MIN + p->n),
+			 .ttl = 64, .tos = p->ecn, .total_len = (uint16_t)(IP4_HDR_MIN + p->n),
 			 .frag_off = (uint16_t)p->off, .more_frags = !p->last };
 
 	ip4_emit(&h, packet, IP4_CSUM_FILL);
@@ -283,6 +296,7 @@ static void fragment_in(struct input *in, uint32_t which)
 	uint16_t id = (uint16_t)(which / SOURCES % IDS);
 	struct piece p = { .salt = ++f.salt, .last = how & 4, .n = length_in(in, how) };
 
+	p.ecn = which / (SOURCES * IDS) & 3;
 	switch (how >> 3 & 3) {
 	case 0:
 		p.off = next_of(src, id);

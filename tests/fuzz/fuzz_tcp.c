@@ -4,6 +4,7 @@
  * is left at the end. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <linux/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include "stack/base/bug.h"
@@ -33,6 +34,7 @@ static struct {
 	struct tcp_listener l;
 	struct tcp_sockopts opts;
 	bool listening;
+	bool rich; /* the input says more about options */
 	struct conn conn[CONNS];
 	struct heard heard[PEERS];
 	struct stats stats;
@@ -210,6 +212,27 @@ static void unlisten(void)
 	f.listening = false;
 }
 
+static void set_rich_opts(struct input *in, struct tcp_sockopts *o)
+{
+	uint8_t b = u8(in), cc = u8(in);
+	enum { CONTROLLERS = 0
+#define CC_DEF(name) + 1
+#include "stack/base/cc.def"
+#undef CC_DEF
+	};
+
+	o->cc = cc % (CONTROLLERS + 1);
+	o->pacing = cc & 64 ? 100000 : 0;
+	o->user_mss = cc & 128 ? 88 : 0;
+	o->rcvbuf_max = b & 1 ? o->rcvbuf * 4 : 0;
+	o->keepidle_s = o->keepintvl_s = o->keepcnt = b & 2 ? 1 : 0;
+	o->cork = b & 4;
+	o->linger2_s = b & 8 ? 1 : 0;
+	o->quickack = b & 16;
+	o->delack = b & 32;
+	o->may_cut = b & 64;
+}
+
 static void set_opts(struct input *in, struct tcp_sockopts *o)
 {
 	uint8_t b = u8(in);
@@ -219,6 +242,8 @@ static void set_opts(struct input *in, struct tcp_sockopts *o)
 		.keepalive = b & 4, .defer = b & 8 ? 3 : 0, .fastopen = b & 16 ? 2 : 0,
 		.fastopen_syn = b & 32, .fastopen_no_cookie = b & 64, .user_timeout_ms = b & 128 ? 3000 : 0,
 	};
+	if (f.rich)
+		set_rich_opts(in, o);
 }
 
 static void listen_again(struct input *in)
@@ -252,6 +277,16 @@ static void connect_to(struct input *in, uint32_t peer)
 	f.heard[peer].port = port;
 }
 
+/* A buffer that shrinks is the host's affair. */
+static void change_opts(struct input *in, struct tcp_conn *c)
+{
+	uint32_t rcvbuf = c->opts.rcvbuf;
+
+	set_opts(in, &c->opts);
+	c->opts.rcvbuf = max_u32(c->opts.rcvbuf, rcvbuf);
+	tcp_opts_changed(&f.env, c, f.now);
+}
+
 static void app(struct input *in)
 {
 	struct conn *k = &f.conn[u8(in) % CONNS];
@@ -262,11 +297,15 @@ static void app(struct input *in)
 	switch (what % 8) {
 	case 0:
 	case 1:
-		k->tx_tail += u16(in) % 4000;
+		k->tx_tail += u16(in) % 4000 * (what & 64 ? 16 : 1);
 		tcp_app_wrote(&f.env, &k->c, k->tx_tail, f.now);
+		if (what & 128 && k->tx_tail)
+			tcp_app_urgent(&f.env, &k->c, k->tx_tail - 1);
 		break;
 	case 2:
-		tcp_app_read(&f.env, &k->c, tcp_rx_tail(&k->c), f.now);
+		tcp_app_read(&f.env, &k->c, tcp_rx_tail(&k->c) - (what & 128 ? delta(in) : 0), f.now);
+		if (what & 64)
+			tcp_fill_info(&f.env, &k->c, &(struct tcp_info){ 0 }, f.now);
 		break;
 	case 3:
 		tcp_shutdown(&f.env, &k->c, f.now);
@@ -278,7 +317,10 @@ static void app(struct input *in)
 		tcp_abort(&f.env, &k->c, f.now);
 		break;
 	case 6:
-		tcp_shutdown_rcv(&k->c);
+		if (what & 128)
+			change_opts(in, &k->c);
+		else
+			tcp_shutdown_rcv(&k->c);
 		break;
 	default:
 		tcp_icmp_error(&f.env, &k->c.flow, k->c.snd_una, what & 64 ? EMSGSIZE : EHOSTUNREACH,
@@ -339,6 +381,13 @@ static void start(struct input *in)
 			    (mode & 16 ? TCP_FO_CLIENT_NO_COOKIE : 0) |
 			    (mode & 32 ? TCP_FO_ALL_LISTENERS : 0),
 	};
+	f.rich = mode & 128;
+	if (f.rich) {
+		mode = u8(in);
+		f.env.mtu_probing = mode % 3;
+		f.env.ecn = (enum tcp_ecn_mode)((mode >> 2 & 3) % 3);
+		f.env.base_mss = mode & 16 ? 500 : 0;
+	}
 	CHECK(tcp_env_init(&f.env, f.now) == 0);
 	for (int i = 0; i < PEERS; i++)
 		f.heard[i].port = PORT;
@@ -417,11 +466,15 @@ size_t fuzz_example(unsigned i, uint8_t *buf)
 	if (tail > 3)
 		return 0;
 	const uint8_t mode = (uint8_t)(i / ARRAY_LEN(body) % MODES);
-	const uint8_t head[] = { mode == 3 ? 8 | 32 : mode == 4 ? 16 | 2 : mode,
-				 1 | 16 | (mode == 2 ? 8 : 0), 3 };
-	memcpy(buf, head, sizeof(head));
-	memcpy(buf + sizeof(head), body[i % ARRAY_LEN(body)].p, body[i % ARRAY_LEN(body)].n);
-	size_t n = sizeof(head) + body[i % ARRAY_LEN(body)].n;
+	const uint8_t plain[] = { mode == 3 ? 8 | 32 : mode == 4 ? 16 | 2 : mode,
+				  1 | 16 | (mode == 2 ? 8 : 0), 3 };
+	/* BBR, keepalive, RFC 4821's search */
+	const uint8_t rich[] = { 128, 4 | 2, 1 | 4, 2 | 1, 4 | (uint8_t)(tail << 6), 3 };
+	const bool is_rich = tail && mode == 1;
+	size_t n = is_rich ? sizeof(rich) : sizeof(plain);
+	memcpy(buf, is_rich ? rich : plain, n);
+	memcpy(buf + n, body[i % ARRAY_LEN(body)].p, body[i % ARRAY_LEN(body)].n);
+	n += body[i % ARRAY_LEN(body)].n;
 	struct rng r;
 	rng_seed(&r, i);
 	for (size_t end = n + (tail ? LONG : 0); n < end; n++)

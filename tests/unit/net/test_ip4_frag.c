@@ -11,12 +11,14 @@ static struct ip4_reass *r;
 static struct stats counted;
 static uint64_t now;
 static uint8_t payload[65535];
+static uint8_t tos; /* of the next fragments */
 static const uint8_t *out;
 static uint32_t out_len;
 static struct ip4 out_h;
 
 static void setup(void)
 {
+	tos = 0;
 	memset(&counted, 0, sizeof(counted));
 	stats_this_thread = &counted;
 	now = NSEC_PER_SEC;
@@ -29,7 +31,7 @@ static void teardown(void) { ip4_reass_free(r); }
 static bool frag_of(uint32_t src, uint16_t id, uint32_t off, uint32_t n, bool more)
 {
 	out_h = (struct ip4){ .src = src, .dst = DST, .id = id, .proto = IP_PROTO_UDP, .ttl = 64,
-			      .hdr_len = 20, .total_len = (uint16_t)(20 + n),
+			      .tos = tos, .hdr_len = 20, .total_len = (uint16_t)(20 + n),
 			      .frag_off = (uint16_t)off, .more_frags = more };
 	return ip4_reass_input(r, &out_h, payload + off, n, &out, &out_len, now);
 }
@@ -159,6 +161,32 @@ START_TEST(a_repeated_fragment_is_harmless)
 }
 END_TEST
 
+/* The codepoints of three fragments, and that of the datagram; -1: none comes out. */
+static const struct { uint8_t ecn[3]; int whole; } marks[] = {
+	{ { 0, 0, 0 }, 0 },  { { 2, 2, 2 }, 2 }, { { 1, 1, 1 }, 1 },  { { 2, 1, 2 }, 2 }, { { 3, 3, 3 }, 3 },
+	{ { 2, 2, 3 }, 3 },  { { 3, 1, 1 }, 3 }, { { 1, 3, 2 }, 3 },  { { 0, 0, 3 }, -1 }, { { 0, 2, 2 }, -1 },
+	{ { 2, 2, 0 }, -1 }, { { 1, 0, 1 }, -1 }, { { 3, 2, 0 }, -1 },
+};
+
+START_TEST(one_mark_is_the_datagrams_and_odd_mixtures_are_dropped) /* RFC 3168 5.3; Linux's table */
+{
+	const uint8_t *ecn = marks[_i].ecn;
+
+	tos = 0xb8 | ecn[0];
+	ck_assert(!frag(0, 1480, true));
+	tos = ecn[2];
+	ck_assert(!frag(2960, 100, false));
+	tos = ecn[1];
+	ck_assert_int_eq(frag(1480, 1480, true), marks[_i].whole >= 0);
+	ck_assert_uint_eq(counted.v[STAT_ip4_frag_drop_limit], marks[_i].whole < 0);
+	ck_assert_uint_eq(ip4_reass_datagrams(r), 0);
+	if (marks[_i].whole >= 0) {
+		whole(3060);
+		ck_assert_uint_eq(out_h.tos, 0xb8 | (uint8_t)marks[_i].whole);
+	}
+}
+END_TEST
+
 START_TEST(datagrams_are_told_apart)
 {
 	ck_assert(!frag_of(SRC, 1, 0, 80, true));
@@ -248,6 +276,8 @@ int main(void)
 	tcase_add_test(tc, two_ends_do_not_agree);
 	tcase_add_test(tc, nothing_lies_beyond_the_end);
 	tcase_add_test(tc, a_repeated_fragment_is_harmless);
+	tcase_add_loop_test(tc, one_mark_is_the_datagrams_and_odd_mixtures_are_dropped, 0,
+			    ARRAY_LEN(marks));
 	tcase_add_test(tc, datagrams_are_told_apart);
 	tcase_add_test(tc, what_stays_incomplete_goes_after_30_s);
 	tcase_add_test(tc, one_source_is_limited);
