@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "stack/chan/start.h"
@@ -240,15 +241,37 @@ int cmd_trace(int argc, char **argv)
 }
 
 /* ---- engine ---- */
-/* The answer says that it will end; it has ended when nobody answers any more. */
-static int wait_gone(const struct config *c)
+/* The lock beside the unix socket of the engine that answers, and its file; path "": nobody answers. */
+struct lock {
+	char path[CHAN_PATH_MAX + sizeof(".lock")];
+	ino_t ino;
+};
+
+static struct lock find_lock(const struct config *c)
 {
-	const struct timespec nap = { .tv_nsec = 20 * 1000000 };
-	struct chan_paths paths;
+	struct chan_paths paths, one = { .n = 1 };
+	struct lock lock = { "", 0 };
+	struct stat st;
 
 	chan_engine_paths(&paths, config_str(c, CONFIG_socket));
+	for (uint32_t i = 0; i < paths.n && !*lock.path; i++) {
+		memcpy(one.path[0], paths.path[i], sizeof(one.path[0]));
+		if (chan_engine_answers(&one))
+			snprintf(lock.path, sizeof(lock.path), "%s.lock", one.path[0]);
+	}
+	if (*lock.path && stat(lock.path, &st) == 0)
+		lock.ino = st.st_ino;
+	return lock;
+}
+
+/* The answer says that it will end. Its last act is to remove the lock: then another one can start. */
+static int wait_gone(const struct lock *lock)
+{
+	const struct timespec nap = { .tv_nsec = 20 * 1000000 };
+	struct stat st;
+
 	for (int i = 0; i < 250; i++) {
-		if (!chan_engine_answers(&paths))
+		if (!lock->ino || stat(lock->path, &st) < 0 || st.st_ino != lock->ino)
 			return CLI_OK;
 		nanosleep(&nap, NULL);
 	}
@@ -333,6 +356,7 @@ int cmd_engine(int argc, char **argv)
 		cli_say("unknown word '%s'; fastnet engine --help lists them", word);
 		return CLI_USAGE;
 	}
+	const struct lock lock = strcmp(word, "stop") ? (struct lock){ "", 0 } : find_lock(&s.config);
 	snprintf(command, sizeof(command), "%s %s", word, is_log ? s.word[1] : "");
 	r = fetch(&s, command, &t);
 	if (r)
@@ -340,5 +364,5 @@ int cmd_engine(int argc, char **argv)
 	if (strcmp(word, "stop") != 0)
 		table_print(&t, s.format, NULL, NULL);
 	table_free(&t);
-	return strcmp(word, "stop") ? CLI_OK : wait_gone(&s.config);
+	return strcmp(word, "stop") ? CLI_OK : wait_gone(&lock);
 }

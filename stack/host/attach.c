@@ -16,6 +16,7 @@
 #include "stack/base/util.h"
 #include "stack/chan/hello.h"
 #include "stack/host/control_int.h"
+#include "stack/host/ends.h"
 
 enum { TOKEN_WAIT_S = 10 };
 
@@ -300,9 +301,11 @@ static bool on_token(struct conn *conn)
 	int fd = -1, err = attach_token(conn->ctl, conn->client, conn->uid, &fd, &r.number);
 
 	r.err = -err;
+	ends_hide();
 	bool sent = attach_answer(conn, &r, &fd, !err);
 	if (!err)
 		close(fd);
+	ends_show();
 	return sent;
 }
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "stack/base/util.h"
 #include "stack/chan/hello.h"
 #include "stack/host/control_int.h"
+#include "stack/host/ends.h"
 #include "stack/host/relay.h"
 #include "stack/host/upgrade.h"
 
@@ -72,8 +74,10 @@ static void conn_free(struct conn *conn)
 	ev_io_stop(loop, &conn->io);
 	if (conn->pidfd >= 0) {
 		ev_io_stop(loop, &conn->pid_io);
+		ends_unwatch(conn->pidfd);
 		close(conn->pidfd);
 	}
+	ends_unwatch(conn->fd);
 	close(conn->fd);
 	list_del(&conn->link);
 	free(conn->out);
@@ -111,9 +115,13 @@ void conn_gone(struct conn *conn)
 	struct attached *a = conn->client;
 	uint32_t proc = conn->proc;
 
-	conn_free(conn);
 	if (a)
-		control_proc_gone(ctl, a, proc);
+		ends_begin();
+	conn_free(conn);
+	if (!a)
+		return;
+	control_proc_gone(ctl, a, proc);
+	ends_finish(ctl->h);
 }
 
 static void on_mail(struct ev_loop *loop, ev_io *io, int events)
@@ -168,6 +176,7 @@ void conn_watch_pid(struct conn *conn, int pidfd)
 	if (pidfd < 0) /* dead already, or not in our pid namespace: the end of file tells */
 		return;
 	fcntl(pidfd, F_SETFD, FD_CLOEXEC);
+	ends_watch(pidfd, EPOLLIN);
 	ev_io_init(&conn->pid_io, on_pidfd, pidfd, EV_READ);
 	conn->pid_io.data = conn;
 	ev_io_start(conn->ctl->loop, &conn->pid_io);
@@ -293,6 +302,7 @@ struct conn *conn_new(struct control *ctl, int fd, enum conn_kind kind)
 		return NULL;
 	*conn = (struct conn){ .ctl = ctl, .fd = fd, .pidfd = -1, .kind = kind };
 	list_push(&ctl->conns, &conn->link);
+	ends_watch(fd, EPOLLRDHUP);
 	ev_io_init(&conn->io, on_conn, fd, EV_READ);
 	conn->io.data = conn;
 	ev_io_start(ctl->loop, &conn->io);
@@ -433,7 +443,13 @@ int control_init(struct host *h)
 
 	if (!ctl)
 		return host_fail(h, -ENOMEM, "out of memory");
+	int err = ends_init(h);
+	if (err) {
+		free(ctl);
+		return host_fail(h, err, "can't make an epoll set: %s", strerror(-err));
+	}
 	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0) {
+		ends_fini();
 		free(ctl);
 		return host_fail(h, -errno, "can't make a pipe: %s", strerror(errno));
 	}
@@ -449,6 +465,7 @@ int control_init(struct host *h)
 	if (!ctl->loop) {
 		close(p[0]);
 		close(p[1]);
+		ends_fini();
 		free(ctl);
 		return host_fail(h, -EMFILE, "can't make an event loop; raise the open-file limit "
 				 "(ulimit -n)");
@@ -503,6 +520,7 @@ void control_fini(struct host *h)
 	close(ctl->mail_fd);
 	close(mail_write_fd);
 	mail_write_fd = -1;
+	ends_fini();
 	free(ctl);
 	h->control = NULL;
 }

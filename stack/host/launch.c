@@ -10,6 +10,7 @@
 #include "stack/chan/alive.h"
 #include "stack/chan/cc.h"
 #include "stack/host/control.h"
+#include "stack/host/ends.h"
 #include "stack/host/host.h"
 #include "stack/net/mcast.h"
 #include "stack/net/ports.h"
@@ -129,6 +130,8 @@ int host_launch(struct host *h)
 		return err;
 	worker_set.n = h->n_workers;
 	worker_set.control_mail = control_mail;
+	worker_set.ends_unknown = ends_unknown;
+	worker_set.ends_known = ends_known;
 	err = engine_alive_arm(h->engine.base);
 	return err ? host_fail(h, err, "can't arm the sign of life: %s", strerror(-err)) : 0;
 }

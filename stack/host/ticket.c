@@ -14,6 +14,7 @@
 #include "stack/base/log.h"
 #include "stack/base/util.h"
 #include "stack/host/control_int.h"
+#include "stack/host/ends.h"
 #include "stack/host/relay.h"
 #include "stack/host/upgrade.h"
 #include "stack/host/whohas.h"
@@ -294,9 +295,11 @@ static bool invite(struct conn *conn, struct ticket *t, struct chan_msg *r)
 	r->kind = CHAN_CLAIM_OTHER;
 	r->number = t->a->c->conf.number;
 	r->err = -attach_token(conn->ctl, t->a, conn->uid, &fd, &proc);
+	ends_hide();
 	bool sent = attach_answer(conn, r, &fd, r->err == 0);
 	if (fd >= 0)
 		close(fd);
+	ends_show();
 	return sent;
 }
 

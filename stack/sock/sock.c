@@ -353,6 +353,18 @@ bool sock_poll_client(struct sock_env *env, struct client_worker *cw)
 	return true;
 }
 
+void sock_settle(struct sock_env *env)
+{
+	list_for_each_safe(it, next, &env->clients) {
+		struct client_worker *cw = container_of(it, struct client_worker, link);
+		struct chan_dirty *d = &cw->client->b->dirty[env->worker];
+		uint32_t round = 0;
+
+		while (!cw->violated && poll_dirty(env, cw, d) && round++ < CHAN_MAX_SOCKS / SOCK_TAKE)
+			;
+	}
+}
+
 bool sock_poll(struct sock_env *env)
 {
 	bool work = false;
@@ -362,6 +374,8 @@ bool sock_poll(struct sock_env *env)
 
 		work |= sock_poll_client(env, cw);
 	}
+	if (unlikely(env->priv->n_late))
+		work |= sock_late_poll(env);
 	if (!list_empty(&env->closing))
 		client_drain(env);
 	return work;
@@ -401,6 +415,10 @@ void sock_mail(struct sock_env *env, const struct sock_mail *msg)
 	case SOCK_MAIL_TAKEN:
 	case SOCK_MAIL_DROPPED:
 		sock_listen_mail(env, msg);
+		break;
+	case SOCK_MAIL_SETTLE:
+	case SOCK_MAIL_SETTLED:
+		sock_late_mail(env, msg);
 		break;
 	case SOCK_MAIL_CALL:
 		msg->fn(env, msg->p);

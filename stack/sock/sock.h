@@ -47,6 +47,8 @@ enum sock_mail_type {
 	SOCK_MAIL_CALL,	       /* control -> worker: run fn(env, p) on the data thread (admin, snapshots) */
 	SOCK_MAIL_TAKEN,       /* home -> worker: accept() has taken its socket b = id << 32 | gen */
 	SOCK_MAIL_DROPPED,     /* home -> worker: its socket b will not be accepted: reset it */
+	SOCK_MAIL_SETTLE,      /* worker -> all: look at the marks of all clients; for call a of client p */
+	SOCK_MAIL_SETTLED,     /* the answer, b as in the question */
 };
 struct sock_mail {
 	uint32_t type, from;
@@ -106,6 +108,10 @@ struct sock_host {
 	/* Sends a message to data thread `to` (handled there by sock_mail) or, to == UINT32_MAX, to the
 	 * control thread. Copies msg. False when the mailbox is full (the caller drops or retries). */
 	bool (*mail)(void *arg, uint32_t to, const struct sock_mail *msg);
+	/* Has a process ended that the data threads have not heard of? 0, or a mark for ends_known(), which
+	 * says when all of them have heard of it and of those before it. May be NULL. */
+	uint32_t (*ends_unknown)(void *arg);
+	bool (*ends_known)(void *arg, uint32_t mark);
 };
 
 /* 0 or -errno. tcp.key, udp.key, tcp.rng, tcp.tso_bytes and the host_* members are filled by the caller. */
@@ -116,6 +122,8 @@ bool sock_poll(struct sock_env *env);
 /* After tcp_flush: makes everything that changed visible to the applications, one fence, then wakes
  * those who sleep. */
 void sock_publish(struct sock_env *env);
+/* When sock_poll() has something to do even if nobody says so; UINT64_MAX: never. */
+uint64_t sock_next_ns(const struct sock_env *env);
 /* Is there work that a sleeping worker would miss? Asked between `sleeping = 1`, a fence and the
  * sleep itself. */
 bool sock_has_work(const struct sock_env *env);

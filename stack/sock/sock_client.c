@@ -57,6 +57,7 @@ static void client_delete(struct sock_env *env, struct client_worker *cw)
 	if (cw->deleting)
 		return;
 	cw->deleting = true;
+	sock_late_drop(cw);
 	TRACE(CLIENT, 0, env->now_ns, cw->client->conf.number, 2, cw->n_socks);
 	/* Listeners first: with them go their queues, and what is left closes one by one. */
 	while (!list_empty(&cw->listeners))
@@ -74,6 +75,7 @@ static void client_delete(struct sock_env *env, struct client_worker *cw)
 /* All sockets, not only those that it has a bit of: its last act may have been to clear one. */
 static void proc_gone(struct client_worker *cw)
 {
+	sock_proxies_check(cw);
 	list_for_each_safe(it, next, &cw->listeners) {
 		sock_accept_taken(listener_sock(it));
 		sock_check_held(listener_sock(it));

@@ -387,7 +387,7 @@ static int dispatch(struct call *k)
 	}
 }
 
-static void run(struct client_worker *cw, uint32_t slot)
+static void run(struct client_worker *cw, uint32_t slot, enum call_stage stage)
 {
 	struct chan_call_a *a = &cw->client->call_a[slot];
 	struct chan_call_b *b = &cw->client->call_b[slot];
@@ -399,8 +399,14 @@ static void run(struct client_worker *cw, uint32_t slot)
 	memcpy(&k.req, (const void *)b, sizeof(k.req));
 	__asm__ volatile("" ::: "memory");
 	atomic_store_explicit(&k.req.seq, seq, memory_order_relaxed);
+	if (stage == CALL_NEW && unlikely(sock_call_waits(cw, slot, &k.req)))
+		return;
 	a->len = 0;
 	int result = dispatch(&k);
+	if (unlikely(result == -EADDRINUSE) && stage < CALL_SETTLED && k.req.op != CHAN_OP_CONNECT) {
+		sock_call_settles(cw, slot);
+		return;
+	}
 	bool orphaned = k.s && k.made && !is_live(cw->client, k.req.proc);
 	if (k.s && k.made && !orphaned)
 		set_held(&k, true);
@@ -414,6 +420,11 @@ void sock_calls(struct client_worker *cw, uint64_t taken[CHAN_MAX_CALLS / 64])
 {
 	for (uint32_t i = 0; i < CHAN_MAX_CALLS / 64; i++) {
 		for (uint64_t slots = taken[i]; slots; slots &= slots - 1)
-			run(cw, i * 64 + (uint32_t)__builtin_ctzll(slots));
+			run(cw, i * 64 + (uint32_t)__builtin_ctzll(slots), CALL_NEW);
 	}
+}
+
+void sock_call_again(struct client_worker *cw, uint32_t slot, enum call_stage stage)
+{
+	run(cw, slot, stage);
 }

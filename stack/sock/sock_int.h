@@ -149,6 +149,20 @@ struct sock_payload {
 };
 
 /* A client as one data thread sees it. */
+/* Calls that wait for what happened before them (sock_late.c). */
+struct call_late {
+	uint64_t slots[CHAN_MAX_CALLS / 64];
+	uint32_t n;
+	struct {
+		uint32_t mark;	   /* of the ends of processes; of a round: its number */
+		uint32_t left;	   /* answers of this round that are still to come */
+		uint32_t rounds;   /* still to come */
+		bool settles;	   /* rounds, not ends */
+		uint64_t since_ns;
+	} slot[CHAN_MAX_CALLS];
+	uint32_t last_round;
+};
+
 struct client_worker {
 	struct client *client;
 	struct sock_env *env; /* NULL: not added yet */
@@ -167,6 +181,7 @@ struct client_worker {
 	uint16_t ring_list[CHAN_MAX_EVQS];
 	uint32_t n_ring;
 	uint64_t drain_until_ns; /* closing: orphans are reset then */
+	struct call_late late;
 	bool violated, deleting, gone;
 };
 
@@ -176,6 +191,7 @@ struct sock_priv {
 	struct list event; /* sockets to publish, by event_link */
 	struct list rings; /* client_workers with doorbells to ring */
 	uint64_t drain_look_ns;
+	uint32_t n_late; /* clients with calls that wait */
 	uint32_t ids[SOCK_TAKE];
 };
 static inline struct sock_env *env_of(struct tcp_env *tcp) { return tcp->host; }
@@ -216,12 +232,21 @@ struct tcp_sockopts sock_tcp_opts(const struct chan_sock_b *b, const struct chan
 /* The few that this side looks at itself. */
 void sock_note_opts(struct sock *s, const struct chan_opts *o);
 struct chan_opts sock_read_opts(const struct chan_sock_b *b);
+/* What all applications have done to their sockets so far is done. */
+void sock_settle(struct sock_env *env);
 /* The application wrote nonsense: it will be detached. */
 void sock_violation(struct client_worker *cw, const char *what);
 
 /* ---- sock_cmd.c ---- */
 /* Carries out the calls whose slots are set in taken. */
 void sock_calls(struct client_worker *cw, uint64_t taken[CHAN_MAX_CALLS / 64]);
+/* How far a call has come: it may wait twice. */
+enum call_stage {
+	CALL_NEW,
+	CALL_ENDS_KNOWN, /* of processes that ended before it */
+	CALL_SETTLED,	 /* what was closed before it is closed */
+};
+void sock_call_again(struct client_worker *cw, uint32_t slot, enum call_stage stage);
 /* Answers call `slot` if it still is request seq. */
 void sock_reply(struct client_worker *cw, uint32_t slot, uint32_t seq, int result,
 		const struct sock *s);
@@ -241,6 +266,8 @@ void sock_unlisten(struct sock *s);
 void sock_accept_taken(struct sock *s);
 void sock_listen_mail(struct sock_env *env, const struct sock_mail *msg);
 void sock_proxies_close(struct client_worker *cw);
+/* Those of sockets that no live process holds go. */
+void sock_proxies_check(struct client_worker *cw);
 struct tcp_conn *sock_conn_new(struct tcp_env *tcp, struct tcp_listener *l,
 			       const struct tcp_flow *flow);
 void sock_accepted(struct tcp_env *tcp, struct tcp_listener *l, struct tcp_conn *c);
@@ -305,6 +332,17 @@ void sock_sent(struct sock *s, uint32_t pos);
 /* Wakes everything that sleeps in the client: it has been detached. */
 void sock_wake_client(struct client_worker *cw);
 void sock_wake_last(struct sock *s);
+
+/* ---- sock_late.c ---- */
+/* A request that has just been taken: must it wait? sock_late_poll() goes on with it then. */
+bool sock_call_waits(struct client_worker *cw, uint32_t slot, const struct chan_call_b *req);
+/* Its answer is to be EADDRINUSE: that waits, and the call is made again, when all closes are done that
+ * were made before it. */
+void sock_call_settles(struct client_worker *cw, uint32_t slot);
+bool sock_late_poll(struct sock_env *env);
+void sock_late_mail(struct sock_env *env, const struct sock_mail *msg);
+/* The client goes. */
+void sock_late_drop(struct client_worker *cw);
 
 /* ---- sock_client.c ---- */
 struct client_worker *client_worker_new(struct client *c);

@@ -403,6 +403,16 @@ void sock_proxies_close(struct client_worker *cw)
 		proxy_close(cw, container_of(cw->proxies.next, struct listener, link));
 }
 
+void sock_proxies_check(struct client_worker *cw)
+{
+	list_for_each_safe(it, next, &cw->proxies) {
+		struct listener *l = container_of(it, struct listener, link);
+
+		if (!sock_is_held(cw->client, l->sock))
+			proxy_close(cw, l);
+	}
+}
+
 /* A new proxy, or another backlog and other options for the one we have. */
 static void mail_listen(struct sock_env *env, struct listener *fresh, bool new_options)
 {

@@ -92,13 +92,11 @@ static void synq_move(struct tcp_synq *q, struct tcp_listener *to)
 	STAT_INC(tcp_listener_moved);
 }
 
-/* Who gets the connection that begins: what an application has closed takes none any more, even if the
- * news of it is still on the way. */
+/* Who gets the connection that begins, NULL: nobody. What an application has closed takes none any more, even
+ * if the news of it is still on the way. */
 static struct tcp_listener *taker(struct tcp_env *env, struct tcp_listener *l, const struct tcp_flow *flow)
 {
-	struct tcp_listener *other = l->reuseport && is_closed(env, l) ? heir(env, l, flow) : NULL;
-
-	return other ? other : l;
+	return is_closed(env, l) ? heir(env, l, flow) : l;
 }
 
 void tcp_unlisten(struct tcp_env *env, struct tcp_listener *l)
@@ -385,12 +383,13 @@ struct tcp_conn *tcp_listen_input(struct tcp_env *env, const struct tcp_flow *fl
 
 	if (!(seg->flags & TCPF_RST))
 		l = tcp_find_listener(env, &flow->local, tcp_flow_hash(env, flow));
+	if (l)
+		l = taker(env, l, flow);
 	if (!l) {
 		STAT_INC(tcp_drop_noconn);
 		tcp_reply_rst(env, flow, seg, now_ns);
 		return NULL;
 	}
-	l = taker(env, l, flow);
 	if (l->opts && seg->ttl < l->opts->minttl) {
 		STAT_INC(tcp_drop_minttl);
 		TRACE(TCP_DROP, 0, now_ns, TCP_DROP_MINTTL, seg->seq.v, seg->ack.v);
@@ -412,6 +411,8 @@ static struct tcp_conn *synq_promote(struct tcp_env *env, struct tcp_synq *q,
 {
 	struct tcp_listener *l = taker(env, q->listener, &q->flow);
 
+	if (!l) /* what is done about its other connections will be done about this one */
+		l = q->listener;
 	if (l != q->listener)
 		synq_move(q, l);
 	if (tcp_acceptq_is_full(l)) {

@@ -185,6 +185,16 @@ static bool host_mail(void *arg, uint32_t to, const struct sock_mail *msg)
 	return to < worker_set.n && worker_mail(worker_set.w[to], msg);
 }
 
+static uint32_t host_ends_unknown(void *arg)
+{
+	return worker_set.ends_unknown ? worker_set.ends_unknown() : 0;
+}
+
+static bool host_ends_known(void *arg, uint32_t mark)
+{
+	return !worker_set.ends_known || worker_set.ends_known(mark);
+}
+
 static void host_udp_settle(void *arg)
 {
 	local_drain(arg);
@@ -205,6 +215,8 @@ const struct sock_host worker_host = {
 	.is_broadcast = host_is_broadcast,
 	.flow_worker = host_flow_worker,
 	.mail = host_mail,
+	.ends_unknown = host_ends_unknown,
+	.ends_known = host_ends_known,
 };
 
 /* A frame waited in vain for its neighbour. TCP hears of it as of an ICMP error (Linux does the same

@@ -213,6 +213,7 @@ static uint64_t next_timer_ns(const struct worker *w)
 
 	t = min_u64(t, neigh_next_ns(w->neigh));
 	t = min_u64(t, group_next_ns(w));
+	t = min_u64(t, sock_next_ns(&w->sock));
 	return min_u64(t, ip4_reass_next_ns(w->reass));
 }
 

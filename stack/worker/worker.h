@@ -113,5 +113,8 @@ struct worker_set {
 	struct worker *w[CHAN_MAX_WORKERS];
 	/* Mail to the control thread; called on data threads. */
 	bool (*control_mail)(const struct sock_mail *msg);
+	/* As in sock_host. */
+	uint32_t (*ends_unknown)(void);
+	bool (*ends_known)(uint32_t mark);
 };
 extern struct worker_set worker_set;

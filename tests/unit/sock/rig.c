@@ -149,6 +149,18 @@ static bool control_to_worker(void *arg, uint32_t worker, const struct sock_mail
 	return true;
 }
 
+static uint32_t ends_unknown(void *arg)
+{
+	struct rig_worker *w = arg;
+
+	return atomic_load(&w->rig->unknown);
+}
+
+static bool ends_known(void *arg, uint32_t mark)
+{
+	return ends_unknown(arg) == 0;
+}
+
 static const struct sock_host host = {
 	.udp_output = rig_udp_output,
 	.udp_settle = rig_udp_settle,
@@ -163,6 +175,8 @@ static const struct sock_host host = {
 	.is_local = rig_is_local,
 	.flow_worker = flow_worker,
 	.mail = mail,
+	.ends_unknown = ends_unknown,
+	.ends_known = ends_known,
 };
 
 /* ---- a data thread ---- */
@@ -210,7 +224,7 @@ static void doze(struct rig_worker *w)
 	atomic_store(sleeping, 1);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!sock_has_work(&w->env) && w->frames.n == 0 && w->dgrams.n == 0 && w->mail.n == 0) {
-		uint64_t now = chan_now_ns(), next = tcp_next_ns(&w->env.tcp);
+		uint64_t now = chan_now_ns(), next = min_u64(tcp_next_ns(&w->env.tcp), sock_next_ns(&w->env));
 		int ms = next == UINT64_MAX || next > now + 20 * NSEC_PER_MSEC ? 20 :
 			 next <= now ? 0 : (int)((next - now) / NSEC_PER_MSEC) + 1;
 

@@ -108,17 +108,12 @@ static struct tcp_seg sent_seg(uint32_t i)
 }
 
 static struct tcp_sockopts opts = { .rcvbuf = 65536, .sndbuf = 65536 };
-static void listen_at(int i, struct tcp_listener *l, uint16_t port)
+static void listen_at(int i, struct wrig_listener *l, uint16_t port)
 {
-	*l = (struct tcp_listener){ .local = { .addr = ipaddr_v4(RIG_US), .port = port },
-				    .backlog = 8, .opts = &opts };
-	ck_assert_int_eq(tcp_listen(&w[i].sock.tcp, l), 0);
-}
+	const struct tcp_listener tl = { .local = { .addr = ipaddr_v4(RIG_US), .port = port },
+					 .backlog = 8, .opts = &opts };
 
-static void unlisten_at(int i, struct tcp_listener *l)
-{
-	stats_this_thread = &w[i].stats;
-	tcp_unlisten(&w[i].sock.tcp, l);
+	wrig_listen(i, l, &tl);
 }
 
 START_TEST(both_learn_and_one_answers_who_has)
@@ -134,7 +129,7 @@ END_TEST
 START_TEST(a_syn_goes_to_who_listens)
 {
 	struct tcp_seg syn = { .sport = 4000, .dport = 81, .flags = TCPF_SYN };
-	struct tcp_listener l;
+	struct wrig_listener l;
 
 	meet_peer();
 	rig.n_sent = 0;
@@ -145,7 +140,7 @@ START_TEST(a_syn_goes_to_who_listens)
 	ck_assert_uint_eq(COUNT(1, tcp_rx_segs), 1);
 	ck_assert_uint_eq(rig.n_sent, 1);
 	ck_assert_uint_eq(sent_seg(0).flags, TCPF_SYN | TCPF_ACK);
-	unlisten_at(1, &l);
+	wrig_unlisten(1, &l);
 	/* It has moved: the next one is the host's, and what the guest knew is forgotten. */
 	listen_at(0, &l, 81);
 	syn.sport++;
@@ -154,7 +149,7 @@ START_TEST(a_syn_goes_to_who_listens)
 	ck_assert_uint_eq(COUNT(0, tcp_rx_segs), 1);
 	ck_assert_uint_eq(COUNT(1, tcp_rx_segs), 1);
 	ck_assert_uint_eq(sent_seg(1).flags, TCPF_SYN | TCPF_ACK);
-	unlisten_at(0, &l);
+	wrig_unlisten(0, &l);
 }
 END_TEST
 
@@ -162,7 +157,7 @@ END_TEST
 START_TEST(an_ack_that_meets_only_a_listener_is_the_guests)
 {
 	struct tcp_seg syn = { .sport = 4000, .dport = 81, .flags = TCPF_SYN };
-	struct tcp_listener old, new;
+	struct wrig_listener old, new;
 
 	meet_peer();
 	listen_at(1, &old, 81);
@@ -180,8 +175,8 @@ START_TEST(an_ack_that_meets_only_a_listener_is_the_guests)
 	ck_assert_uint_eq(COUNT(1, tcp_rx_segs), 2);
 	ck_assert_uint_eq(rig.n_sent, 1);
 	ck_assert_uint_eq(sent_seg(0).flags & TCPF_RST, TCPF_RST);
-	unlisten_at(0, &new);
-	unlisten_at(1, &old);
+	wrig_unlisten(0, &new);
+	wrig_unlisten(1, &old);
 }
 END_TEST
 
@@ -190,7 +185,7 @@ START_TEST(an_ack_with_a_cookie_of_the_host_is_the_hosts)
 	struct tcp_seg syn = { .sport = 4000, .dport = 81, .flags = TCPF_SYN, .seq = { 9 } };
 	struct tcp_flow flow = { { ipaddr_v4(RIG_US), .port = 81 },
 				 { ipaddr_v4(RIG_PEER), .port = 4000 } };
-	struct tcp_listener l;
+	struct wrig_listener l;
 
 	meet_peer();
 	rig.n_sent = 0;
@@ -206,7 +201,7 @@ START_TEST(an_ack_with_a_cookie_of_the_host_is_the_hosts)
 	wrig_rx_tcp(RIG_PEER, &ack);
 	run();
 	ck_assert_uint_eq(COUNT(1, tcp_rx_segs), 1);
-	unlisten_at(0, &l);
+	wrig_unlisten(0, &l);
 }
 END_TEST
 
@@ -322,7 +317,7 @@ START_TEST(a_handshake_with_ourselves_crosses)
 					 { ipaddr_v4(RIG_US), .port = 81 } };
 		struct tcp_seg syn = { .sport = 4000, .dport = 81, .flags = TCPF_SYN,
 				       .seq = { 5 }, .has_mss = true, .mss = 1000 };
-		struct tcp_listener l;
+		struct wrig_listener l;
 		uint64_t before = COUNT(!from, tcp_rx_segs), back = COUNT(from, tcp_rx_segs);
 
 		listen_at(!from, &l, 81);
@@ -331,8 +326,8 @@ START_TEST(a_handshake_with_ourselves_crosses)
 		run();
 		ck_assert_uint_eq(COUNT(!from, tcp_rx_segs), before + 2); /* SYN, RST */
 		ck_assert_uint_eq(COUNT(from, tcp_rx_segs), back + 1);	   /* SYN-ACK */
-		ck_assert_uint_eq(l.n_synq, 0);
-		unlisten_at(!from, &l);
+		ck_assert_uint_eq(l.l.tl.n_synq, 0);
+		wrig_unlisten(!from, &l);
 	}
 	ck_assert_uint_eq(rig.n_sent, 0);
 }

@@ -96,11 +96,12 @@ START_TEST(syn_ack_has_the_ttl_tos_and_df_of_its_listener)
 	struct tcp_seg seg = { .sport = 40000, .dport = 80, .seq = { 1000 }, .flags = TCPF_SYN,
 			       .wnd = 1000 };
 	struct tcp_sockopts o = { .rcvbuf = 65535, .ttl = 7, .tos = 0x12, .may_cut = true };
-	struct tcp_listener l = { .local = { .port = 80, .addr = ipaddr_v4(0) }, .backlog = 1, .opts = &o };
+	struct tcp_listener tl = { .local = { .port = 80, .addr = ipaddr_v4(0) }, .backlog = 1, .opts = &o };
+	struct wrig_listener l;
 	struct ip4 h;
 
 	wrig_meet_peer();
-	ck_assert_int_eq(tcp_listen(&w[0].sock.tcp, &l), 0);
+	wrig_listen(0, &l, &tl);
 	wrig_rx_tcp(RIG_PEER, &seg);
 	wrig_run();
 	ck_assert_uint_eq(rig.n_sent, 1);
@@ -109,7 +110,7 @@ START_TEST(syn_ack_has_the_ttl_tos_and_df_of_its_listener)
 	ck_assert_uint_eq(h.ttl, 7);
 	ck_assert_uint_eq(h.tos, 0x10); /* the lower two bits are ECN's */
 	ck_assert(!h.dont_frag);
-	tcp_unlisten(&w[0].sock.tcp, &l);
+	wrig_unlisten(0, &l);
 }
 END_TEST
 

@@ -40,6 +40,21 @@ static void setup_common(void)
 	groups = mcast_new(2, 1);
 	now = worker_clock_ns();
 }
+void wrig_listen(int i, struct wrig_listener *x, const struct tcp_listener *tl)
+{
+	memset(x, 0, sizeof(*x));
+	x->client.sock_b = &x->b;
+	x->l.client = &x->client;
+	x->l.tl = *tl;
+	ck_assert_int_eq(tcp_listen(&w[i].sock.tcp, &x->l.tl), 0);
+}
+
+void wrig_unlisten(int i, struct wrig_listener *x)
+{
+	stats_this_thread = &w[i].stats;
+	tcp_unlisten(&w[i].sock.tcp, &x->l.tl);
+}
+
 void wrig_setup(void)
 {
 	setup_common();

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "tests/unit/net/rig.h"
+#include "stack/sock/sock_int.h"
 #include "stack/wire/tcp.h"
 #include "stack/worker/worker_int.h"
 
@@ -10,6 +11,15 @@ extern struct chan_engine engine;
 extern struct mcast *groups;
 extern uint64_t now;
 #define COUNT(i, name) w[i].stats.v[STAT_##name]
+
+/* A listener of a socket that no application has ever closed. */
+struct wrig_listener {
+	struct listener l;
+	struct client client;
+	struct chan_sock_b b;
+};
+void wrig_listen(int i, struct wrig_listener *x, const struct tcp_listener *tl);
+void wrig_unlisten(int i, struct wrig_listener *x);
 
 /* Fixtures. */
 void wrig_setup(void);
