@@ -73,6 +73,54 @@ START_TEST(idle_connection_starts_slowly_again) /* RFC 5681 4.1 */
 }
 END_TEST
 
+/* RFC 2861 3, as Linux: half for each timeout of silence, never below the initial window; ssthresh keeps
+ * three quarters of what there was, and nothing is lost by less than a timeout. */
+START_TEST(each_timeout_of_silence_halves_the_window)
+{
+	static const struct { uint32_t rtos; uint32_t cwnd; } t[] = {
+		{ 0, 80000 }, { 1, 40000 }, { 2, 20000 }, { 3, 10000 }, { 9, 10000 },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		struct rig *r = rig_established(.mss = 1000, .rtt_ms = 100);
+		rig_send(r, 1);
+		rig_drain(r);
+		IN(r, .seq = 1, .ack = 2, .flags = A);
+		r->c->cwnd = 80000;
+		r->c->ssthresh = 30000;
+		uint64_t rto_us = tcp_rtt_rto_us(&r->c->rtt);
+		rig_after_us(r, t[i].rtos * rto_us + rto_us / 2);
+		rig_send(r, 1);
+		rig_drain(r);
+		ck_assert_uint_eq(r->c->cwnd, t[i].cwnd);
+		ck_assert_uint_eq(r->c->ssthresh, t[i].rtos ? 60000 : 30000);
+		COUNT(r, tcp_idle_restart, t[i].rtos != 0);
+		rig_free(r);
+	}
+}
+END_TEST
+
+/* RFC 7661 in short, as Linux' tcp_is_cwnd_limited(): half of it in use is enough in slow start, all of it
+ * must be later. */
+START_TEST(a_window_grows_when_the_application_fills_it)
+{
+	static const struct { uint32_t sent, ssthresh; bool grows; } t[] = {
+		{ 4000, UINT32_MAX, false }, { 5000, UINT32_MAX, true }, { 10000, UINT32_MAX, true },
+		{ 5000, 5000, false }, { 9000, 5000, false }, { 10000, 5000, true },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		struct rig *r = rig_established(.mss = 1000, .o.cc = RIG_RENO);
+		uint32_t before = r->c->cwnd;
+		ck_assert_uint_eq(before, 10000);
+		r->c->ssthresh = t[i].ssthresh;
+		rig_send(r, t[i].sent);
+		rig_drain(r);
+		IN(r, .seq = 1, .ack = 1 + t[i].sent, .flags = A);
+		ck_assert_int_eq(r->c->cwnd > before, t[i].grows);
+		rig_free(r);
+	}
+}
+END_TEST
+
 START_TEST(offload_takes_whole_segments_at_once)
 {
 	struct rig *r = rig_established(.mss = 1000, .tso_bytes = 5500);
@@ -421,6 +469,8 @@ END_TEST
 RIG_MAIN("tcp_data", { data_is_cut_into_segments_and_pushed_at_the_end },
 	 { initial_window_is_ten_segments }, { slow_start_doubles_then_avoidance_adds_one },
 	 { window_that_is_not_used_does_not_grow }, { idle_connection_starts_slowly_again },
+	 { each_timeout_of_silence_halves_the_window }, { a_window_grows_when_the_application_fills_it },
+
 	 { offload_takes_whole_segments_at_once }, { first_segments_are_acknowledged_at_once },
 	 { lone_segment_is_acknowledged_after_40_ms }, { every_second_full_segment_is_acknowledged },
 	 { read_of_all_that_came_sends_the_delayed_ack },

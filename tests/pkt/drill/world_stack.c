@@ -235,6 +235,8 @@ static void apply_sysctl(const char *line)
 					     : TCP_ECN_IF_ASKED;
 	else if (v && strncmp(line, "net.ipv4.tcp_syncookies=", (size_t)(v + 1 - line)) == 0)
 		w.sock.tcp.syncookies = (enum tcp_cookie_mode)(v[1] - '0');
+	else if (v && strncmp(line, "net.ipv4.tcp_fastopen=", (size_t)(v + 1 - line)) == 0)
+		w.sock.tcp.fastopen = (uint32_t)strtoul(v + 1, NULL, 0);
 	else if (strcmp(line, "net.ipv4.tcp_rfc1337=1") != 0) /* the stack always does */
 		script_fail(0, "the stack has no such setting: %s", line);
 }

@@ -58,6 +58,16 @@ START_TEST(loss_halves_what_is_in_flight) /* RFC 5681 (4) */
 }
 END_TEST
 
+START_TEST(a_mark_takes_a_fifth_in_avoidance_and_half_in_slow_start) /* RFC 8511 3 (ABE), RFC 3168 */
+{
+	struct tcp_conn avoiding = conn(40000, 20000), starting = conn(40000, UINT32_MAX);
+	ck_assert_uint_eq(tcp_cc_reno.ssthresh(&avoiding, 40000, TCP_CC_ECN), 32000);
+	ck_assert_uint_eq(tcp_cc_reno.ssthresh(&avoiding, 40000, TCP_CC_LOSS), 20000);
+	ck_assert_uint_eq(tcp_cc_reno.ssthresh(&starting, 40000, TCP_CC_ECN), 20000);
+	ck_assert_uint_eq(tcp_cc_reno.ssthresh(&avoiding, 1000, TCP_CC_ECN), 2000);
+}
+END_TEST
+
 START_TEST(window_has_an_end)
 {
 	struct tcp_conn c = conn(1u << 29, UINT32_MAX);
@@ -76,6 +86,7 @@ int main(void)
 	tcase_add_test(tc, avoidance_grows_by_one_segment_a_window);
 	tcase_add_test(tc, one_ack_crosses_from_start_to_avoidance);
 	tcase_add_test(tc, loss_halves_what_is_in_flight);
+	tcase_add_test(tc, a_mark_takes_a_fifth_in_avoidance_and_half_in_slow_start);
 	tcase_add_test(tc, window_has_an_end);
 	return unit_run("tcp/cc", tc);
 }

@@ -46,6 +46,16 @@ START_TEST(loss_takes_three_tenths) /* RFC 9438 4.6 */
 }
 END_TEST
 
+START_TEST(a_mark_takes_less_than_a_loss) /* RFC 8511 3 (ABE): 0.85, in congestion avoidance only */
+{
+	struct tcp_conn c = conn(100 * MSS, 50 * MSS);
+	ck_assert_uint_eq(tcp_cc_cubic.ssthresh(&c, 100 * MSS, TCP_CC_ECN), 85 * MSS);
+	ck_assert_uint_eq(tcp_cc_cubic.ssthresh(&c, MSS, TCP_CC_ECN), 2 * MSS);
+	c = conn(100 * MSS, UINT32_MAX);
+	ck_assert_uint_eq(tcp_cc_cubic.ssthresh(&c, 100 * MSS, TCP_CC_ECN), 70 * MSS);
+}
+END_TEST
+
 START_TEST(the_maximum_is_reached_again_after_k) /* RFC 9438 4.2, Figure 2 */
 {
 	struct tcp_conn c = conn(1000 * MSS, 500 * MSS);
@@ -213,6 +223,7 @@ int main(void)
 	TCase *tc = tcase_create("tcp_cubic");
 
 	tcase_add_test(tc, loss_takes_three_tenths);
+	tcase_add_test(tc, a_mark_takes_less_than_a_loss);
 	tcase_add_test(tc, the_maximum_is_reached_again_after_k);
 	tcase_add_test(tc, small_windows_grow_as_renos);
 	tcase_add_test(tc, a_second_loss_below_the_maximum_leaves_room);
