@@ -217,7 +217,12 @@ void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq,
 /* Timers due at now_ns. */
 void tcp_advance(struct tcp_env *env, uint64_t now_ns);
 /* Sends what input, application and timers made ready: once per burst. */
-void tcp_flush(struct tcp_env *env, uint64_t now_ns);
+void tcp_flush_pending(struct tcp_env *env, uint64_t now_ns);
+static inline void tcp_flush(struct tcp_env *env, uint64_t now_ns)
+{
+	if (!list_empty(&env->pending))
+		tcp_flush_pending(env, now_ns);
+}
 /* When tcp_advance must be called next; UINT64_MAX: no timer. */
 static inline uint64_t tcp_next_ns(const struct tcp_env *env) { return wheel_next_ns(&env->wheel); }
 

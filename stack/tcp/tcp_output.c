@@ -276,12 +276,10 @@ void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		tcp_timer_ack_owed(env, c, now_ns);
 }
 
-void tcp_flush(struct tcp_env *env, uint64_t now_ns)
+void tcp_flush_pending(struct tcp_env *env, uint64_t now_ns)
 {
 	struct list *n;
 
-	if (list_empty(&env->pending))
-		return;
 	/* tcp_output() puts nothing back: the list gets shorter */
 	while ((n = list_pop(&env->pending)))
 		tcp_output(env, container_of(n, struct tcp_conn, pend_link), now_ns);
