@@ -211,10 +211,14 @@ static inline struct epoll_set *epoll_set_plain(int epfd)
 extern _Atomic uint32_t epoll_forks;
 
 /* ---- epoll_wait.c ---- */
+/* The clock is not read for a wait that has no need to. */
+#define EPOLL_WAIT_LATER (WAIT_FOREVER - 2)
+
 struct epoll_wait_args {
 	struct epoll_event *events;
 	int max;
-	uint64_t deadline_ns; /* 0: don't wait; WAIT_FOREVER */
+	uint64_t deadline_ns; /* 0: don't wait; WAIT_FOREVER; EPOLL_WAIT_LATER */
+	uint64_t wait_ns; /* with EPOLL_WAIT_LATER: so long, from when there is nothing at once */
 	bool fine; /* the program's timeout has nanoseconds: epoll_pwait2 */
 	const sigset_t *mask; /* NULL: leave it */
 	bool slept; /* a plain wait, with the result in `result`, in which the set became live */

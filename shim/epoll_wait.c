@@ -399,6 +399,7 @@ static bool spin(const struct epoll_set *set, uint64_t deadline)
 int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args *args)
 {
 	bool last = args->deadline_ns == 0;
+	uint64_t deadline = args->deadline_ns;
 	struct epoll_wait_args now;
 	int r = 0, n;
 
@@ -427,17 +428,18 @@ int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args
 			return n != 0 ? n : r;
 		if (last)
 			return 0;
-		if (spin(set, args->deadline_ns))
+		if (deadline == EPOLL_WAIT_LATER)
+			deadline = wait_now_ns() + args->wait_ns;
+		if (spin(set, deadline))
 			continue;
 		if (signal_interrupted(SIGNAL_ANY)) {
 			r = -EINTR; /* ran while we were awake; one more look: events go first */
 			continue;
 		}
 		now = *args;
-		now.deadline_ns = sock_revive(args->deadline_ns);
+		now.deadline_ns = sock_revive(deadline);
 		r = doze(set, epfd, &now);
-		last = args->deadline_ns != WAIT_FOREVER && r == 0 &&
-		       wait_now_ns() >= args->deadline_ns;
+		last = deadline != WAIT_FOREVER && r == 0 && wait_now_ns() >= deadline;
 	}
 }
 

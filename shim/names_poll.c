@@ -272,7 +272,12 @@ static int wait_ours(const struct wait_call *c, struct epoll_set *set)
 					.fine = c->kind == PWAIT_TS };
 
 	signal_call_begins();
-	args.deadline_ns = wait_after(c);
+	if (c->kind != PWAIT_TS && c->ms > 0) {
+		args.deadline_ns = EPOLL_WAIT_LATER;
+		args.wait_ns = (uint64_t)c->ms * 1000000u;
+	} else {
+		args.deadline_ns = wait_after(c);
+	}
 	return wait_in(set, c->epfd, &args);
 }
 

@@ -16,8 +16,8 @@ enum { RX_RUN = 65536 };
 
 /* The receive segment that holds position pos: the last one whose start is <= pos. Segments from that
  * one on are alive, so the engine reuses none of the slots read here. */
-static bool rx_seg_at(const struct chan_sock_a *a, uint32_t pos, struct chan_seg *seg,
-		      uint32_t *end)
+static inline bool rx_seg_at(const struct chan_sock_a *a, uint32_t pos, struct chan_seg *seg,
+			     uint32_t *end)
 {
 	/* The tail first: every segment of the bytes before it is then in the count. The other way
 	 * round bytes of a segment opened in between would be looked for in the one before. */
@@ -35,8 +35,8 @@ static bool rx_seg_at(const struct chan_sock_a *a, uint32_t pos, struct chan_seg
 }
 
 /* Contiguous bytes from pos on, in *p. 0: none; -ENOBUFS: can't map. */
-static ssize_t rx_span(struct chan_app *app, const struct chan_sock_a *a, uint32_t pos,
-		       const uint8_t **p)
+static inline ssize_t rx_span(struct chan_app *app, const struct chan_sock_a *a, uint32_t pos,
+			      const uint8_t **p)
 {
 	struct chan_seg seg;
 	uint32_t end;
@@ -66,7 +66,8 @@ static void rx_tell(struct chan_app *app, uint32_t id)
 }
 
 /* Copies from *pos on, and moves it. Bytes of whole runs of RX_RUN that got through, or -errno. */
-static ssize_t rx_copy(struct chan_app *app, uint32_t id, uint32_t *pos, struct iov_cursor *c, int flags)
+static inline ssize_t rx_copy(struct chan_app *app, uint32_t id, uint32_t *pos, struct iov_cursor *c,
+			      int flags)
 {
 	const struct chan_sock_a *a = chan_sock_a(app, id);
 	const struct chan_sock_b *b = chan_sock_b(app, id);

@@ -57,16 +57,20 @@ static inline uint32_t chan_tx_unsent_room(const struct chan_sock_a *a, const st
 		unsent = 0;
 	return unsent >= most ? 0 : most - unsent > INT32_MAX ? INT32_MAX : most - unsent + CHAN_NOTSENT_STEP;
 }
-/* Bytes the application may still queue. */
-static inline uint32_t chan_tx_space(const struct chan_sock_a *a, const struct chan_sock_b *b)
+/* Bytes the application may still queue, when `used` are in the buffer. */
+static inline uint32_t chan_tx_space_of(const struct chan_sock_a *a, const struct chan_sock_b *b,
+					uint32_t used)
 {
-	uint32_t used = atomic_load_explicit(&b->tx_tail, memory_order_relaxed) -
-			atomic_load_explicit(&a->tx_una, memory_order_acquire);
 	uint32_t max = *(volatile const uint32_t *)&a->sndbuf;
 
 	if (used >= max)
 		return 0;
 	return min_u32(max - used, chan_tx_unsent_room(a, b));
+}
+static inline uint32_t chan_tx_space(const struct chan_sock_a *a, const struct chan_sock_b *b)
+{
+	return chan_tx_space_of(a, b, atomic_load_explicit(&b->tx_tail, memory_order_relaxed) -
+					      atomic_load_explicit(&a->tx_una, memory_order_acquire));
 }
 /* Linux's sk_stream_is_writeable(): free >= used / 2, that is a third of the buffer. */
 static inline bool chan_tx_writable(const struct chan_sock_a *a, const struct chan_sock_b *b)

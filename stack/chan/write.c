@@ -42,16 +42,38 @@ static int tx_grow(struct chan_app *app, uint32_t id, uint32_t want, uint32_t ta
 	return chan_call(app, a->worker, &req, NULL);
 }
 
-/* Contiguous room at the tail, in *p: 0 when the buffer is full or the ring is and can't grow. */
-static ssize_t tx_span(struct chan_app *app, uint32_t id, uint32_t want, uint8_t **p)
+/* The send ring of a socket, under tx_lock: nobody else moves the tail. */
+struct tx_ring {
+	struct chan_app *app;
+	const struct chan_sock_a *a;
+	struct chan_sock_b *b;
+	uint32_t id, tail;
+};
+
+static inline struct tx_ring tx_ring_of(struct chan_app *app, uint32_t id)
 {
-	const struct chan_sock_a *a = chan_sock_a(app, id);
-	struct chan_sock_b *b = chan_sock_b(app, id);
-	uint32_t tail = atomic_load_explicit(&b->tx_tail, memory_order_relaxed);
+	struct tx_ring t = { app, chan_sock_a(app, id), chan_sock_b(app, id), id, 0 };
+
+	t.tail = atomic_load_explicit(&t.b->tx_tail, memory_order_relaxed);
+	return t;
+}
+
+/* The bytes at the tail are there. */
+static inline void tx_publish(struct tx_ring *t, uint32_t n)
+{
+	t->tail += n;
+	atomic_store_explicit(&t->b->tx_tail, t->tail, memory_order_release);
+}
+
+/* Contiguous room at the tail, in *p: 0 when the buffer is full or the ring is and can't grow. */
+static inline ssize_t tx_span(const struct tx_ring *t, uint32_t want, uint8_t **p)
+{
+	const struct chan_sock_a *a = t->a;
+	uint32_t tail = t->tail;
 
 	for (int grown = 0; grown < 2; grown++) {
 		uint32_t una = atomic_load_explicit(&a->tx_una, memory_order_acquire);
-		uint32_t space = min_u32(chan_tx_space(a, b), want);
+		uint32_t space = min_u32(chan_tx_space_of(a, t->b, tail - una), want);
 		uint32_t n = atomic_load_explicit(&a->tx_nseg, memory_order_acquire);
 
 		if (space == 0)
@@ -62,7 +84,7 @@ static ssize_t tx_span(struct chan_app *app, uint32_t id, uint32_t want, uint8_t
 			uint32_t room = s.size - (tail - from), at = (tail - s.start) & (s.size - 1);
 
 			if (room > 0 && (room >= space || grown)) {
-				uint8_t *base = chan_extent(app, s.extent);
+				uint8_t *base = chan_extent(t->app, s.extent);
 				if (!base)
 					return -ENOBUFS;
 				*p = base + s.off + at;
@@ -71,7 +93,7 @@ static ssize_t tx_span(struct chan_app *app, uint32_t id, uint32_t want, uint8_t
 		}
 		if (grown)
 			break;
-		int err = tx_grow(app, id, space, tail);
+		int err = tx_grow(t->app, t->id, space, tail);
 		if (err == -ENOTCONN)
 			return err;
 	}
@@ -79,18 +101,20 @@ static ssize_t tx_span(struct chan_app *app, uint32_t id, uint32_t want, uint8_t
 }
 
 /* As tx_span(), and when there is no room, asks for an event and looks once more. */
-static ssize_t tx_span_want(struct chan_app *app, uint32_t id, uint32_t want, uint8_t **p)
+static ssize_t tx_span_late(const struct tx_ring *t, uint32_t want, uint8_t **p)
 {
-	ssize_t len = tx_span(app, id, want, p);
+	chan_tx_want(t->a, t->b);
+	return tx_span(t, want, p);
+}
+static inline ssize_t tx_span_want(const struct tx_ring *t, uint32_t want, uint8_t **p)
+{
+	ssize_t len = tx_span(t, want, p);
 
-	if (len != 0)
-		return len;
-	chan_tx_want(chan_sock_a(app, id), chan_sock_b(app, id));
-	return tx_span(app, id, want, p);
+	return likely(len != 0) ? len : tx_span_late(t, want, p);
 }
 
 /* Fills len bytes at `to` from as many pieces as it takes; what there was, or -EFAULT. */
-static ssize_t tx_fill(uint8_t *to, uint32_t len, struct iov_cursor *c)
+static inline ssize_t tx_fill(uint8_t *to, uint32_t len, struct iov_cursor *c)
 {
 	uint8_t *from;
 	uint32_t put = 0;
@@ -116,16 +140,17 @@ ssize_t chan_tx_write(struct chan_app *app, uint32_t id, const struct iovec *iov
 
 	if (err)
 		return err;
+	struct tx_ring t = tx_ring_of(app, id);
 	while (left > 0) {
 		uint8_t *to;
 
-		len = tx_span_want(app, id, left < INT32_MAX ? (uint32_t)left : INT32_MAX, &to);
+		len = tx_span_want(&t, left < INT32_MAX ? (uint32_t)left : INT32_MAX, &to);
 		if (len <= 0)
 			break;
 		len = tx_fill(to, min_u32((uint32_t)len, TX_RUN), &c);
 		if (len <= 0)
 			break;
-		atomic_fetch_add_explicit(&b->tx_tail, (uint32_t)len, memory_order_release);
+		tx_publish(&t, (uint32_t)len);
 		total += len;
 		left -= (size_t)len;
 	}
@@ -342,8 +367,9 @@ enum chan_status chan_write(struct chan_app *app, struct chan_handle h, uint32_t
 /* ---- for read(2) straight into the ring ---- */
 ssize_t chan_tx_chunk(struct chan_app *app, uint32_t id, uint32_t want, void **p)
 {
+	struct tx_ring t = tx_ring_of(app, id);
 	uint8_t *to = NULL;
-	ssize_t len = tx_span_want(app, id, want, &to);
+	ssize_t len = tx_span_want(&t, want, &to);
 
 	*p = to;
 	return len;
