@@ -210,7 +210,7 @@ fn_proc_state() { awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null || 
 # fn_wait_for SECONDS command...: polls until the command succeeds.
 fn_wait_for()
 {
-	local -i end=$((SECONDS + $1))
+	local -i end=$((SECONDS + $1 + 1)) # the present second may be over at once
 	shift
 	until "$@" >/dev/null 2>&1; do
 		((SECONDS < end)) || return 1

@@ -27,11 +27,11 @@ program_dies()
 	fn_stop first KILL
 	check "every peer was reset" fn_wait_for 5 grep -q '^reset 50$' "$FN_TMP/peers.log"
 	end=$(fn_now_ms)
-	at_most "ms until the last peer knew" $((end - start)) 1000
+	soon "ms until the last peer knew" $((end - start)) 1000
 	fn_stop peers
 	start=$(fn_now_ms)
 	redis_start second
-	at_most "ms until a new server answers on the port" $(($(fn_now_ms) - start)) 1000
+	soon "ms until a new server answers on the port" $(($(fn_now_ms) - start)) 1000
 	same "the new server" "$(redis ping)" PONG
 	# The connection of the ping just now may be closing still: within a second, as all the others.
 	[[ $FN_STACK == kernel ]] ||
@@ -57,7 +57,7 @@ engine_dies()
 	start=$(fn_now_ms)
 	fn_stop engine KILL
 	check "all its calls came back" fn_wait_for 5 grep -q '^all back' "$FN_TMP/victim.log"
-	at_most "ms until they did" $(($(fn_now_ms) - start)) 2000
+	soon "ms until they did" $(($(fn_now_ms) - start)) 2000
 	cat "$FN_TMP/victim.log"
 	check "the program lives" fn_alive victim
 	check "redis lives" fn_alive second

@@ -57,6 +57,13 @@ at_most()
 	ok "$1: $2 (at most $3)"
 }
 
+# soon WHAT VALUE LIMIT: at_most() for times, which a machine that others keep busy makes longer
+soon()
+{
+	at_most "$1" "$2" "$(awk -v cpus="$(nproc)" -v limit="$3" \
+		'{ printf "%d", limit * (1 + $1 / cpus) }' /proc/loadavg)"
+}
+
 # at the end of a part: nothing may have gone through the kernel, and the stack knows why it is used
 proved()
 {
@@ -73,7 +80,7 @@ wrk_clean()
 {
 	local what=$1 out=$FN_TMP/wrk
 	shift
-	fn_client wrk "$@" >"$out" 2>&1 || { cat "$out" >&2; fn_die "$what: wrk failed"; }
+	fn_client wrk --timeout 20s "$@" >"$out" 2>&1 || { cat "$out" >&2; fn_die "$what: wrk failed"; }
 	if grep -qE 'Socket errors|Non-2xx' "$out" || ! grep -qE 'Requests/sec: +[0-9]*[1-9]' "$out"
 	then
 		cat "$out" >&2

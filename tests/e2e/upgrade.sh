@@ -49,7 +49,7 @@ clients_are_content()
 	ok "$1: none failed of $(awk '{ sub("ok=", "", $3); n += $3 } END { print n }' \
 		"$FN_TMP/clients.log") echoes"
 	awk '{ print "#   " $0 }' "$FN_TMP/clients.log" >&2
-	at_most "$1: longest pause in ms" \
+	soon "$1: longest pause in ms" \
 		"$(sed 's/.*pause_ms=//' "$FN_TMP/clients.log" | sort -n | tail -1)" 5000
 }
 
@@ -168,7 +168,7 @@ nginx_and_redis()
 	fn_app redis redis-server --port 6379 --bind "$FN_SRV_ADDR" --save '' --protected-mode no
 	fn_wait_port 6379 redis
 	fn_client_bg waiter redis-cli -h "$FN_SRV_ADDR" blpop list 60
-	fn_client_bg wrk wrk -t 1 -c 32 -d "$seconds" -H 'Connection: close' \
+	fn_client_bg wrk wrk --timeout 20s -t 1 -c 32 -d "$seconds" -H 'Connection: close' \
 		"http://$FN_SRV_ADDR/f"
 	sleep 1
 	# wrk's connections are closed by nginx: what waits out its time is left to it.
