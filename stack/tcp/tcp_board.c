@@ -31,7 +31,7 @@ static void delivered(struct tcp_conn *c, struct tcp_news *news, seq_t start, se
 		}
 	}
 	if (c->sack_ok)
-		tcp_rack_delivered(c, news, end, us, again);
+		tcp_rack_delivered(c, news, end, us, again ? us : tcp_sent_since(&c->sent, end), again);
 }
 
 /* All of [start, end) that was not held yet. */

@@ -51,6 +51,9 @@ struct tcp_rack {
 	uint32_t us;	   /* RACK.xmit_ts: of what was sent last of all that is delivered, ... */
 	seq_t end;	   /* ... and its end: RACK.end_seq */
 	uint32_t rtt_us;   /* RACK.rtt */
+	uint32_t since_us; /* the same three, but not later than it was, where us is not earlier ... */
+	seq_t since_end;
+	uint32_t since_rtt_us; /* ... (tcp_sent.h): what was sent again has its own, exact times */
 	seq_t fack;	   /* RACK.fack: behind the highest delivered */
 	seq_t dsack_round; /* RACK.dsack_round, valid with in_round */
 	uint8_t reo_mult;  /* RACK.reo_wnd_mult - 1 */

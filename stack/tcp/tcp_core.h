@@ -348,7 +348,8 @@ void tcp_board_unlose(struct tcp_env *env, struct tcp_conn *c);
 void tcp_board_clear(struct tcp_env *env, struct tcp_conn *c);
 
 /* ---- tcp_rack.c: detection (RFC 8985 6) ---- */
-void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, uint32_t us, bool again);
+void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, uint32_t us,
+			uint32_t since_us, bool again);
 /* Microseconds until it is worth looking again, 0: nothing waits. */
 uint32_t tcp_rack_detect(struct tcp_env *env, struct tcp_conn *c, uint32_t now_us);
 /* False: nothing could be noted. */

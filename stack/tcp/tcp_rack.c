@@ -11,8 +11,9 @@ static bool sent_after(uint32_t a_us, seq_t a_end, uint32_t b_us, seq_t b_end)
 	return tcp_us_lt(b_us, a_us) || (a_us == b_us && seq_gt(a_end, b_end));
 }
 
-/* 6.2 steps 1 to 3, for something newly delivered that left at us. */
-void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, uint32_t us, bool again)
+/* 6.2 steps 1 to 3, for something newly delivered that left between since_us and us. */
+void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, uint32_t us,
+			uint32_t since_us, bool again)
 {
 	struct tcp_rack *k = &c->rack;
 	uint32_t rtt_us = news->now_us - us;
@@ -31,7 +32,12 @@ void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, ui
 		k->us = us;
 		k->end = end;
 	}
+	if (!k->valid || sent_after(since_us, end, k->since_us, k->since_end)) {
+		k->since_us = since_us;
+		k->since_end = end;
+	}
 	k->rtt_us = rtt_us;
+	k->since_rtt_us = news->now_us - since_us;
 	k->valid = true;
 	news->rack = true;
 }
@@ -105,7 +111,7 @@ static uint32_t detect_plain(struct tcp_env *env, struct tcp_conn *c, uint32_t n
 	return tcp_us_lt(now_us, due_us) ? due_us - now_us : 1;
 }
 
-/* What was sent again, each piece at its own time. */
+/* What was sent again, each piece at its own time. Only what surely left after it makes it late. */
 static uint32_t detect_again(struct tcp_conn *c, uint32_t now_us, uint32_t patience_us)
 {
 	const struct tcp_rack *k = &c->rack;
@@ -115,7 +121,7 @@ static uint32_t detect_again(struct tcp_conn *c, uint32_t now_us, uint32_t patie
 	if (c->board.bytes[TCP_RUN_AGAIN] == 0)
 		return 0;
 	for (; r && seq_lt(r->start, c->again_to); r = r->next) {
-		if (r->state != TCP_RUN_AGAIN || !sent_after(k->us, k->end, r->sent_us, r->end))
+		if (r->state != TCP_RUN_AGAIN || !sent_after(k->since_us, k->since_end, r->sent_us, r->end))
 			continue;
 		int32_t left_us = (int32_t)(r->sent_us + patience_us - now_us);
 		if (left_us <= 0)
@@ -131,9 +137,9 @@ uint32_t tcp_rack_detect(struct tcp_env *env, struct tcp_conn *c, uint32_t now_u
 {
 	if (!c->rack.valid)
 		return 0;
-	uint32_t patience_us = c->rack.rtt_us + reo_wnd_us(c);
-	uint32_t a_us = detect_plain(env, c, now_us, patience_us);
-	uint32_t b_us = detect_again(c, now_us, patience_us);
+	uint32_t reo_us = reo_wnd_us(c);
+	uint32_t a_us = detect_plain(env, c, now_us, c->rack.rtt_us + reo_us);
+	uint32_t b_us = detect_again(c, now_us, c->rack.since_rtt_us + reo_us);
 
 	return a_us && b_us ? min_u32(a_us, b_us) : max_u32(a_us, b_us);
 }

@@ -6,8 +6,12 @@ void tcp_sent_thin(struct tcp_sent *s)
 {
 	/* The later of each two stays: what is taken for sent later than it was is taken for lost
 	 * later, never too early. */
-	for (uint32_t i = 0; i < TCP_SENT_MARKS / 2; i++)
+	for (uint32_t i = 0; i < TCP_SENT_MARKS / 2; i++) {
+		uint32_t from_us = tcp_sent_at(s, 2 * i)->from_us;
+
 		*tcp_sent_at(s, i) = *tcp_sent_at(s, 2 * i + 1);
+		tcp_sent_at(s, i)->from_us = from_us;
+	}
 	s->n = TCP_SENT_MARKS / 2;
 	s->step_us = (tcp_sent_at(s, s->n - 1u)->us - tcp_sent_at(s, 0)->us) / s->n;
 }
@@ -25,14 +29,18 @@ bool tcp_sent_within(const struct tcp_sent *s, seq_t start, seq_t end, uint32_t 
 	return false;
 }
 
-uint32_t tcp_sent_when(const struct tcp_sent *s, seq_t end)
+/* The mark that the byte before end belongs to. */
+static const struct tcp_sent_mark *mark_of(const struct tcp_sent *s, seq_t end)
 {
 	uint32_t i = s->n ? s->n - 1u : 0;
 
 	while (i > 0 && seq_ge(tcp_sent_at(s, i - 1)->end, end))
 		i--;
-	return tcp_sent_at(s, i)->us;
+	return tcp_sent_at(s, i);
 }
+
+uint32_t tcp_sent_when(const struct tcp_sent *s, seq_t end) { return mark_of(s, end)->us; }
+uint32_t tcp_sent_since(const struct tcp_sent *s, seq_t end) { return mark_of(s, end)->from_us; }
 
 seq_t tcp_sent_until(const struct tcp_sent *s, uint32_t us, seq_t floor)
 {

@@ -15,11 +15,11 @@ enum { TCP_SENT_MARKS = 32, TCP_SENT_FEW = 8 };
 /* Zeroed memory is the empty log. Times are microseconds modulo 2^32. */
 struct tcp_sent {
 	uint8_t first, n; /* a ring */
-	uint32_t open_us; /* first burst of the last mark */
 	uint32_t step_us; /* so long a mark takes further bursts */
 	struct tcp_sent_mark {
-		seq_t end;   /* what lies behind the mark before and before this left ... */
-		uint32_t us; /* ... not later than this */
+		seq_t end;	  /* what lies behind the mark before and before this left ... */
+		uint32_t from_us; /* ... not before this */
+		uint32_t us;	  /* ... nor after this */
 	} past, mark[TCP_SENT_MARKS]; /* past: the last that was forgotten */
 };
 
@@ -41,15 +41,15 @@ static inline void tcp_sent_note(struct tcp_sent *s, seq_t end, uint32_t now_us)
 	if (s->n) {
 		struct tcp_sent_mark *last = tcp_sent_at(s, s->n - 1u);
 
-		if (last->us == now_us || now_us - s->open_us < s->step_us) {
-			*last = (struct tcp_sent_mark){ end, now_us };
+		if (last->us == now_us || now_us - last->from_us < s->step_us) {
+			last->end = end;
+			last->us = now_us;
 			return;
 		}
 		if (unlikely(s->n == TCP_SENT_MARKS))
 			tcp_sent_thin(s);
 	}
-	s->open_us = now_us;
-	*tcp_sent_at(s, s->n++) = (struct tcp_sent_mark){ end, now_us };
+	*tcp_sent_at(s, s->n++) = (struct tcp_sent_mark){ end, now_us, now_us };
 }
 
 /* Forgets what lies before una. True: a mark was passed, *us is the time of the last one. */
@@ -76,5 +76,7 @@ uint32_t tcp_sent_guess(const struct tcp_sent *s, seq_t una);
 bool tcp_sent_within(const struct tcp_sent *s, seq_t start, seq_t end, uint32_t *us);
 /* When the byte before end left for the first time, or a little later. */
 uint32_t tcp_sent_when(const struct tcp_sent *s, seq_t end);
+/* The same, or a little earlier. */
+uint32_t tcp_sent_since(const struct tcp_sent *s, seq_t end);
 /* Everything before the result left at us or earlier; floor: when nothing did. */
 seq_t tcp_sent_until(const struct tcp_sent *s, uint32_t us, seq_t floor);

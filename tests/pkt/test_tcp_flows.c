@@ -88,12 +88,20 @@ START_TEST(two_flows_share)
 		{ 50, 20000, 0 }, { 20, 40000, 0 }, { 50, 20000, 250000 },
 	};
 	int i = _i / 3, k = _i % 3;
-	struct flows_result r = RUN(.mbit = path[k].mbit, .rtt_us = path[k].rtt_us,
-				    .queue_bytes = path[k].queue, .n = 2,
-				    .cc = { cc[i][0], cc[i][1] }, .from_ms = 5000, .to_ms = 30000);
+	double jain = 0;
 
-	ck_assert_double_ge(r.jain, 0.9);
-	ck_assert_double_ge(r.sum, 0.95);
+	/* A few ms decide who leads for many seconds: what counts is what several starts come to. */
+	for (uint32_t start = 0; start < 3; start++) {
+		struct flows_result r = RUN(.mbit = path[k].mbit, .rtt_us = path[k].rtt_us,
+					    .queue_bytes = path[k].queue, .n = 2,
+					    .start_ms = { 0, 200 * start },
+					    .cc = { cc[i][0], cc[i][1] }, .from_ms = 5000,
+					    .to_ms = 25000);
+
+		ck_assert_double_ge(r.sum, 0.95);
+		jain += r.jain / 3;
+	}
+	ck_assert_double_ge(jain, 0.9);
 }
 END_TEST
 

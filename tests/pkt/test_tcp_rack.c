@@ -81,6 +81,43 @@ START_TEST(a_lost_retransmission_is_found) /* 6: the point of time-based detecti
 }
 END_TEST
 
+/* The log of send times is coarse where a flight has many bursts: what may have left before the
+ * retransmission says nothing about it. */
+static void again_at(int variant, uint32_t lost)
+{
+	struct rig *r = rig_make(&(struct rig_opts){ .variant = variant, .mss = 1000, .rtt_ms = 100,
+						     .ws = 8, .sack = true, .o.nodelay = true },
+				 TCPS_ESTABLISHED);
+	uint32_t hole = lost * 1000 + 1;
+
+	r->c->cwnd = 500000;
+	for (uint32_t ms = 0; ms < lost + 203; ms++) { /* one a ms; the third answer behind the hole tells */
+		uint32_t to = ms < 100 ? 1 : (ms - 99) * 1000 + 1;
+
+		if (to > hole + 1000)
+			IN(r, .seq = 1, .ack = hole, .flags = A, .sack = { { hole + 1000, to } });
+		else if (to > 1 && to <= hole)
+			IN(r, .seq = 1, .ack = to, .flags = A);
+		rig_send(r, 1000);
+		rig_after_ms(r, 1);
+		COUNT(r, tcp_retrans_segs, ms < lost + 103 ? 0 : 1);
+	}
+	COUNT(r, tcp_lost_retrans, 0);
+	rig_after_ms(r, 30);
+	IN(r, .seq = 1, .ack = hole, .flags = A, /* with what surely left after it */
+	   .sack = { { hole + 1000, seq_diff(r->c->snd_nxt, r->c->iss) } });
+	COUNT(r, tcp_lost_retrans, 1);
+	rig_drain(r);
+	rig_free(r);
+}
+
+START_TEST(a_retransmission_is_not_late_by_what_left_before)
+{
+	for (uint32_t lost = 0; lost < 16; lost++)
+		again_at(_i, lost);
+}
+END_TEST
+
 START_TEST(dsack_widens_the_window) /* 6.2 step 4: reo_wnd_mult, at most once a round trip */
 {
 	struct rig *r = out(_i, 4);
@@ -240,7 +277,8 @@ END_TEST
 RIG_MAIN("tcp_rack", { one_held_segment_waits_for_a_quarter_of_the_rtt },
 	 { what_comes_in_the_window_was_only_late },
 	 { with_reordering_seen_three_duplicates_do_not_suffice },
-	 { a_lost_retransmission_is_found }, { dsack_widens_the_window },
+	 { a_lost_retransmission_is_found }, { a_retransmission_is_not_late_by_what_left_before },
+	 { dsack_widens_the_window },
 	 { a_lost_tail_is_probed_after_two_rtt }, { the_probe_makes_loss_visible },
 	 { the_probe_is_new_data_if_there_is_any }, { a_single_segment_is_probed_later },
 	 { a_probe_that_repaired_costs_window }, { a_probe_that_came_twice_costs_nothing },

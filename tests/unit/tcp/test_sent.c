@@ -37,7 +37,10 @@ START_TEST(any_flight_is_known_well_enough)
 	for (uint32_t i = 1; i <= N; i++) {
 		uint32_t late = tcp_sent_when(&s, at(i)) - (start + i);
 
+		uint32_t early = start + i - tcp_sent_since(&s, at(i));
+
 		ck_assert_uint_le(late, N / 8);
+		ck_assert_uint_le(early, N / 8);
 	}
 	ck_assert_uint_eq(tcp_sent_when(&s, at(N)), start + N);
 	for (uint32_t i = 1; i <= N; i++) { /* never too early */
