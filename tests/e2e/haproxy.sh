@@ -109,7 +109,8 @@ proxying()
 		fn_client curl -sS -o "$FN_TMP/got" "http://$FN_SRV_ADDR:81/${file##*/}"
 		same "${file##*/} bytes through it, by tcp" "$(sha "$FN_TMP/got")" "$(sha "$file")"
 	done
-	fn_client wrk --timeout 20s -t 1 -c 100 -d "$(full_or 10 2)" "http://$FN_SRV_ADDR/here" >"$FN_TMP/wrk" 2>&1
+	fn_client wrk --timeout 20s -t 1 -c 100 -d "$(full_or 10 2)" \
+		"http://$FN_SRV_ADDR/here" >"$FN_TMP/wrk" 2>&1
 	if grep -qE 'Socket errors|Non-2xx' "$FN_TMP/wrk"; then
 		cat "$FN_TMP/wrk" >&2
 		fn_die "wrk -c 100: errors"
