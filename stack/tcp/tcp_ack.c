@@ -20,6 +20,11 @@ static uint32_t sample_rtt(struct tcp_conn *c, const struct tcp_seg *seg,
 	uint32_t us = 0;
 	bool passed = tcp_sent_acked(&c->sent, c->snd_una, &us);
 
+	/* The middle of a burst left no later than its end. */
+	if (!passed && !news && unlikely(tcp_rtt_wants_any(&c->rtt)) && c->syn_acked && c->sent.n) {
+		us = tcp_sent_at(&c->sent, 0)->us;
+		passed = true;
+	}
 	if (passed && !news) {
 		us = tcp_us(now_ns) - us;
 		take_sample(c, us, now_ns);

@@ -20,10 +20,12 @@ static void delivered(struct tcp_conn *c, struct tcp_news *news, seq_t start, se
 	if (again) {
 		news->again = true;
 	} else {
-		uint32_t sent_us;
+		uint32_t sent_us = us;
 
 		news->orig |= seq_lt(start, c->recover);
-		if (tcp_sent_within(&c->sent, start, end, &sent_us)) { /* Karn: it was sent once */
+		/* Karn: it was sent once. The middle of a burst left no later than its end. */
+		if (tcp_sent_within(&c->sent, start, end, &sent_us) ||
+		    (tcp_rtt_wants_any(&c->rtt) && c->sent.n)) {
 			uint32_t rtt_us = news->now_us - sent_us;
 
 			news->rtt_us = news->has_rtt ? min_u32(news->rtt_us, rtt_us) : rtt_us;

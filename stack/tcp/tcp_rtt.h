@@ -27,6 +27,8 @@ struct tcp_rtt {
 	uint8_t backoff;	  /* doublings since the last acknowledgement of new data */
 };
 
+/* Nothing has been measured yet, or not since the timer has doubled: also what is a little short helps. */
+static inline bool tcp_rtt_wants_any(const struct tcp_rtt *r) { return r->backoff || r->srtt_us == 0; }
 /* One measurement that is not ambiguous (Karn), when the flight is [una, nxt); the time is modulo 2^32. */
 void tcp_rtt_sample(struct tcp_rtt *r, uint32_t us, uint32_t now_us, seq_t una, seq_t nxt);
 /* Timeout without backoff. */

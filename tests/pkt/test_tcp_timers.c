@@ -50,6 +50,29 @@ START_TEST(each_new_ack_restarts_the_timer) /* RFC 6298 5.3 */
 }
 END_TEST
 
+START_TEST(part_of_a_burst_ends_the_backoff) /* RFC 6298 5.7's note: until something is measured */
+{
+	struct rig *r = rig_established(.rtt_ms = 10);
+	rig_send(r, 10 * 1460);
+	rig_after_ms(r, 2000);
+	for (uint32_t i = 1; i <= 10; i++) { /* each of them is sent again */
+		rig_drain(r);
+		IN(r, .seq = 1, .ack = 1 + i * 1460, .flags = A);
+	}
+	ck_assert_uint_gt(r->c->rtt.backoff, 0);
+	rig_drain(r);
+	rig_send(r, 2 * 1460);
+	ck_assert_uint_eq(rig_drain(r), 2);
+	rig_after_ms(r, 10);
+	if (_i % 2) /* a duplicate: then it is the scoreboard's to say */
+		IN(r, .seq = 1, .ack = 1 + 10 * 1460, .flags = A);
+	IN(r, .seq = 1, .ack = 1 + 11 * 1460, .flags = A);
+	ck_assert_uint_eq(r->c->rtt.backoff, 0);
+	ck_assert_uint_eq(r->c->rtt.srtt_us, 10000);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(what_arrived_before_a_retransmission_gives_no_sample_with_it) /* Karn, RFC 6298 3; as Linux */
 {
 	struct rig *r = rig_established(.rtt_ms = 10, .sack = true);
@@ -270,6 +293,7 @@ END_TEST
 
 RIG_MAIN("tcp_timers", { timeout_repeats_with_backoff }, { timeout_follows_the_round_trip },
 	 { each_new_ack_restarts_the_timer },
+	 { part_of_a_burst_ends_the_backoff },
 	 { what_arrived_before_a_retransmission_gives_no_sample_with_it },
 	 { retransmission_gives_no_sample_without_timestamps },
 	 { only_an_ack_of_what_is_timed_is_a_sample },

@@ -164,8 +164,8 @@ END_TEST
 /* The codepoints of three fragments, and that of the datagram; -1: none comes out. */
 static const struct { uint8_t ecn[3]; int whole; } marks[] = {
 	{ { 0, 0, 0 }, 0 },  { { 2, 2, 2 }, 2 }, { { 1, 1, 1 }, 1 },  { { 2, 1, 2 }, 2 }, { { 3, 3, 3 }, 3 },
-	{ { 2, 2, 3 }, 3 },  { { 3, 1, 1 }, 3 }, { { 1, 3, 2 }, 3 },  { { 0, 0, 3 }, -1 }, { { 0, 2, 2 }, -1 },
-	{ { 2, 2, 0 }, -1 }, { { 1, 0, 1 }, -1 }, { { 3, 2, 0 }, -1 },
+	{ { 2, 2, 3 }, 3 },  { { 3, 1, 1 }, 3 }, { { 1, 3, 2 }, 3 },  { { 0, 0, 3 }, -1 },
+	{ { 0, 2, 2 }, -1 }, { { 2, 2, 0 }, -1 }, { { 1, 0, 1 }, -1 }, { { 3, 2, 0 }, -1 },
 };
 
 START_TEST(one_mark_is_the_datagrams_and_odd_mixtures_are_dropped) /* RFC 3168 5.3; Linux's table */
