@@ -470,7 +470,6 @@ RIG_MAIN("tcp_data", { data_is_cut_into_segments_and_pushed_at_the_end },
 	 { initial_window_is_ten_segments }, { slow_start_doubles_then_avoidance_adds_one },
 	 { window_that_is_not_used_does_not_grow }, { idle_connection_starts_slowly_again },
 	 { each_timeout_of_silence_halves_the_window }, { a_window_grows_when_the_application_fills_it },
-
 	 { offload_takes_whole_segments_at_once }, { first_segments_are_acknowledged_at_once },
 	 { lone_segment_is_acknowledged_after_40_ms }, { every_second_full_segment_is_acknowledged },
 	 { read_of_all_that_came_sends_the_delayed_ack },
