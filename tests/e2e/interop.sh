@@ -76,6 +76,7 @@ congestion
 wraps
 manners
 if ((E2E_FULL)); then
+	FN_TIMEOUT=600
 	from_linux "10 GB each way" up=10000000000 down=10000000000
 	to_linux "10 GB each way" up=10000000000 down=10000000000
 fi
