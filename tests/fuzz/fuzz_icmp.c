@@ -355,7 +355,7 @@ static void odd_in(struct input *in)
 
 static void raw_in(struct input *in)
 {
-	uint32_t n = min_u32(u8(in), (uint32_t)(in->end - in->p));
+	uint32_t want = u8(in), n = min_u32(want, (uint32_t)(in->end - in->p));
 	uint8_t *p = frame + ETH_HDR_LEN;
 	struct ip4 h;
 

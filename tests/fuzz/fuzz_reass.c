@@ -345,7 +345,7 @@ static void flood(struct input *in)
 
 static void raw_in(struct input *in)
 {
-	uint32_t n = min_u32(u8(in), (uint32_t)(in->end - in->p));
+	uint32_t want = u8(in), n = min_u32(want, (uint32_t)(in->end - in->p));
 	struct ip4 h;
 
 	memcpy(packet, in->p, n);
