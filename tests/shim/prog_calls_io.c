@@ -167,6 +167,9 @@ static void half_done(void)
 	r = send(a, big, sizeof(big), 0);
 	t_out("SNDTIMEO: a part %d", r > 0 && r < (ssize_t)sizeof(big));
 	t_fill(a);
+	/* A rest of the window that is less than a segment is used after a timeout only. */
+	t_sleep_ms(300);
+	t_fill(a);
 	t_res("then nothing", send(a, big, sizeof(big), 0));
 	t_res("writev", writev(a, &(struct iovec){ big, sizeof(big) }, 1));
 	done(a, b);
