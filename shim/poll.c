@@ -155,8 +155,9 @@ static int poll_sleep(struct poll_call *c, uint64_t deadline, const sigset_t *ma
 	if (poll_ours_spin(&c->g))
 		return 0;
 	pthread_cleanup_push(poll_cancelled, c);
+	/* To open a queue may take a sleep, in which a handler may have run. */
 	if (poll_ours_arm(&c->g))
-		r = poll_kernel(c, deadline, mask);
+		r = signal_interrupted(SIGNAL_ANY) ? -EINTR : poll_kernel(c, deadline, mask);
 	poll_ours_disarm(&c->g);
 	pthread_cleanup_pop(0);
 	return r;
@@ -407,7 +408,7 @@ static int select_sleep(struct select_call *c, uint64_t deadline, const sigset_t
 		return 0;
 	pthread_cleanup_push(select_cancelled, c);
 	if (poll_ours_arm(&c->g))
-		r = select_kernel(c, deadline, mask);
+		r = signal_interrupted(SIGNAL_ANY) ? -EINTR : select_kernel(c, deadline, mask);
 	poll_ours_disarm(&c->g);
 	pthread_cleanup_pop(0);
 	return r;
@@ -534,7 +535,7 @@ int wait_mixed(struct object *o, int kernel_fd, short events, uint64_t deadline_
 	} else if (poll_ours_look(&c.g) == 0) {
 		pthread_cleanup_push(poll_cancelled, &c);
 		if (poll_ours_arm(&c.g))
-			r = poll_kernel(&c, until, NULL);
+			r = was_ended_by_signal(deadline_ns) ? -EINTR : poll_kernel(&c, until, NULL);
 		poll_ours_disarm(&c.g);
 		pthread_cleanup_pop(0);
 	}
