@@ -268,6 +268,7 @@ static int unlisten_locked(struct sock *s)
 	if (!sock_is_dead(s)) {
 		chan_mark(s->app, s->id);
 		chan_call(s->app, s->a->worker, &req, NULL); /* answered behind the mark */
+		chan_accept_settle(s->app, s->id);
 	}
 	sock_kick(s); /* accept() is EINVAL now */
 	atomic_fetch_and(&s->b->flags, ~(uint32_t)CHAN_B_SHUT_RD);

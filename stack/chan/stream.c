@@ -169,6 +169,12 @@ bool chan_rx_eof(const struct chan_sock_a *a, const struct chan_sock_b *b)
 }
 
 /* ---- listener ---- */
+/* The tail goes back when the listener does: then what was behind it is nobody's. */
+static bool has_entry(const struct chan_sock_a *a, uint32_t head)
+{
+	return (int32_t)(atomic_load_explicit(&a->rx_tail, memory_order_acquire) - head) > 0;
+}
+
 int chan_accept_pop(struct chan_app *app, uint32_t listener, uint32_t *id, uint32_t *gen)
 {
 	const struct chan_sock_a *a = chan_sock_a(app, listener);
@@ -185,8 +191,7 @@ int chan_accept_pop(struct chan_app *app, uint32_t listener, uint32_t *id, uint3
 		return err;
 	uint32_t head = atomic_load_explicit(&b->rx_head, memory_order_relaxed);
 	err = -EAGAIN;
-	if (atomic_load_explicit(&a->rx_tail, memory_order_acquire) == head ||
-	    !rx_seg_at(a, head, &seg, &end))
+	if (!has_entry(a, head) || !rx_seg_at(a, head, &seg, &end))
 		goto out;
 	const uint8_t *base = chan_extent(app, seg.extent);
 	if (!base)
@@ -195,6 +200,12 @@ int chan_accept_pop(struct chan_app *app, uint32_t listener, uint32_t *id, uint3
 	memcpy(&e, base + seg.off + at * sizeof(e), sizeof(e));
 	if (e.sock < CHAN_MAX_SOCKS) {
 		chan_hold(app, e.sock);
+		/* Pairs with the fence in sock_unlisten(), which resets what nobody holds. */
+		atomic_thread_fence(memory_order_seq_cst);
+		if (!has_entry(a, head)) {
+			chan_unhold(app, e.sock);
+			goto out;
+		}
 		*id = e.sock;
 		*gen = e.gen;
 		err = 0;
@@ -204,6 +215,16 @@ out:
 	chan_unlock(&b->rx_lock);
 	if (err == 0)
 		rx_tell(app, listener);
+	return err;
+}
+
+int chan_accept_settle(struct chan_app *app, uint32_t listener)
+{
+	struct chan_sock_b *b = chan_sock_b(app, listener);
+	int err = chan_lock(&b->rx_lock);
+
+	if (!err)
+		chan_unlock(&b->rx_lock);
 	return err;
 }
 

@@ -84,6 +84,9 @@ static inline bool chan_tx_writable(const struct chan_sock_a *a, const struct ch
 /* ---- listener ---- */
 /* Takes the oldest connection: sets our held bit, then moves rx_head. 0, -EAGAIN: none; -EDEADLK. */
 int chan_accept_pop(struct chan_app *app, uint32_t listener, uint32_t *id, uint32_t *gen);
+/* The engine has ended listening: waits for those who are in the middle of chan_accept_pop(), so that the
+ * next CHAN_OP_LISTEN finds what they have taken. 0 or -EDEADLK. */
+int chan_accept_settle(struct chan_app *app, uint32_t listener);
 
 /* ---- errors and readiness ---- */
 static inline bool chan_has_error(const struct chan_sock_a *a, const struct chan_sock_b *b)

@@ -128,6 +128,13 @@ static bool ring_push(struct listener *l, uint32_t worker, uint32_t id, uint32_t
 	return true;
 }
 
+/* What is in the ring is gone: accept() finds nothing. */
+static void queue_hide(struct sock *s)
+{
+	s->rx_tail = s->rx_head;
+	atomic_store_explicit(&s->a->rx_tail, s->rx_tail, memory_order_release);
+}
+
 /* ---- listen() ---- */
 /* What a home listener and its proxies count together: the last one to go frees it. */
 struct counts {
@@ -215,6 +222,18 @@ static uint32_t tell_others(struct sock *s, uint32_t backlog, uint32_t type)
 	return n;
 }
 
+/* It may have listened before: positions go on, and accept() has perhaps taken one connection more than
+ * the end of that has found taken. */
+static bool queue_begin(struct sock *s)
+{
+	if (!chan_take_pos(&s->rx_head, &s->b->rx_head, 1)) {
+		sock_violation(s->cw, "accept position out of range");
+		return false;
+	}
+	queue_hide(s);
+	return true;
+}
+
 int sock_listen(struct sock *s, uint32_t backlog, uint32_t slot, uint32_t seq)
 {
 	struct sock_env *env = s->cw->env;
@@ -225,14 +244,14 @@ int sock_listen(struct sock *s, uint32_t backlog, uint32_t slot, uint32_t seq)
 		return err;
 	bool fresh = !l;
 	if (fresh) {
-		l = calloc(1, sizeof(*l));
+		l = queue_begin(s) ? calloc(1, sizeof(*l)) : NULL;
 		if (!l) {
 			err = -ENOMEM;
 			goto fail_port;
 		}
 		s->l = l;
 		l->home = s;
-		l->head = l->tail = s->rx_tail; /* listened before: positions go on */
+		l->head = l->tail = s->rx_tail;
 		fill(l, s, backlog);
 	}
 	err = fresh && env->n_workers > 1 ? counts_new(l) : 0;
@@ -268,9 +287,12 @@ void sock_listener_opts(struct sock *s, const struct chan_opts *o)
 	tell_others(s, s->l->tl.backlog, SOCK_MAIL_LISTEN_OPTS);
 }
 
-/* Connections that came through l and that nobody took are reset, as on Linux. */
+/* Connections that came through l and that nobody took are reset, as on Linux. One that is being taken at
+ * this moment has its process' bit: its accept() sees then that the queue is gone and lets go, or it was
+ * quicker. */
 static void drop_children(struct client_worker *cw, struct listener *l)
 {
+	atomic_thread_fence(memory_order_seq_cst);
 	list_for_each_safe(it, next, &cw->socks) {
 		struct sock *s = container_of(it, struct sock, link);
 
@@ -278,7 +300,8 @@ static void drop_children(struct client_worker *cw, struct listener *l)
 			continue;
 		s->conn.listener = NULL;
 		s->queued = false;
-		sock_abort(s);
+		if (!s->established || !sock_is_held(cw->client, s->id))
+			sock_abort(s);
 	}
 }
 
@@ -287,6 +310,10 @@ void sock_unlisten(struct sock *s)
 	struct sock_env *env = s->cw->env;
 	struct listener *l = s->l;
 
+	sock_accept_taken(s);
+	queue_hide(s);
+	/* Pairs with the fence in chan_accept_pop(): who has not seen this has its bit by now. */
+	atomic_thread_fence(memory_order_seq_cst);
 	sock_accept_taken(s);
 	tcp_unlisten(&env->tcp, &l->tl);
 	ports_unlisten(env->ports, s->hold);
@@ -298,9 +325,7 @@ void sock_unlisten(struct sock *s)
 			mail(env, w, SOCK_MAIL_UNLISTEN, l, 0);
 	}
 	sock_set_flag(s, 0, CHAN_A_WANT_HEAD);
-	/* What is in the ring is gone: accept() finds nothing. */
-	s->rx_tail = s->rx_head;
-	atomic_store_explicit(&s->a->rx_tail, s->rx_tail, memory_order_release);
+	queue_hide(s);
 	listener_free(l);
 }
 
