@@ -5,7 +5,7 @@
 #include <string.h>
 #include "tests/sim/sim.h"
 
-enum { EVENTS_MAX = 2000000, LIMIT_S = 3 * 3600 };
+enum { EVENTS_MAX = 20000000, LIMIT_S = 3 * 3600 };
 
 void sim_fail(struct sim *s, const char *what, uint64_t detail)
 {
