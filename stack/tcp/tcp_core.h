@@ -423,7 +423,7 @@ static inline void tcp_rate_sent(struct tcp_conn *c, seq_t start, uint32_t now_u
 {
 	if (seq_eq(start, c->snd_una)) {
 		c->rate.delivered_us = now_us;
-		c->sent.past = (struct tcp_sent_mark){ start, now_us };
+		c->sent.past = (struct tcp_sent_mark){ start, now_us, now_us };
 	}
 	if (now_us - c->rate.marked_us >= c->rate.period_us)
 		tcp_rate_mark(c, start, c->snd_nxt, now_us, false);
