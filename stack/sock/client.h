@@ -35,6 +35,7 @@ struct client_conf {
 	struct chan_key key; /* by which its processes find it again under the next engine */
 	uint32_t max_socks;  /* 0: CHAN_MAX_SOCKS */
 	uint64_t max_bytes;  /* of payload rings, 0: unlimited */
+	uint64_t drain_ns;   /* its connections may end for so long after it, 0: CLIENT_DRAIN_NS */
 	const struct region *engine; /* E: a struct chan_engine */
 	/* worker_mail() by number: false when the mailbox is full. */
 	bool (*mail)(void *arg, uint32_t worker, const struct sock_mail *msg);

@@ -54,6 +54,8 @@ static struct sock *listener_sock(struct list *it)
  * orphan, which keeps the client's memory alive until it has drained. */
 static void client_delete(struct sock_env *env, struct client_worker *cw)
 {
+	uint64_t limit_ns = cw->client->conf.drain_ns;
+
 	if (cw->deleting)
 		return;
 	cw->deleting = true;
@@ -66,7 +68,7 @@ static void client_delete(struct sock_env *env, struct client_worker *cw)
 	list_for_each_safe(it, next, &cw->socks)
 		sock_close(container_of(it, struct sock, link));
 	sock_wake_client(cw);
-	cw->drain_until_ns = env->now_ns + CLIENT_DRAIN_NS;
+	cw->drain_until_ns = env->now_ns + (limit_ns ? limit_ns : CLIENT_DRAIN_NS);
 	list_del(&cw->link);
 	list_push(&env->closing, &cw->link);
 	env->priv->drain_look_ns = 0;

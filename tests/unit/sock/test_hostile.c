@@ -157,7 +157,9 @@ START_TEST(nonsense_in_b_harms_nobody_else)
 	struct rig *rig = rig_new(1);
 	struct chan_app good, bad;
 	struct client *cgood = rig_client(rig, &good, NULL);
-	struct client_conf conf = { .low_ports = true, .max_socks = HOSTILE_SOCKS };
+	/* Options as IP_MINTTL can keep two connections of the vandal from ending by themselves. */
+	struct client_conf conf = { .low_ports = true, .max_socks = HOSTILE_SOCKS,
+				    .drain_ns = NSEC_PER_SEC };
 	struct sock_mail m;
 	uint32_t detached = 0;
 	uint16_t port;
