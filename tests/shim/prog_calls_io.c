@@ -472,7 +472,7 @@ static void splice_arguments(void)
 	pipes = 0;
 	t_res("after shutdown", splice(p[0], NULL, a, NULL, 1, 0));
 	t_out("SIGPIPE %d", pipes);
-	t_until(b, POLLIN);
+	t_until(b, POLLRDHUP); /* behind all the bytes */
 	t_res("out", splice(b, NULL, p[1], NULL, 100, 0));
 	t_res("at the end", splice(b, NULL, p[1], NULL, 100, 0));
 	done(a, b);
