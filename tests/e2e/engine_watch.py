@@ -29,7 +29,7 @@ def watch(name, call, sock):
         result = call(sock)
     except OSError as error:
         result = f"{type(error).__name__}: {error}"
-    print(f"{name}: {result}")
+    print(f"{name}: {result}\n", end="")  # one write: there are other threads
 
 
 def listener():

@@ -67,7 +67,8 @@ class Talk(threading.Thread):
                 getattr(self, key)(*([value] if value else []))
             except OSError as e:
                 self.said.append(f"{key} {errno.errorcode.get(e.errno, e)}")
-        print(f"{self.name}: {'; '.join(self.said)}", flush=True)
+        # One write: print() makes two, and another thread's line may come between them.
+        print(f"{self.name}: {'; '.join(self.said)}\n", end="", flush=True)
 
     def dial(self):
         if self.s.fileno() >= 0 and self.connected():
