@@ -37,7 +37,7 @@ static int parse_v6(struct endpoint *ep, const struct sockaddr_in6 *in, socklen_
 		return -EINVAL;
 	*ep = (struct endpoint){ .port = be16_get((be16){ in->sin6_port }) };
 	memcpy(ep->addr.b, in->sin6_addr.s6_addr, 16);
-	if (len >= sizeof(*in))
+	if (len >= sizeof(*in) && ipaddr_has_zone(&ep->addr)) /* of the others Linux ignores it */
 		ep->scope = in->sin6_scope_id;
 	return 0;
 }
@@ -89,9 +89,7 @@ socklen_t addr_emit(struct sockaddr_storage *ss, uint16_t family, const struct e
 	in6->sin6_family = AF_INET6;
 	in6->sin6_port = be16_of(ep->port).raw;
 	in6->sin6_scope_id = ep->scope;
-	/* v4-mapped any is how the channel writes "any": an IPv6 socket shows ::. */
-	if (!ipaddr_is_any(&ep->addr))
-		memcpy(in6->sin6_addr.s6_addr, ep->addr.b, 16);
+	memcpy(in6->sin6_addr.s6_addr, ep->addr.b, 16);
 	return sizeof(*in6);
 }
 

@@ -19,3 +19,8 @@ socklen_t addr_emit(struct sockaddr_storage *ss, uint16_t family, const struct e
 int addr_give(struct sockaddr *addr, socklen_t *len, uint16_t family, const struct endpoint *ep);
 /* An address that an AF_INET socket would not show: a real IPv6 one. */
 bool addr_is_v6(const struct ipaddr *a);
+/* Nobody in particular, as a socket of this family has it: :: also takes IPv4. */
+static inline struct ipaddr addr_any(uint16_t family)
+{
+	return family == AF_INET6 ? (struct ipaddr){ .w = { 0 } } : ipaddr_v4(0);
+}

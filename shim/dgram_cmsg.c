@@ -13,7 +13,7 @@
 #include "shim/route.h"
 #include "shim/sock_cmsg.h"
 
-enum { N_IP_PROTOCOL = 52 };
+enum { N_IP_PROTOCOL = 52, N_IPV6_ORIGDSTADDR = 74, N_IPV6_FLOWINFO = 11 };
 
 /* ---- in ---- */
 static bool take_int(const struct cmsghdr *c, int *v)
@@ -50,6 +50,58 @@ static int in_pktinfo6(const struct cmsghdr *c, struct dgram_ask *ask)
 		ask->ifindex = info.ipi6_ifindex;
 	memcpy(ask->src.b, &info.ipi6_addr, sizeof(ask->src.b));
 	return 0;
+}
+
+/* To an IPv6 destination: the address must be one of the other kind. */
+static int in_pktinfo_six(const struct cmsghdr *c, struct dgram_ask *ask)
+{
+	struct in6_pktinfo info;
+
+	if (c->cmsg_len < CMSG_LEN(sizeof(info)))
+		return -EINVAL;
+	memcpy(&info, CMSG_DATA(c), sizeof(info));
+	if (info.ipi6_ifindex)
+		ask->ifindex = info.ipi6_ifindex;
+	if (!IN6_IS_ADDR_UNSPECIFIED(&info.ipi6_addr))
+		memcpy(ask->src.b, &info.ipi6_addr, sizeof(ask->src.b));
+	return 0;
+}
+
+/* What -1 stands for is the socket's own. */
+static int in_byte(const struct cmsghdr *c, int max, int16_t *to)
+{
+	int v;
+
+	if (!take_int(c, &v) || v < -1 || v > max)
+		return -EINVAL;
+	*to = (int16_t)v;
+	return 0;
+}
+
+/* ip6_datagram_send_ctl(); headers of the program's own take privilege and the kernel. */
+static int in_ip6(const struct cmsghdr *c, struct dgram_ask *ask)
+{
+	int v;
+
+	switch (c->cmsg_type) {
+	case IPV6_PKTINFO:
+	case IPV6_2292PKTINFO:
+		return in_pktinfo_six(c, ask);
+	case IPV6_HOPLIMIT:
+	case IPV6_2292HOPLIMIT:
+		return in_byte(c, 255, &ask->ttl);
+	case IPV6_TCLASS:
+		return in_byte(c, 255, &ask->tos);
+	case IPV6_DONTFRAG:
+		if (!take_int(c, &v) || v < 0 || v > 1)
+			return -EINVAL;
+		ask->dontfrag = (int16_t)v;
+		return 0;
+	case N_IPV6_FLOWINFO:
+		return c->cmsg_len < CMSG_LEN(4) ? -EINVAL : 0;
+	default:
+		return -EINVAL;
+	}
 }
 
 static int in_ip(const struct cmsghdr *c, struct dgram_ask *ask)
@@ -103,7 +155,7 @@ static int in_socket(const struct cmsghdr *c)
 	}
 }
 
-static int in_one(const struct sock *s, const struct cmsghdr *c, struct dgram_ask *ask)
+static int in_one(const struct sock *s, const struct cmsghdr *c, bool six, struct dgram_ask *ask)
 {
 	if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_SEGMENT) {
 		if (c->cmsg_len != CMSG_LEN(sizeof(uint16_t)))
@@ -115,12 +167,14 @@ static int in_one(const struct sock *s, const struct cmsghdr *c, struct dgram_as
 		return -EINVAL;
 	if (c->cmsg_level == SOL_SOCKET)
 		return in_socket(c);
+	if (six)
+		return c->cmsg_level == IPPROTO_IPV6 ? in_ip6(c, ask) : 0;
 	if (c->cmsg_level == IPPROTO_IPV6 && s->family == AF_INET6 && c->cmsg_type == IPV6_PKTINFO)
 		return in_pktinfo6(c, ask);
 	return c->cmsg_level == IPPROTO_IP ? in_ip(c, ask) : 0;
 }
 
-int dgram_cmsg_in(const struct sock *s, const struct msghdr *msg, struct dgram_ask *ask)
+int dgram_cmsg_in(const struct sock *s, const struct msghdr *msg, bool six, struct dgram_ask *ask)
 {
 	const char *end = (const char *)msg->msg_control + msg->msg_controllen;
 
@@ -129,7 +183,7 @@ int dgram_cmsg_in(const struct sock *s, const struct msghdr *msg, struct dgram_a
 
 		if (c->cmsg_len < sizeof(*c) || c->cmsg_len > (size_t)(end - (const char *)c))
 			return -EINVAL;
-		r = in_one(s, c, ask);
+		r = in_one(s, c, six, ask);
 		if (r < 0)
 			return r;
 	}
@@ -207,12 +261,45 @@ static void out_ip(const struct sock *s, struct cmsg_out *to, const struct chan_
 	}
 }
 
+/* ip6_datagram_recv_common_ctl(): of datagrams of either family. */
+static void out_common6(uint32_t want, struct cmsg_out *to, const struct chan_dgram *h)
+{
+	struct in6_pktinfo info = { .ipi6_ifindex = h->ifindex };
+
+	if (!(want & DGRAM_R_PKTINFO6))
+		return;
+	memcpy(&info.ipi6_addr, h->to.addr.b, sizeof(info.ipi6_addr));
+	cmsg_put(to, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+}
+
+/* ip6_datagram_recv_specific_ctl() */
+static void out_ip6(uint32_t want, struct cmsg_out *to, const struct chan_dgram *h)
+{
+	struct in6_pktinfo info = { .ipi6_ifindex = h->ifindex };
+	struct sockaddr_storage ss;
+
+	if (want & DGRAM_R_HOPLIMIT)
+		put_int(to, IPPROTO_IPV6, IPV6_HOPLIMIT, h->ttl);
+	if (want & DGRAM_R_TCLASS)
+		put_int(to, IPPROTO_IPV6, IPV6_TCLASS, h->tos);
+	if (want & DGRAM_R_PKTINFO6_OLD) {
+		memcpy(&info.ipi6_addr, h->to.addr.b, sizeof(info.ipi6_addr));
+		cmsg_put(to, IPPROTO_IPV6, IPV6_2292PKTINFO, &info, sizeof(info));
+	}
+	if (want & DGRAM_R_HOPLIMIT_OLD)
+		put_int(to, IPPROTO_IPV6, IPV6_2292HOPLIMIT, h->ttl);
+	if (want & DGRAM_R_ORIGDST6) {
+		socklen_t len = addr_emit(&ss, AF_INET6, &h->to);
+
+		cmsg_put(to, IPPROTO_IPV6, N_IPV6_ORIGDSTADDR, &ss, len);
+	}
+}
+
 void dgram_cmsg_out(const struct sock *s, struct msghdr *msg, const struct chan_dgram *h)
 {
 	uint32_t want = atomic_load_explicit(&s->b->dg_flags, memory_order_relaxed);
 	uint32_t drops = atomic_load_explicit(&s->a->rx_drops, memory_order_relaxed);
 	struct cmsg_out to = { .buf = msg->msg_control, .room = msg->msg_controllen };
-	struct in6_pktinfo info6 = { .ipi6_ifindex = h->ifindex };
 
 	if (likely(!(want & DGRAM_R_ANY) && !h->gso)) {
 		msg->msg_controllen = 0;
@@ -223,17 +310,18 @@ void dgram_cmsg_out(const struct sock *s, struct msghdr *msg, const struct chan_
 		cmsg_put(&to, SOL_SOCKET, SO_RXQ_OVFL, &drops, sizeof(drops));
 	if (h->gso)
 		put_int(&to, IPPROTO_UDP, UDP_GRO, h->gso);
-	if (want & DGRAM_R_PKTINFO6) {
-		memcpy(&info6.ipi6_addr, h->to.addr.b, sizeof(info6.ipi6_addr));
-		cmsg_put(&to, IPPROTO_IPV6, IPV6_PKTINFO, &info6, sizeof(info6));
-	}
-	out_ip(s, &to, h);
+	out_common6(want, &to, h);
+	if (ipaddr_is_v4(&h->to.addr))
+		out_ip(s, &to, h);
+	else
+		out_ip6(want, &to, h);
 	finish(msg, &to);
 }
 
 void dgram_cmsg_error(const struct sock *s, struct msghdr *msg, const struct chan_dgram *h)
 {
-	bool v6 = s->family == AF_INET6, icmp = h->origin == SO_EE_ORIGIN_ICMP;
+	uint32_t want = atomic_load_explicit(&s->b->dg_flags, memory_order_relaxed);
+	bool v6 = s->family == AF_INET6, by_v6 = h->origin == SO_EE_ORIGIN_ICMP6;
 	struct cmsg_out to = { .buf = msg->msg_control, .room = msg->msg_controllen };
 	struct {
 		struct sock_extended_err ee;
@@ -247,14 +335,19 @@ void dgram_cmsg_error(const struct sock *s, struct msghdr *msg, const struct cha
 			.ee_info = h->info,
 		},
 	};
-	struct endpoint offender = { .addr = h->from.addr };
+	struct endpoint offender = { .addr = h->from.addr, .scope = h->from.scope };
 	size_t size = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 
 	if (h->time_ns)
 		out_stamp(s, &to, h->time_ns);
-	if (icmp) {
+	/* Of the packet that told it: */
+	if (h->origin == SO_EE_ORIGIN_ICMP || by_v6)
 		addr_emit(&e.offender, s->family, &offender);
-		out_ip(s, &to, h); /* of the packet that told it */
+	if (by_v6) {
+		out_common6(want, &to, h);
+		out_ip6(want, &to, h);
+	} else if (h->origin == SO_EE_ORIGIN_ICMP) {
+		out_ip(s, &to, h);
 	}
 	cmsg_put(&to, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &e,
 	    sizeof(e.ee) + size);

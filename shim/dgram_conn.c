@@ -7,6 +7,7 @@
 #include "shim/dgram_int.h"
 #include "shim/explain.h"
 #include "shim/libc.h"
+#include "shim/route.h"
 #include "shim/sock_conn.h"
 #include "stack/chan/user.h"
 
@@ -118,7 +119,7 @@ int dgram_stack_connect(struct sock *s, struct chan_app *app, uint16_t port,
 
 	leave_wrong_worker(s, app, port);
 	req = request(s, CHAN_OP_CONNECT);
-	req.local = (struct endpoint){ .addr = ipaddr_v4(0), .port = port };
+	req.local = (struct endpoint){ .addr = addr_any(s->family), .port = port };
 	if (sock_has(s, DGRAM_ONLY_STACK))
 		req.local.addr = s->bound.addr;
 	req.remote = *to;
@@ -146,15 +147,17 @@ static int bind_where(const struct sock *s, const struct chan_app *app, const st
 
 	if (ipaddr_is_any(&ep->addr) && sock_has(s, DGRAM_DEVICE))
 		return BIND_STACK;
-	if (ipaddr_is_any(&ep->addr))
-		return s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY ?
-			       (int)CHAN_REASON_bind_v6 : BIND_BOTH;
-	if (!ipaddr_is_v4(&ep->addr))
+	if (s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY &&
+	    (ipaddr_is_v4(&ep->addr) || !route_has_v6(app))) /* an IPv4 address it refuses */
 		return CHAN_REASON_bind_v6;
+	if (ipaddr_is_any(&ep->addr))
+		return BIND_BOTH;
 	if (ipaddr_is_loopback(&ep->addr))
 		return dgram_claims_loopback(app) ? BIND_STACK : (int)CHAN_REASON_bind_loopback;
-	if (engine_route(app, &ep->addr) == CHAN_ROUTE_LOCAL)
+	if (route_is_own(app, ep))
 		return BIND_STACK;
+	if (!ipaddr_is_v4(&ep->addr))
+		return CHAN_REASON_bind_v6;
 	/* To a group or a broadcast address: hears only what was sent there, by any interface. */
 	dgram_way(s, app, &at, &any_addr, 0, &way);
 	if (way.group || ipaddr_get_v4(&ep->addr) == 0xffffffffu)
@@ -223,13 +226,15 @@ static int bind_both(struct sock *s, struct chan_app *app, int fd, struct endpoi
 	return r;
 }
 
-static int bind_only_stack(struct sock *s, struct chan_app *app, struct endpoint *ep)
+static int bind_only_stack(struct sock *s, struct chan_app *app, int fd, struct endpoint *ep)
 {
 	int r = dgram_stack_bind(s, app, ep);
 
 	if (r < 0)
 		return r;
 	*ep = s->a->local;
+	if (addr_is_v6(&ep->addr))
+		dgram_only_v6(s, fd);
 	dgram_set(s, ipaddr_is_any(&ep->addr) ? 0 : DGRAM_ONLY_STACK, SOCK_TWIN);
 	dgram_count(s);
 	return 0;
@@ -273,7 +278,7 @@ static int bind_locked(struct sock *s, int fd, struct endpoint *ep)
 	else if (where >= 0)
 		r = bind_kernel(s, fd, ep, (enum chan_reason)where);
 	else
-		r = where == BIND_BOTH ? bind_both(s, app, fd, ep) : bind_only_stack(s, app, ep);
+		r = where == BIND_BOTH ? bind_both(s, app, fd, ep) : bind_only_stack(s, app, fd, ep);
 	engine_put(app);
 	if (r == 0 && ep->port) {
 		s->bound = *ep;
@@ -316,7 +321,7 @@ static int autobind_locked(struct sock *s, int fd)
 	if (sock_has(s, DGRAM_ONLY_STACK | DGRAM_DEVICE)) {
 		if (sock_has(s, DGRAM_ONLY_STACK))
 			ep.addr = s->bound.addr;
-		r = bind_only_stack(s, app, &ep);
+		r = bind_only_stack(s, app, fd, &ep);
 	} else if (ep.port) {
 		r = dgram_stack_bind(s, app, &ep);
 		if (r == 0)
@@ -437,7 +442,9 @@ static int connect_locked(struct sock *s, int fd, struct endpoint *to, const str
 	if (!app)
 		return connect_kernel(s, fd, to, addr, len);
 	dgram_way(s, app, to, &any_addr, 0, &way);
-	if (way.side == DGRAM_KERNEL) {
+	if (s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY && ipaddr_is_v4(&to->addr)) {
+		r = -ENETUNREACH;
+	} else if (way.side == DGRAM_KERNEL) {
 		r = connect_kernel(s, fd, to, addr, len);
 	} else {
 		r = dgram_way_check(s, &way);

@@ -26,11 +26,13 @@ enum dgram_opt_flags {
 	DGRAM_R_ORIGDST = 1 << 3, DGRAM_R_PKTINFO6 = 1 << 4, DGRAM_R_OVFL = 1 << 5,
 	DGRAM_R_STAMP = 1 << 6, DGRAM_R_STAMPNS = 1 << 7, DGRAM_R_STAMP_NEW = 1 << 8,
 	DGRAM_R_STAMPING = 1 << 9, DGRAM_R_STAMPING_NEW = 1 << 10,
-	DGRAM_R_ANY = (1 << 11) - 1,
+	DGRAM_R_HOPLIMIT = 1 << 11, DGRAM_R_TCLASS = 1 << 12, DGRAM_R_ORIGDST6 = 1 << 13,
+	DGRAM_R_PKTINFO6_OLD = 1 << 14, DGRAM_R_HOPLIMIT_OLD = 1 << 15, /* RFC 2292's */
+	DGRAM_R_ANY = (1 << 16) - 1,
 	DGRAM_S_LOOP_OFF = 1 << 16, /* IP_MULTICAST_LOOP is off */
 	DGRAM_S_NO_CHECK = 1 << 17, DGRAM_S_DONTROUTE = 1 << 18, DGRAM_S_CORK = 1 << 19,
 	DGRAM_S_TTL_SET = 1 << 20, /* dg_send has IP_MULTICAST_TTL */
-	DGRAM_S_ZEROCOPY = 1 << 21,
+	DGRAM_S_ZEROCOPY = 1 << 21, DGRAM_S_DONTFRAG6 = 1 << 22,
 };
 
 enum dgram_side { DGRAM_NOBODY, DGRAM_STACK, DGRAM_KERNEL };
@@ -48,11 +50,12 @@ struct dgram_out {
 	struct dgram_way way;
 	struct chan_app *app;
 	bool named;	 /* the program named the destination */
+	bool six;	 /* it goes by IPv6 */
 	bool later;	 /* a first piece of it has been accepted: errors are for others */
 	bool only_check; /* it does not go yet */
 };
 
-enum { DGRAM_CORK_SIZE = 65536, DGRAM_HEADERS = 28 /* IPv4 and UDP */ };
+enum { DGRAM_CORK_SIZE = 65536, DGRAM_HEADERS = 28 /* IPv4 and UDP */, DGRAM_HEADERS6 = 48 };
 /* A membership: of a group, on the interface with this number, or else with this address, or else of
  * the route to the group. */
 struct dgram_member {
@@ -146,6 +149,10 @@ int dgram_to_kernel(struct sock *s, enum chan_reason why);
 /* Events of the kernel's half now, without waiting: poll() of one descriptor. */
 uint32_t dgram_kernel_events(const struct sock *s, int fd, short events);
 
+/* ---- dgram_opt.c ---- */
+/* As bind() to an IPv6 address does: it is a socket of IPv6 alone now, and says so. */
+void dgram_only_v6(struct sock *s, int fd);
+
 /* ---- dgram_conn.c ---- */
 /* Both halves have a port, as after bind(any, 0); an existing one is kept. 0 or -errno. */
 int dgram_autobind(struct sock *s, int fd);
@@ -197,10 +204,10 @@ struct dgram_ask {
 	struct ipaddr src; /* any: choose */
 	uint32_t ifindex;  /* 0: choose */
 	uint16_t gso;
-	int16_t ttl, tos;  /* -1: not said */
+	int16_t ttl, tos, dontfrag; /* -1: not said */
 };
-/* 0, -EINVAL, -EPERM. */
-int dgram_cmsg_in(const struct sock *s, const struct msghdr *msg, struct dgram_ask *ask);
+/* six: the destination is an IPv6 one. 0, -EINVAL, -EPERM. */
+int dgram_cmsg_in(const struct sock *s, const struct msghdr *msg, bool six, struct dgram_ask *ask);
 /* Writes what the socket wants to know about the datagram; msg_controllen and MSG_CTRUNC are set. */
 void dgram_cmsg_out(const struct sock *s, struct msghdr *msg, const struct chan_dgram *h);
 /* The same for a record of the error queue. */

@@ -17,6 +17,7 @@
 enum {
 	N_IP_PROTOCOL = 52, /* of a datagram socket it is the port */
 	N_SO_RCVTIMEO_NEW = 66, N_SO_SNDTIMEO_NEW = 67, N_SO_BINDTOIFINDEX = 62,
+	N_IPV6_ORIGDSTADDR = 74,
 	N_SO_ATTACH_BPF = 50, N_SO_ATTACH_REUSEPORT_CBPF = 51, N_SO_ATTACH_REUSEPORT_EBPF = 52,
 };
 enum kind {
@@ -28,6 +29,7 @@ enum kind {
 	BUFFER,	   /* member of opts at offset `arg`: half of what the kernel says */
 	FIELD8,
 	MTU_DISC,
+	MTU_DISC6,
 	TIMEOUT,   /* milliseconds at offset `arg` of b */
 	MCAST_TTL,
 	SEGMENT,   /* UDP_SEGMENT */
@@ -83,7 +85,18 @@ static const struct row table[] = {
 	{ IPPROTO_IP, IP_RECVTOS, WANT, DGRAM_R_TOS },
 	{ IPPROTO_IP, IP_RECVORIGDSTADDR, WANT, DGRAM_R_ORIGDST },
 	{ IPPROTO_IPV6, IPV6_V6ONLY, BIT, CHAN_O_V6ONLY },
+	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, FIELD8, offsetof(struct chan_opts, hops) },
+	{ IPPROTO_IPV6, IPV6_TCLASS, FIELD8, offsetof(struct chan_opts, tclass) },
+	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, MTU_DISC6, 0 },
+	{ IPPROTO_IPV6, IPV6_DONTFRAG, WANT, DGRAM_S_DONTFRAG6 },
+	{ IPPROTO_IPV6, IPV6_RECVERR, BIT, CHAN_O_RECVERR6 },
+	{ IPPROTO_IPV6, IPV6_FREEBIND, BIT, CHAN_O_FREEBIND },
 	{ IPPROTO_IPV6, IPV6_RECVPKTINFO, WANT, DGRAM_R_PKTINFO6 },
+	{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, WANT, DGRAM_R_HOPLIMIT },
+	{ IPPROTO_IPV6, IPV6_RECVTCLASS, WANT, DGRAM_R_TCLASS },
+	{ IPPROTO_IPV6, IPV6_2292PKTINFO, WANT, DGRAM_R_PKTINFO6_OLD },
+	{ IPPROTO_IPV6, IPV6_2292HOPLIMIT, WANT, DGRAM_R_HOPLIMIT_OLD },
+	{ IPPROTO_IPV6, N_IPV6_ORIGDSTADDR, WANT, DGRAM_R_ORIGDST6 },
 	{ IPPROTO_UDP, UDP_CORK, CORK, 0 },
 	{ IPPROTO_UDP, UDP_SEGMENT, SEGMENT, 0 },
 	{ IPPROTO_UDP, UDP_GRO, BIT, CHAN_O_UDP_GRO },
@@ -121,6 +134,14 @@ static void note_want(struct sock *s, uint32_t bit, bool on)
 		atomic_fetch_or(&s->b->dg_flags, bit);
 	else
 		atomic_fetch_and(&s->b->dg_flags, ~bit);
+}
+
+void dgram_only_v6(struct sock *s, int fd)
+{
+	const int on = 1;
+
+	libc.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	note_bit(s, CHAN_O_V6ONLY, true);
 }
 
 /* They exclude each other, so that all are asked for. */
@@ -203,6 +224,9 @@ static void note(struct sock *s, int fd, const struct row *o, const void *val)
 	case MTU_DISC:
 		s->b->opts.mtu_disc = (uint8_t)(v + 1);
 		break;
+	case MTU_DISC6:
+		s->b->opts.mtu_disc6 = (uint8_t)(v + 1);
+		break;
 	case TIMEOUT:
 		note_timeout(s, fd, o, val);
 		break;
@@ -227,7 +251,8 @@ static void note(struct sock *s, int fd, const struct row *o, const void *val)
 static void tell_engine(struct sock *s, const struct row *o)
 {
 	if (!dgram_has_stack(s) || (o->kind != BIT && o->kind != BIT_OFF && o->kind != BUFFER &&
-				    o->kind != FIELD8 && o->kind != MTU_DISC && o->kind != STAMP))
+				    o->kind != FIELD8 && o->kind != MTU_DISC && o->kind != MTU_DISC6 &&
+				    o->kind != STAMP))
 		return;
 	atomic_fetch_add(&s->b->opt_seq, 1);
 	chan_mark(s->app, s->id);
@@ -396,7 +421,9 @@ int dgram_getopt(struct sock *s, int fd, int level, int name, void *val, socklen
 		return get_socket(s, fd, name, val, len);
 	if (level == IPPROTO_IP && name == N_IP_PROTOCOL && dgram_stack_port(s))
 		return give_int(val, len, dgram_stack_port(s));
-	if (level == IPPROTO_IP && name == IP_MTU && dgram_is_stack_conn(s))
+	if (((level == IPPROTO_IP && name == IP_MTU) ||
+	     (level == IPPROTO_IPV6 && name == IPV6_MTU && s->family == AF_INET6)) &&
+	    dgram_is_stack_conn(s))
 		return get_mtu(s, val, len);
 	if (level == IPPROTO_IP && (name == IP_MSFILTER || name == MCAST_MSFILTER))
 		return dgram_filter_get(s, name, val, len);

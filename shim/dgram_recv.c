@@ -205,7 +205,7 @@ static ssize_t recv_error(struct sock *s, struct msghdr *msg, int flags)
 		msg->msg_flags |= MSG_TRUNC;
 	give_name(s, msg, &h.to);
 	dgram_cmsg_error(s, msg, &h);
-	if (h.origin == SO_EE_ORIGIN_ICMP)
+	if (h.origin == SO_EE_ORIGIN_ICMP || h.origin == SO_EE_ORIGIN_ICMP6)
 		raise_next(s);
 	return n;
 }

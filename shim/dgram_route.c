@@ -31,7 +31,7 @@ static enum dgram_side side_of(const struct sock *s, const struct chan_app *app,
 			       const struct endpoint *to, const struct ipaddr *src, uint32_t ifindex,
 			       const struct dgram_way *way)
 {
-	if (!ipaddr_is_v4(&to->addr))
+	if (way->group && !ipaddr_is_v4(&to->addr)) /* IPv6 groups are the kernel's */
 		return DGRAM_KERNEL;
 	if (!ipaddr_is_any(src))
 		return engine_route(app, src) == CHAN_ROUTE_LOCAL ||
@@ -48,15 +48,27 @@ static enum dgram_side side_of(const struct sock *s, const struct chan_app *app,
 	return way->has_route ? DGRAM_STACK : DGRAM_KERNEL;
 }
 
+/* No packet goes from one family to the other. */
+static bool is_mixed(const struct ipaddr *to, const struct ipaddr *from)
+{
+	return !ipaddr_is_any(from) && ipaddr_is_v4(from) != ipaddr_is_v4(to);
+}
+
 void dgram_way(const struct sock *s, const struct chan_app *app, struct endpoint *to,
 	       const struct ipaddr *src, uint32_t ifindex, struct dgram_way *way)
 {
 	/* As Linux: any address is this host, by the name that the socket has. */
-	if (ipaddr_is_v4(&to->addr) && ipaddr_is_any(&to->addr))
-		to->addr = sock_has(s, DGRAM_ONLY_STACK) ? s->bound.addr : ipaddr_v4(0x7f000001);
+	if (ipaddr_is_any(&to->addr) && sock_has(s, DGRAM_ONLY_STACK))
+		to->addr = s->bound.addr;
+	else if (ipaddr_is_any(&to->addr))
+		to->addr = ipaddr_is_v4(&to->addr) ? ipaddr_v4(0x7f000001) :
+						     (struct ipaddr){ .b = { [15] = 1 } };
+	if (ipaddr_has_zone(&to->addr) && !to->scope)
+		to->scope = ifindex;
 	way->group = ipaddr_is_multicast(&to->addr);
 	way->broadcast = route_is_broadcast(app, &to->addr);
-	way->has_route = route_find(app, &to->addr, &way->route);
+	way->has_route = route_find_to(app, to, &way->route) &&
+			 !is_mixed(&to->addr, sock_has(s, DGRAM_ONLY_STACK) ? &s->bound.addr : src);
 	way->side = side_of(s, app, to, src, ifindex, way);
 	if (!way->has_route && way->side == DGRAM_STACK && ipaddr_is_loopback(&to->addr) &&
 	    dgram_claims_loopback(app)) {

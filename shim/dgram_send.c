@@ -47,15 +47,34 @@ static int destination(const struct sock *s, const struct msghdr *msg, struct en
 	return to->port ? 0 : -EINVAL;
 }
 
-static uint8_t ttl_of(const struct sock *s, const struct dgram_ask *ask, bool group)
+static uint8_t ttl_of(const struct sock *s, const struct dgram_ask *ask, bool six, bool group)
 {
 	uint32_t send = atomic_load_explicit(&s->b->dg_send, memory_order_relaxed);
 
 	if (ask->ttl >= 0)
 		return (uint8_t)ask->ttl;
+	if (six)
+		return s->b->opts.hops;
 	if (!group)
 		return s->b->opts.ttl;
 	return dgram_flag(s, DGRAM_S_TTL_SET) ? (uint8_t)(send >> 16) : 1;
+}
+
+/* What the two families have for "don't fragment" and the path's MTU. */
+static uint32_t cut_flags(const struct sock *s, const struct dgram_ask *ask, bool six)
+{
+	int disc = (six ? s->b->opts.mtu_disc6 : s->b->opts.mtu_disc) - 1;
+	uint32_t flags = 0;
+
+	if (disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE)
+		flags |= CHAN_DG_DONT_FRAG;
+	if (six && (ask->dontfrag >= 0 ? ask->dontfrag != 0 : dgram_flag(s, DGRAM_S_DONTFRAG6)))
+		flags |= CHAN_DG_DONT_FRAG;
+	if (disc == IP_PMTUDISC_PROBE || disc == IP_PMTUDISC_INTERFACE)
+		flags |= CHAN_DG_NO_PMTU;
+	if (disc == IP_PMTUDISC_DONT || disc == IP_PMTUDISC_INTERFACE || disc == IP_PMTUDISC_OMIT)
+		flags |= CHAN_DG_MAY_CUT;
+	return flags;
 }
 
 static void fill(const struct sock *s, const struct dgram_ask *ask, int flags, struct dgram_out *o)
@@ -63,11 +82,11 @@ static void fill(const struct sock *s, const struct dgram_ask *ask, int flags, s
 	struct chan_dgram *h = &o->h;
 	uint32_t mcast_if = atomic_load_explicit(&s->b->dg_mcast_if, memory_order_relaxed);
 	uint32_t mcast_ip = atomic_load_explicit(&s->b->dg_mcast_ip, memory_order_relaxed);
-	int disc = s->b->opts.mtu_disc - 1;
 
 	h->gso = ask->gso;
-	h->ttl = ttl_of(s, ask, o->way.group);
-	h->tos = ask->tos >= 0 ? (uint8_t)ask->tos : s->b->opts.tos;
+	h->ttl = ttl_of(s, ask, o->six, o->way.group);
+	h->tos = ask->tos >= 0 ? (uint8_t)ask->tos : o->six ? s->b->opts.tclass : s->b->opts.tos;
+	h->flags = cut_flags(s, ask, o->six);
 	h->from.addr = ask->src;
 	h->ifindex = ask->ifindex;
 	if (o->way.group) {
@@ -80,12 +99,6 @@ static void fill(const struct sock *s, const struct dgram_ask *ask, int flags, s
 	}
 	if (o->way.group && h->ttl == 0)
 		h->flags |= CHAN_DG_HOST_ONLY;
-	if (disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE)
-		h->flags |= CHAN_DG_DONT_FRAG;
-	if (disc == IP_PMTUDISC_PROBE || disc == IP_PMTUDISC_INTERFACE)
-		h->flags |= CHAN_DG_NO_PMTU;
-	if (disc == IP_PMTUDISC_DONT || disc == IP_PMTUDISC_INTERFACE || disc == IP_PMTUDISC_OMIT)
-		h->flags |= CHAN_DG_MAY_CUT;
 	if (dgram_flag(s, DGRAM_S_NO_CHECK))
 		h->flags |= CHAN_DG_NO_CSUM;
 	if (s->b->opts.flags & CHAN_O_BROADCAST)
@@ -101,6 +114,7 @@ static int aim(struct sock *s, int fd, const struct msghdr *msg, int flags, stru
 		.gso = (uint16_t)atomic_load_explicit(&s->b->dg_send, memory_order_relaxed),
 		.ttl = -1,
 		.tos = -1,
+		.dontfrag = -1,
 	};
 	struct endpoint to = { 0 };
 	int r = destination(s, msg, &to);
@@ -112,13 +126,15 @@ static int aim(struct sock *s, int fd, const struct msghdr *msg, int flags, stru
 		if (!dgram_is_stack_conn(s))
 			return SOCK_TO_KERNEL; /* which says EDESTADDRREQ, or sends to its peer */
 		to = s->a->remote;
-		if (unlikely(!to.port) && s->family == AF_INET6)
+		if (unlikely(!to.port) && s->family == AF_INET6 && ipaddr_is_v4(&to.addr))
 			return -EINVAL; /* Linux: to a mapped address it is as if named */
-	} else if (s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY) {
+	} else if (s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY &&
+		   ipaddr_is_v4(&to.addr)) {
 		return SOCK_TO_KERNEL;
 	}
+	o->six = !ipaddr_is_v4(&to.addr);
 	if (msg->msg_controllen) {
-		r = dgram_cmsg_in(s, msg, &ask);
+		r = dgram_cmsg_in(s, msg, o->six, &ask);
 		if (r < 0)
 			return r;
 		o->named = true;
@@ -150,7 +166,8 @@ static uint32_t mtu_of(const struct sock *s, const struct dgram_out *o)
 	uint32_t mtu = o->way.has_route ? o->way.route.mtu : 0;
 	uint32_t path = ((const volatile struct chan_sock_a *)s->a)->path_mtu;
 
-	if (!o->named && path && s->b->opts.mtu_disc == IP_PMTUDISC_DO + 1)
+	if (!o->named && path &&
+	    (o->six ? s->b->opts.mtu_disc6 : s->b->opts.mtu_disc) == IP_PMTUDISC_DO + 1)
 		return path;
 	return mtu ? mtu : IP_BYTES_MAX;
 }
@@ -163,7 +180,7 @@ static int too_long(struct sock *s, const struct dgram_out *o, uint32_t mtu)
 	/* The loopback interface is a byte larger than any packet: seen by those who ask the interface. */
 	if (mtu >= IP_BYTES_MAX)
 		mtu = IP_BYTES_MAX + (s->b->opts.mtu_disc > IP_PMTUDISC_PROBE);
-	if (!(s->b->opts.flags & CHAN_O_RECVERR) || chan_lock(&d->long_lock) < 0)
+	if (!(s->b->opts.flags & (o->six ? CHAN_O_RECVERR6 : CHAN_O_RECVERR)) || chan_lock(&d->long_lock) < 0)
 		return -EMSGSIZE;
 	if (d->n_long < DGRAM_LONG_MAX)
 		d->too_long[d->n_long++] = (struct dgram_long){
@@ -176,8 +193,26 @@ static int too_long(struct sock *s, const struct dgram_out *o, uint32_t mtu)
 	return -EMSGSIZE;
 }
 
+/* ip6_append_data(): the length counts without the IPv6 header. */
+static int check_length6(struct sock *s, const struct dgram_out *o, size_t len)
+{
+	bool whole = o->h.flags & CHAN_DG_DONT_FRAG;
+	uint32_t mtu = whole || o->h.gso ? mtu_of(s, o) : IP_BYTES_MAX;
+	size_t room = mtu >= IP_BYTES_MAX ? CHAN_DGRAM_MAX : mtu - DGRAM_HEADERS6;
+
+	if (!o->h.gso)
+		return len > room ? too_long(s, o, mtu) : 0;
+	if (len > CHAN_DGRAM_MAX)
+		return too_long(s, o, mtu);
+	if (min_u64(len, o->h.gso) > room)
+		return -EMSGSIZE;
+	return len > (size_t)o->h.gso * GSO_SEGMENTS ? -EINVAL : 0;
+}
+
 static int check_length(struct sock *s, const struct dgram_out *o, size_t len)
 {
+	if (o->six)
+		return check_length6(s, o, len);
 	int disc = s->b->opts.mtu_disc - 1;
 	bool whole = disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE || disc == IP_PMTUDISC_INTERFACE;
 	uint32_t mtu = whole || o->h.gso ? mtu_of(s, o) : IP_BYTES_MAX;
@@ -397,7 +432,7 @@ static int six_destination(const struct sock *s, const struct msghdr *msg)
 	if (r == -ENETUNREACH)
 		return r;
 	return r == SOCK_TO_KERNEL || (r == 1 && !dgram_is_stack_conn(s)) ||
-			       (r <= 0 && s->b->opts.flags & CHAN_O_V6ONLY) ?
+			       (r <= 0 && s->b->opts.flags & CHAN_O_V6ONLY && ipaddr_is_v4(&to.addr)) ?
 		       SOCK_TO_KERNEL : 0;
 }
 

@@ -19,6 +19,8 @@
 enum { OWN_MAX = 16 };
 struct own {
 	uint32_t ip, mask, ifindex; /* host order */
+	struct ipaddr six;	    /* an IPv6 address: the first two are not used */
+	uint8_t plen;
 	char name[IF_NAMESIZE];
 };
 
@@ -34,7 +36,28 @@ static void name_of(struct own *o)
 		snprintf(o->name, sizeof(o->name), "fastnet%u", o->ifindex % 1000000);
 }
 
-/* How many addresses the stack has. */
+/* How many IPv6 addresses the stack has. */
+static int own_list6(struct own *own)
+{
+	enum chan_reason no;
+	struct chan_app *app = engine_config()->disabled || fdtab_bypass ? NULL : engine_get(&no);
+	struct endpoint after = { .port = 0 };
+	struct chan_route r;
+	int n = 0;
+
+	if (!app)
+		return 0;
+	for (; n < OWN_MAX && route_next_own6(app, &after, &r); n++) {
+		after = (struct endpoint){ .addr = r.prefix, .scope = r.ifindex };
+		own[n] = (struct own){ .six = r.prefix, .ifindex = r.ifindex,
+				       .plen = route_plen6(app, &r) };
+		name_of(&own[n]);
+	}
+	engine_put(app);
+	return n;
+}
+
+/* How many IPv4 addresses. */
 static int own_list(struct own *own)
 {
 	enum chan_reason no;
@@ -59,9 +82,32 @@ static int own_list(struct own *own)
 /* What one entry takes beside strings and addresses. */
 struct entry {
 	struct ifaddrs ifa;
-	struct sockaddr_in addr, mask, peer;
+	union {
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} addr, mask, peer;
 	char name[IF_NAMESIZE];
 };
+
+static bool is_six(const struct own *o) { return !ipaddr_is_any(&o->six); }
+
+static struct sockaddr_in6 address6(const struct own *o)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6,
+				  .sin6_scope_id = ipaddr_has_zone(&o->six) ? o->ifindex : 0 };
+
+	memcpy(a.sin6_addr.s6_addr, o->six.b, 16);
+	return a;
+}
+
+static struct sockaddr_in6 mask6(uint8_t plen)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6 };
+
+	for (unsigned bit = 0; bit < plen; bit++)
+		a.sin6_addr.s6_addr[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	return a;
+}
 
 static size_t addr_size(const struct sockaddr *a)
 {
@@ -129,9 +175,16 @@ static struct ifaddrs *own_entry(const struct own *o, char **to)
 		.ifa = { .ifa_name = e->name, .ifa_flags = IFF_UP | IFF_RUNNING | IFF_MULTICAST,
 			 .ifa_addr = (struct sockaddr *)&e->addr,
 			 .ifa_netmask = (struct sockaddr *)&e->mask },
-		.addr = address(o->ip), .mask = address(o->mask), .peer = address(o->ip | ~o->mask),
 	};
 	memcpy(e->name, o->name, sizeof(e->name));
+	if (is_six(o)) {
+		e->addr.in6 = address6(o);
+		e->mask.in6 = mask6(o->plen);
+		return &e->ifa;
+	}
+	e->addr.in = address(o->ip);
+	e->mask.in = address(o->mask);
+	e->peer.in = address(o->ip | ~o->mask);
 	if (o->mask != UINT32_MAX) {
 		e->ifa.ifa_flags |= IFF_BROADCAST;
 		e->ifa.ifa_broadaddr = (struct sockaddr *)&e->peer;
@@ -139,13 +192,23 @@ static struct ifaddrs *own_entry(const struct own *o, char **to)
 	return &e->ifa;
 }
 
-static bool has_address(const struct ifaddrs *list, uint32_t ip)
+static bool is_address(const struct sockaddr *a, const struct own *o)
 {
-	struct sockaddr_in want = address(ip);
+	struct sockaddr_in6 six = address6(o);
+	struct sockaddr_in four = address(o->ip);
 
+	if (!a || a->sa_family != (is_six(o) ? AF_INET6 : AF_INET))
+		return false;
+	if (!is_six(o))
+		return ((const struct sockaddr_in *)a)->sin_addr.s_addr == four.sin_addr.s_addr;
+	return memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr, &six.sin6_addr, 16) == 0 &&
+	       ((const struct sockaddr_in6 *)a)->sin6_scope_id == six.sin6_scope_id;
+}
+
+static bool has_address(const struct ifaddrs *list, const struct own *o)
+{
 	for (; list; list = list->ifa_next)
-		if (list->ifa_addr && list->ifa_addr->sa_family == AF_INET &&
-		    ((struct sockaddr_in *)list->ifa_addr)->sin_addr.s_addr == want.sin_addr.s_addr)
+		if (is_address(list->ifa_addr, o))
 			return true;
 	return false;
 }
@@ -176,15 +239,16 @@ static struct ifaddrs *joined(const struct ifaddrs *kernel, const struct own *ow
 
 int ifaddr_list(struct ifaddrs **list)
 {
-	struct own own[OWN_MAX];
+	struct own own[2 * OWN_MAX];
 	struct ifaddrs *all;
 	int n, fresh = 0, r = libc.getifaddrs(list), saved = errno;
 
 	if (r < 0)
 		return r;
 	n = own_list(own);
+	n += own_list6(own + n);
 	for (int i = 0; i < n; i++)
-		if (!has_address(*list, own[i].ip))
+		if (!has_address(*list, &own[i]))
 			own[fresh++] = own[i];
 	all = fresh ? joined(*list, own, fresh) : NULL;
 	if (all) {

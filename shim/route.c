@@ -10,6 +10,9 @@ static bool covers(const struct chan_route *r, const struct ipaddr *addr)
 
 	if (r->plen > 128 || memcmp(r->prefix.b, addr->b, whole))
 		return false;
+	/* ::/0 is a route of IPv6: IPv4 has its own default, of 96 bits. */
+	if (r->plen < 96 && ipaddr_is_v4(addr))
+		return false;
 	return !rest || ((r->prefix.b[whole] ^ addr->b[whole]) & (0xff00 >> rest) & 0xff) == 0;
 }
 
@@ -69,6 +72,47 @@ uint32_t engine_route(const struct chan_app *app, const struct ipaddr *addr)
 	return route_find(app, addr, &r) ? r.kind : 0;
 }
 
+static bool is_in_zone(const struct chan_route *r, const struct chan_route *best, const void *arg)
+{
+	const struct endpoint *ep = arg;
+
+	return r->ifindex == ep->scope && is_longer(r, best, &ep->addr);
+}
+
+bool route_find_to(const struct chan_app *app, const struct endpoint *ep, struct chan_route *route)
+{
+	if (!ipaddr_has_zone(&ep->addr))
+		return route_find(app, &ep->addr, route);
+	return ep->scope && choose(app, is_in_zone, ep, route);
+}
+
+bool route_leads(const struct chan_app *app, const struct endpoint *ep)
+{
+	struct chan_route r;
+
+	return route_find_to(app, ep, &r);
+}
+
+bool route_is_own(const struct chan_app *app, const struct endpoint *ep)
+{
+	struct chan_route r;
+
+	return route_find_to(app, ep, &r) && r.kind == CHAN_ROUTE_LOCAL;
+}
+
+static bool is_six(const struct chan_route *r, const struct chan_route *best, const void *arg)
+{
+	(void)arg;
+	return !best && !ipaddr_is_v4(&r->prefix);
+}
+
+bool route_has_v6(const struct chan_app *app)
+{
+	struct chan_route r;
+
+	return choose(app, is_six, NULL, &r);
+}
+
 static bool is_on(const struct chan_route *r, const struct chan_route *best, const void *ifindex)
 {
 	return !best && r->ifindex == *(const uint32_t *)ifindex;
@@ -107,6 +151,29 @@ bool route_next_own(const struct chan_app *app, uint32_t after, struct chan_rout
 	return choose(app, is_next_own, &after, route);
 }
 
+static int order6(const struct chan_route *r, const struct ipaddr *addr, uint32_t ifindex)
+{
+	int c = memcmp(r->prefix.b, addr->b, sizeof(addr->b));
+
+	return c ? c : r->ifindex < ifindex ? -1 : r->ifindex > ifindex;
+}
+
+static bool is_next_own6(const struct chan_route *r, const struct chan_route *best, const void *arg)
+{
+	const struct endpoint *after = arg;
+
+	if (r->kind != CHAN_ROUTE_LOCAL || r->plen != 128 || ipaddr_is_v4(&r->prefix) ||
+	    ipaddr_is_loopback(&r->prefix))
+		return false;
+	return order6(r, &after->addr, after->scope) > 0 &&
+	       (!best || order6(r, &best->prefix, best->ifindex) < 0);
+}
+
+bool route_next_own6(const struct chan_app *app, const struct endpoint *after, struct chan_route *route)
+{
+	return choose(app, is_next_own6, after, route);
+}
+
 struct place {
 	struct ipaddr addr;
 	uint32_t ifindex;
@@ -126,6 +193,21 @@ uint32_t route_netmask(const struct chan_app *app, uint32_t ip, uint32_t ifindex
 	struct chan_route r;
 
 	return choose(app, is_prefix_of, &p, &r) ? UINT32_MAX << (128 - r.plen) : UINT32_MAX;
+}
+
+static bool is_prefix6_of(const struct chan_route *r, const struct chan_route *best, const void *arg)
+{
+	const struct place *p = arg;
+
+	return r->kind == CHAN_ROUTE_ONLINK && r->ifindex == p->ifindex && is_longer(r, best, &p->addr);
+}
+
+uint8_t route_plen6(const struct chan_app *app, const struct chan_route *own)
+{
+	struct place p = { own->prefix, own->ifindex };
+	struct chan_route r;
+
+	return choose(app, is_prefix6_of, &p, &r) ? r.plen : 128;
 }
 
 static bool ends_at(const struct chan_route *r, const struct chan_route *best, const void *addr)

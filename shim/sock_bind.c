@@ -5,6 +5,7 @@
 #include "shim/engine.h"
 #include "shim/explain.h"
 #include "shim/libc.h"
+#include "shim/route.h"
 #include "shim/sock_async.h"
 #include "shim/sock_conn.h"
 #include "shim/sock_limit.h"
@@ -37,12 +38,12 @@ int sock_refusal(int err)
 /* Why an address can only be the kernel's, or -1. */
 static int bind_reason(const struct sock *s, const struct chan_app *app, const struct endpoint *ep)
 {
-	if (ipaddr_is_any(&ep->addr))
-		return s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY ?
+	if (ipaddr_is_any(&ep->addr)) /* :: serves IPv4, too, unless it must not */
+		return s->b->opts.flags & CHAN_O_V6ONLY && s->family == AF_INET6 && !route_has_v6(app) ?
 			       (int)CHAN_REASON_bind_v6 : -1;
-	if (ipaddr_is_loopback(&ep->addr)) /* ::1 is the kernel's for connect(), too */
-		return sock_claims_loopback(app) && !addr_is_v6(&ep->addr) ? -1 : CHAN_REASON_bind_loopback;
-	if (engine_route(app, &ep->addr) == CHAN_ROUTE_LOCAL)
+	if (ipaddr_is_loopback(&ep->addr))
+		return sock_claims_loopback(app) ? -1 : (int)CHAN_REASON_bind_loopback;
+	if (route_is_own(app, ep))
 		return -1;
 	return ipaddr_is_v4(&ep->addr) ? CHAN_REASON_bind_foreign_addr : CHAN_REASON_bind_v6;
 }
@@ -195,6 +196,8 @@ int sock_bind_locked(struct sock *s, const struct endpoint *ep)
 		unbind(s);
 	if (sock_has(s, SOCK_BOUND) || sock_mode(s) != SOCK_UNDECIDED)
 		return bind_again(s, ep);
+	if (s->b->opts.flags & CHAN_O_V6ONLY && s->family == AF_INET6 && ipaddr_is_v4(&ep->addr))
+		return -EINVAL;
 	app = engine_get(&no);
 	if (!app)
 		return bind_kernel(s, ep, no);
@@ -210,6 +213,8 @@ int sock_bind_locked(struct sock *s, const struct endpoint *ep)
 		return bind_kernel(s, ep, (enum chan_reason)why);
 	if (r == 0)
 		atomic_fetch_or(&s->flags, SOCK_BOUND);
+	if (r == 0 && addr_is_v6(&ep->addr)) /* __inet6_bind(): and nothing else from now on */
+		s->b->opts.flags |= CHAN_O_V6ONLY;
 	return r;
 }
 
@@ -250,7 +255,7 @@ static int bind_port_now(struct sock *s)
 
 static int listen_locked(struct sock *s, int backlog)
 {
-	struct endpoint any = { .addr = ipaddr_v4(0) };
+	struct endpoint any = { .addr = addr_any(s->family) };
 	struct chan_req req = { .op = CHAN_OP_LISTEN };
 	int r = 0;
 

@@ -7,6 +7,7 @@
 #include "shim/engine.h"
 #include "shim/explain.h"
 #include "shim/libc.h"
+#include "shim/route.h"
 #include "shim/sock_async.h"
 #include "shim/sock_elder.h"
 #include "shim/sock_iov.h"
@@ -33,7 +34,7 @@ static void drop_port(struct sock *s)
 		atomic_fetch_or(&s->flags, SOCK_PORT_LOOSE);
 	}
 	if (!addr_kept)
-		local.addr = ipaddr_v4(0);
+		local.addr = addr_any(s->family);
 	s->draft->a.local = local;
 }
 
@@ -141,15 +142,25 @@ static int connect_again(struct sock *s)
 	return connect_waits(s) ? -EINPROGRESS : -EALREADY;
 }
 
+/* As Linux: nobody in particular is this host, by IPv4 for who has an IPv4 address. */
+static struct endpoint this_host(const struct sock *s, const struct endpoint *to)
+{
+	struct endpoint e = *to;
+	bool v4 = s->family == AF_INET || ipaddr_is_v4(&to->addr) ||
+		  (sock_has(s, SOCK_BOUND) && ipaddr_is_v4(&s->bound.addr));
+
+	if (!ipaddr_is_any(&to->addr))
+		return e;
+	e.addr = v4 ? ipaddr_v4(0x7f000001) : (struct ipaddr){ .b = { [15] = 1 } };
+	return e;
+}
+
 static int connect_reason(const struct chan_app *app, const struct endpoint *to)
 {
-	if (addr_is_v6(&to->addr))
-		return ipaddr_is_loopback(&to->addr) ? CHAN_REASON_connect_loopback :
-						       CHAN_REASON_connect_v6;
-	if (ipaddr_is_any(&to->addr) || ipaddr_is_loopback(&to->addr))
+	if (ipaddr_is_loopback(&to->addr))
 		return sock_claims_loopback(app) ? -1 : (int)CHAN_REASON_connect_loopback;
-	if (ipaddr_is_multicast(&to->addr) || !engine_route(app, &to->addr))
-		return CHAN_REASON_connect_no_route;
+	if (ipaddr_is_multicast(&to->addr) || !route_leads(app, to))
+		return addr_is_v6(&to->addr) ? CHAN_REASON_connect_v6 : CHAN_REASON_connect_no_route;
 	return -1;
 }
 
@@ -178,7 +189,7 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 		.type = SOCK_STREAM,
 		.v6 = s->family == AF_INET6,
 		.arg = { sock_has(s, SOCK_OWN_FILE) ? CHAN_ARG_LINE : 0, sock_port_range(s) },
-		.local = { .addr = ipaddr_v4(0) },
+		.local = { .addr = addr_any(s->family) },
 		.remote = *to,
 		.opts = s->b->opts,
 	};
@@ -192,8 +203,6 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 		req.arg[0] |= CHAN_ARG_FASTOPEN;
 	if (sock_has(s, SOCK_BOUND)) /* an address without a port: IP_BIND_ADDRESS_NO_PORT */
 		req.local.addr = s->bound.addr;
-	if (ipaddr_is_any(&to->addr)) /* as Linux: this host */
-		req.remote.addr = ipaddr_v4(0x7f000001);
 	/* What a shutdown() before has noted would end the new connection at once. */
 	atomic_fetch_and(&s->b->flags, ~(uint32_t)(CHAN_B_SHUT_RD | CHAN_B_SHUT_WR));
 	r = chan_call(app, worker, &req, &rep);
@@ -219,16 +228,20 @@ static int connect_new(struct sock *s, const struct endpoint *to)
 	sock_follow(s);
 	bool fresh = !sock_is_attached(s);
 	struct chan_app *app = fresh ? engine_get(&no) : s->app;
+	struct endpoint at = this_host(s, to);
 	int why, r = 0;
 
 	if (!app)
 		return sock_to_kernel_locked(s, no);
-	why = connect_reason(app, to);
-	if (why < 0 && s->b->opts.flags & CHAN_O_DONTROUTE &&
-	    engine_route(app, &to->addr) == CHAN_ROUTE_GATEWAY) {
+	why = connect_reason(app, &at);
+	if (why < 0 && s->b->opts.flags & CHAN_O_V6ONLY && s->family == AF_INET6 &&
+	    ipaddr_is_v4(&at.addr)) {
+		r = -ENETUNREACH;
+	} else if (why < 0 && s->b->opts.flags & CHAN_O_DONTROUTE &&
+		   engine_route(app, &at.addr) == CHAN_ROUTE_GATEWAY) {
 		r = -ENETUNREACH;
 	} else if (why < 0) {
-		r = connect_stack(s, app, to);
+		r = connect_stack(s, app, &at);
 		why = sock_refusal(r);
 	}
 	if (fresh)

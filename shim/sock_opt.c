@@ -217,7 +217,7 @@ static void tell_engine(struct sock *s, const struct opt *o)
 		return;
 	switch (o->kind) {
 	case OPT_BIT:
-		now |= o->arg & (CHAN_O_RECVERR | CHAN_O_KEEPALIVE | CHAN_O_CORK | CHAN_O_OOBINLINE);
+		now |= o->arg & (CHAN_O_RECVERR | CHAN_O_RECVERR6 | CHAN_O_KEEPALIVE | CHAN_O_CORK | CHAN_O_OOBINLINE);
 		break;
 	case OPT_STAMP:
 	case OPT_STAMPING:
@@ -229,8 +229,11 @@ static void tell_engine(struct sock *s, const struct opt *o)
 		now = true;
 		break;
 	case OPT_FIELD8:
-		now |= o->arg == offsetof(struct chan_opts, minttl); /* of what is received next */
+	case OPT_HOPS:
+		now |= o->arg == offsetof(struct chan_opts, minttl) || /* of what is received next */
+		       o->arg == offsetof(struct chan_opts, minhops);
 		break;
+	case OPT_CLASS:
 	case OPT_FIELD16:
 	case OPT_FIELD32:
 	case OPT_BUFFER:

@@ -117,7 +117,8 @@ static ssize_t get_peername(struct sock *s, void *buf, size_t room)
 static ssize_t get_mtu(const struct sock *s, void *buf, size_t room)
 {
 	bool had = sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING) && s->a->remote.port;
-	int mtu = !had ? 0 : s->a->path_mtu ? (int)s->a->path_mtu : s->a->mss ? (int)s->a->mss + 40 : 1500;
+	int hdrs = ipaddr_is_v4(&s->a->remote.addr) ? 40 : 60;
+	int mtu = !had ? 0 : s->a->path_mtu ? (int)s->a->path_mtu : s->a->mss ? (int)s->a->mss + hdrs : 1500;
 
 	return had ? give(buf, room, &mtu, sizeof(mtu)) : -ENOTCONN;
 }

@@ -15,7 +15,8 @@ enum opt_kind {
 	OPT_BOOL,    /* recorded as 0 or 1 */
 	OPT_INT,     /* recorded as given */
 	OPT_FASTOPEN, /* the same, and a member of opts */
-	OPT_CLASS,   /* recorded like IPV6_TCLASS: without the ECN bits, -1 = 0 */
+	OPT_CLASS,   /* like IPV6_TCLASS: without the ECN bits, -1 = 0; in a byte of opts, too */
+	OPT_HOPS,    /* recorded as given, and in a byte of opts */
 	OPT_NOTHING, /* accepted, has no effect and reads as `def` */
 	OPT_WRITE,   /* accepted, has no effect, can't be read */
 	OPT_READ,    /* sock_opt_get.c by name; can't be set */

@@ -328,6 +328,11 @@ static int judge(struct sock *s, const struct opt_at *at, const void *val, sockl
 	return r;
 }
 
+static void set_byte(struct sock *s, const struct opt *o, int v)
+{
+	*((uint8_t *)&s->b->opts + o->arg) = (uint8_t)v;
+}
+
 static int set_number(struct sock *s, const struct opt_at *at, const void *val, socklen_t len)
 {
 	const struct opt *o = at->o;
@@ -366,6 +371,10 @@ static int set_number(struct sock *s, const struct opt_at *at, const void *val, 
 		break;
 	case OPT_CLASS:
 		v = v < 0 ? 0 : v & 0xfc;
+		set_byte(s, o, v);
+		break;
+	case OPT_HOPS:
+		set_byte(s, o, v);
 		break;
 	case OPT_NOTHING:
 	case OPT_WRITE:
@@ -470,6 +479,7 @@ int opt_set(struct sock *s, const struct opt_at *at, const void *val, socklen_t 
 	case OPT_INT:
 	case OPT_FASTOPEN:
 	case OPT_CLASS:
+	case OPT_HOPS:
 	case OPT_NOTHING:
 	case OPT_WRITE:
 		return set_number(s, at, val, len);

@@ -127,7 +127,7 @@ static const struct opt ip_opts[NAMES] = {
 	[N_IP_PROTOCOL] = READ,
 };
 
-/* On the stack an IPv6 socket carries IPv4: none of these has an effect there, but V6ONLY. */
+/* Of what goes by IPv6; where such a socket carries IPv4 the rows above have the say. */
 static const struct opt ipv6_opts[NAMES] = {
 	[IPV6_ADDRFORM] = OF(ADDRFORM),
 	[IPV6_2292PKTINFO] = BOOL,
@@ -136,10 +136,10 @@ static const struct opt ipv6_opts[NAMES] = {
 	[IPV6_2292RTHDR] = BOOL,
 	[IPV6_2292HOPLIMIT] = BOOL,
 	[11 /* IPV6_FLOWINFO */] = BOOL,
-	[IPV6_UNICAST_HOPS] = INT_R(OPT_OR_MINUS, 0, 255, 64),
+	[IPV6_UNICAST_HOPS] = { OPT_HOPS, OPT_OR_MINUS, OPTS(hops), 0, 255, 64 },
 	[IPV6_MULTICAST_LOOP] = INT(0, 1, 1),
 	[IPV6_MTU_DISCOVER] = INT(0, 5, 1),
-	[IPV6_RECVERR] = BOOL,
+	[IPV6_RECVERR] = BIT(CHAN_O_RECVERR6),
 	[IPV6_MTU] = { OPT_READ, 0, 0, 0, 0, 0 },
 	[IPV6_IPSEC_POLICY] = OF(OPTIONS),
 	[IPV6_XFRM_POLICY] = OF(OPTIONS),
@@ -156,9 +156,9 @@ static const struct opt ipv6_opts[NAMES] = {
 	[IPV6_RECVPATHMTU] = BOOL,
 	[IPV6_DONTFRAG] = BOOL_R(OPT_SHORT),
 	[IPV6_RECVTCLASS] = BOOL,
-	[IPV6_TCLASS] = { OPT_CLASS, 0, 0, -1, 255, 0 },
+	[IPV6_TCLASS] = { OPT_CLASS, 0, OPTS(tclass), -1, 255, 0 },
 	[IPV6_AUTOFLOWLABEL] = { OPT_BOOL, OPT_SHORT, 0, INT_MIN, INT_MAX, 1 },
-	[73 /* IPV6_MINHOPCOUNT */] = INT(0, 255, 0),
+	[73 /* IPV6_MINHOPCOUNT */] = { OPT_HOPS, 0, OPTS(minhops), 0, 255, 0 },
 	[74 /* IPV6_ORIGDSTADDR */] = BOOL,
 	[75 /* IPV6_TRANSPARENT */] = { OPT_BOOL, OPT_ASK | OPT_KERNEL | OPT_SETTLED, 0, 0, 0, 0 },
 	[76 /* IPV6_UNICAST_IF */] = OF(DEVICE),

@@ -54,6 +54,18 @@ static inline bool ipaddr_is_loopback(const struct ipaddr *a)
 		return a->b[12] == 127;
 	return a->q[0] == 0 && a->w[2] == 0 && a->w[3] == be32_of(1).raw;
 }
+/* fe80::/10: of one link, whose interface has to be said as well (RFC 4007). */
+static inline bool ipaddr_is_link_local(const struct ipaddr *a)
+{
+	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+/* Does it mean something else on each interface? Link-local, and groups of interface or link. */
+static inline bool ipaddr_has_zone(const struct ipaddr *a)
+{
+	uint8_t scope = a->b[1] & 0x0f;
+
+	return ipaddr_is_link_local(a) || (a->b[0] == 0xff && (scope == 1 || scope == 2));
+}
 static inline bool ipaddr_is_multicast(const struct ipaddr *a)
 {
 	return ipaddr_is_v4(a) ? (a->b[12] & 0xf0) == 0xe0 : a->b[0] == 0xff;

@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 9,
+	CHAN_VERSION = 10,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -187,7 +187,7 @@ struct chan_dgram {
 	uint64_t pad;
 };
 _Static_assert(sizeof(struct chan_dgram) == 96, "ABI");
-enum { CHAN_DGRAM_ALIGN = 16, CHAN_DGRAM_MAX = 65507 };
+enum { CHAN_DGRAM_ALIGN = 16, CHAN_DGRAM_MAX = 65527 /* by IPv6, 20 less by IPv4 */ };
 /* All datagram sockets of a port live on one worker, so that it alone sees the port's traffic. */
 static inline uint32_t chan_port_worker(uint16_t port, uint32_t n_workers)
 {
@@ -210,6 +210,7 @@ enum chan_opt_flags {
 	CHAN_O_DELACK = 1 << 21,     /* TCP_QUICKACK was set to 0 */
 	CHAN_O_DONTROUTE = 1 << 16,  /* on-link destinations only */
 	CHAN_O_FO_NO_COOKIE = 1 << 17, /* TCP_FASTOPEN_NO_COOKIE */
+	CHAN_O_RECVERR6 = 1 << 18,   /* IPV6_RECVERR: the same for what is sent by IPv6 */
 };
 struct chan_opts {
 	uint32_t flags;		/* CHAN_O_ */
@@ -228,8 +229,11 @@ struct chan_opts {
 	uint8_t pad;
 	uint32_t window_clamp;	/* 0 = none */
 	uint32_t notsent_lowat; /* 0 = none */
+	/* of what goes by IPv6, as ttl, tos, minttl and mtu_disc are of what goes by IPv4 */
+	uint8_t hops, tclass, minhops, mtu_disc6;
+	uint32_t pad1;
 };
-_Static_assert(sizeof(struct chan_opts) == 56, "ABI");
+_Static_assert(sizeof(struct chan_opts) == 64, "ABI");
 
 enum chan_sock_flags_b {
 	CHAN_B_SHUT_WR = 1 << 0,
@@ -255,7 +259,6 @@ struct chan_sock_b {
 	_Atomic uint32_t file_flags;  /* O_NONBLOCK, O_ASYNC: of the file description */
 	/* second line: shared by the processes, not read by the engine except opts */
 	struct chan_opts opts;
-	_Atomic uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0 = none */
 	/* third line: rarely used */
 	_Atomic uint32_t errq_head;   /* [a] under rx_lock: bytes taken from the error queue */
 	_Atomic uint32_t zc_next;     /* MSG_ZEROCOPY sends so far (shared by the processes) ... */
@@ -275,8 +278,11 @@ struct chan_sock_b {
 	_Atomic uint32_t rx_sleepers; /* threads asleep in recv(), counted while there is a line: they
 				       * make a signal about data needless */
 	_Atomic uint32_t pacing;      /* SO_MAX_PACING_RATE, bytes a second, 0 = none */
+	/* fourth line */
+	_Atomic uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0 = none */
+	uint32_t pad[14];
 };
-_Static_assert(sizeof(struct chan_sock_b) == 192, "ABI");
+_Static_assert(sizeof(struct chan_sock_b) == 256, "ABI");
 
 /* An urgent byte: its number, counted from 1 on (0: none yet), and its stream position; written as one
  * word, so that they always belong together. */
@@ -358,7 +364,7 @@ struct chan_call_b {
 	uint64_t arg[2];
 	struct endpoint local, remote;
 	struct chan_opts opts;
-	uint8_t pad[40];
+	uint8_t pad[32];
 };
 _Static_assert(sizeof(struct chan_call_b) == 192, "ABI");
 struct chan_call_a {

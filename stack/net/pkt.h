@@ -10,7 +10,7 @@
 #include "stack/wire/eth.h"
 #include "stack/wire/ip4.h"
 
-enum { PKT_LINEAR_MAX = ETH_HDR_LEN + ETH_VLAN_LEN + IP4_TOTAL_MAX };
+enum { PKT_LINEAR_MAX = ETH_HDR_LEN + ETH_VLAN_LEN + 40 + 65535 /* IPv6, the longer one */ };
 
 static inline uint32_t pkt_len(const struct rte_mbuf *m) { return m->pkt_len; }
 static inline uint8_t *pkt_data(struct rte_mbuf *m) { return rte_pktmbuf_mtod(m, uint8_t *); }

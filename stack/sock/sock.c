@@ -109,6 +109,9 @@ struct tcp_sockopts sock_opts(const struct chan_opts *o)
 		.ttl = o->ttl,
 		.tos = o->tos,
 		.minttl = o->minttl,
+		.hops = o->hops,
+		.tclass = o->tclass,
+		.minhops = o->minhops,
 		.cc = o->cc,
 		.defer = o->defer,
 		.fastopen = o->fastopen,
@@ -129,6 +132,7 @@ void sock_note_opts(struct sock *s, const struct chan_opts *o)
 {
 	s->stamp = o->flags & CHAN_O_TIMESTAMP;
 	s->recverr = o->flags & CHAN_O_RECVERR;
+	s->recverr6 = o->flags & CHAN_O_RECVERR6;
 	s->lowat = o->notsent_lowat != 0;
 }
 
@@ -247,11 +251,11 @@ static uint16_t path_mss(struct tcp_env *tcp, const struct tcp_flow *flow)
 /* Less than the first hop takes: then somebody has told. */
 static uint16_t path_known(struct tcp_env *tcp, const struct tcp_flow *flow)
 {
-	enum { HDRS = 40 };
 	struct sock_env *env = env_of(tcp);
 	uint32_t mtu = env->host->path_mtu(env->host_arg, &flow->remote.addr);
+	uint32_t hdrs = ipaddr_is_v4(&flow->remote.addr) ? 40 : 60;
 
-	return mtu > HDRS && mtu - HDRS < path_mss(tcp, flow) ? (uint16_t)(mtu - HDRS) : 0;
+	return mtu > hdrs && mtu - hdrs < path_mss(tcp, flow) ? (uint16_t)(mtu - hdrs) : 0;
 }
 
 static void path_told(struct tcp_env *tcp, const struct tcp_flow *flow, uint32_t mtu)

@@ -139,6 +139,9 @@ static int choose_local(struct call *k, struct sock *s, struct tcp_flow *flow,
 	} else if (!s->hold && !env->host->is_local(env->host_arg, &flow->local.addr)) {
 		return -EADDRNOTAVAIL;
 	}
+	/* An address of the other family reaches nobody. */
+	if (ipaddr_is_v4(&flow->local.addr) != ipaddr_is_v4(&flow->remote.addr))
+		return -ENETUNREACH;
 	if (s->hold) {
 		/* Segments of this flow would reach another data thread. */
 		if (env->host->flow_worker(env->host_arg, flow) != env->worker)
@@ -184,7 +187,8 @@ static int start_connect(struct call *k, struct sock *s)
 
 	if (err)
 		return err;
-	flow.remote.scope = 0;
+	if (!ipaddr_has_zone(&flow.remote.addr))
+		flow.remote.scope = 0;
 	flow.remote.pad = 0;
 	if (ipaddr_is_multicast(&flow.remote.addr) || ipaddr_is_any(&flow.remote.addr) ||
 	    env->host->path_mss(env->host_arg, &flow.remote.addr) == 0)
@@ -194,7 +198,7 @@ static int start_connect(struct call *k, struct sock *s)
 	err = choose_local(k, s, &flow, &hold);
 	if (err)
 		return err;
-	flow.local.scope = 0;
+	flow.local.scope = ipaddr_has_zone(&flow.local.addr) ? flow.remote.scope : 0;
 	flow.local.pad = 0;
 	s->conn.id = s->id;
 	s->conn.opts.fastopen_syn = k->req.arg[0] & CHAN_ARG_FASTOPEN;

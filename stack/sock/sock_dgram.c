@@ -37,6 +37,7 @@ void sock_dgram_opts(struct sock *s, const struct chan_opts *o)
 	d->rcvbuf = 2 * clamp_buf(o->rcvbuf, DGRAM_RCVBUF_MIN);
 	d->opt_flags = o->flags;
 	d->mtu_disc = o->mtu_disc;
+	d->mtu_disc6 = o->mtu_disc6;
 	d->udp.v6 = s->v6;
 	d->udp.v6only = o->flags & CHAN_O_V6ONLY;
 	d->udp.reuseport = o->flags & CHAN_O_REUSEPORT;
@@ -63,6 +64,7 @@ static struct ipaddr any_addr(bool v6)
 {
 	return v6 ? (struct ipaddr){ .w = { 0 } } : ipaddr_v4(0);
 }
+static const struct ipaddr loopback6 = { .b = { [15] = 1 } };
 static struct ipaddr any_of(const struct sock *s) { return any_addr(s->v6); }
 
 static bool port_is_ours(const struct sock_env *env, uint16_t port)
@@ -206,6 +208,9 @@ static int check_remote(struct sock *s, const struct endpoint *remote, struct ip
 		return -ENETUNREACH;
 	}
 	*src = s->dg.saddr;
+	/* From an address of the other family nothing gets there. */
+	if (!ipaddr_is_any(src) && ipaddr_is_v4(src) != ipaddr_is_v4(&remote->addr))
+		return -ENETUNREACH;
 	/* Without an answer (a group) each datagram finds its own. */
 	if (ipaddr_is_any(src) && !host->source_addr(env->host_arg, &remote->addr, src))
 		*src = s->dg.saddr;
@@ -222,8 +227,12 @@ static int connect_to(struct call *k, struct sock *s)
 	struct ipaddr src;
 
 	/* Linux: nobody in particular is ourselves. */
-	if (ipaddr_is_any(&remote.addr))
-		remote.addr = ipaddr_is_any(&d->saddr) ? ipaddr_v4(IP4_LOOPBACK) : d->saddr;
+	if (ipaddr_is_any(&remote.addr) && !ipaddr_is_any(&d->saddr))
+		remote.addr = d->saddr;
+	else if (ipaddr_is_any(&remote.addr))
+		remote.addr = ipaddr_is_v4(&remote.addr) ? ipaddr_v4(IP4_LOOPBACK) : loopback6;
+	if (ipaddr_has_zone(&remote.addr))
+		remote.scope = k->req.remote.scope;
 	int err = check_remote(s, &remote, &src);
 
 	if (!err && !s->hold) {

@@ -25,7 +25,7 @@ struct dgram {
 	uint32_t rcvbuf;	/* sk_rcvbuf */
 	uint32_t rmem;		/* what the records not yet seen to be read cost, as Linux counts */
 	uint32_t opt_flags;	/* CHAN_O_ */
-	uint8_t mtu_disc;	/* as in chan_opts */
+	uint8_t mtu_disc, mtu_disc6; /* as in chan_opts */
 	bool port_fixed;	/* the program named the port: it stays when the peer goes ... */
 	bool addr_fixed;	/* ... and the address */
 	bool gro_open;		/* the next datagram may still join `last` */

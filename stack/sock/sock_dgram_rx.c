@@ -181,24 +181,24 @@ static void on_error(struct udp_env *udp, struct udp_sock *us, const struct udp_
 {
 	struct sock *s = us->host;
 	const struct sock_env *env = s->cw->env;
-	bool too_big = e->err == EMSGSIZE;
+	bool too_big = e->err == EMSGSIZE, v4 = ipaddr_is_v4(&e->remote.addr);
+	uint32_t recverr = v4 ? CHAN_O_RECVERR : CHAN_O_RECVERR6;
 
 	if (too_big && udp_is_connected(us) && e->info && e->info < s->a->path_mtu)
 		s->a->path_mtu = e->info;
-	if (too_big && s->dg.mtu_disc == 1 /* IP_PMTUDISC_DONT */)
+	if (too_big && v4 && s->dg.mtu_disc == 1 /* IP_PMTUDISC_DONT */)
 		return;
-	if (s->dg.opt_flags & CHAN_O_RECVERR) {
+	if (s->dg.opt_flags & recverr) {
 		struct chan_dgram rec = {
 			.len = min_u32(e->len, DGRAM_QUOTE_MAX), .err = (uint32_t)e->err,
-			.origin = ipaddr_is_v4(&e->remote.addr) ? SO_EE_ORIGIN_ICMP :
-								  SO_EE_ORIGIN_ICMP6,
+			.origin = v4 ? SO_EE_ORIGIN_ICMP : SO_EE_ORIGIN_ICMP6,
 			.type = e->type, .code = e->code, .info = e->info,
 			.from = { .addr = e->offender }, .to = e->remote,
 			.time_ns = env->host->realtime_ns(env->host_arg),
 		};
 
 		sock_errq_put(s, &rec, e->p);
-	} else if (!udp_is_connected(us) || !(e->hard || too_big)) {
+	} else if (!udp_is_connected(us) || !(too_big ? v4 || s->dg.mtu_disc6 != 1 : e->hard)) {
 		return;
 	}
 	sock_signal(s, SOCK_SIGNAL_IN); /* Linux: POLL_ERR; a line has that for its end only */

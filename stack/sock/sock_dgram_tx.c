@@ -39,7 +39,8 @@ static bool load(struct sock *s, uint32_t pos, uint32_t avail, struct chan_dgram
  * queues are silent on Linux, too, unless IP_RECVERR asks. */
 static void refused(struct sock *s, const struct sock_udp_tx *tx, int err)
 {
-	bool recverr = s->dg.opt_flags & CHAN_O_RECVERR;
+	bool v4 = ipaddr_is_v4(&tx->remote.addr);
+	bool recverr = s->dg.opt_flags & (v4 ? CHAN_O_RECVERR : CHAN_O_RECVERR6);
 
 	STAT_INC(udp_tx_refused);
 	if (err == ENOBUFS && !recverr)
@@ -73,7 +74,8 @@ static bool send_one(struct sock *s, const struct chan_dgram *h, uint32_t pos, b
 	int err = -EDESTADDRREQ;
 
 	if (h->to.port)
-		tx.remote = (struct endpoint){ .addr = h->to.addr, .port = h->to.port };
+		tx.remote = (struct endpoint){ .addr = h->to.addr, .port = h->to.port,
+					       .scope = h->to.scope };
 	if (!ipaddr_is_any(&h->from.addr))
 		tx.local.addr = h->from.addr;
 	if (h->len)

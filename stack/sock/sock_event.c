@@ -208,7 +208,7 @@ static void take_events(struct sock *s)
 	}
 	if (ev & TCPE_SOFT_ERROR) {
 		s->a->soft_err = (uint32_t)s->conn.soft_error;
-		if (s->recverr) /* IP_RECVERR: told at once */
+		if (ipaddr_is_v4(&s->a->remote.addr) ? s->recverr : s->recverr6) /* told at once */
 			sock_set_error(s, s->conn.soft_error);
 	}
 	if (ev & TCPE_SENT_FIN_ACKED) {

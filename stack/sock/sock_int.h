@@ -112,6 +112,7 @@ struct sock {
 	bool push : 1;	     /* tell event queues */
 	bool stamp : 1;	     /* CHAN_O_TIMESTAMP */
 	bool recverr : 1;    /* CHAN_O_RECVERR */
+	bool recverr6 : 1;   /* CHAN_O_RECVERR6 */
 	bool lowat : 1;	     /* TCP_NOTSENT_LOWAT is set */
 	bool una_moved : 1;  /* look at TX_WAIT after the fence */
 	bool head_look : 1;  /* WANT_HEAD was just set: look at rx_head after the fence */

@@ -9,6 +9,7 @@
 #include "stack/net/flow.h"
 #include "stack/net/pkt.h"
 #include "stack/wire/udp.h"
+#include "stack/worker/local_ip.h"
 #include "stack/worker/worker_int.h"
 
 enum { PIECES = 64, RECORDS_AT_ONCE = 256 };
@@ -127,15 +128,16 @@ bool worker_inject(struct worker *w, const struct netif *nif, const void *frame,
 /* The data thread whose sockets a local packet concerns; -1: no such packet was sent. */
 static int owner_of_local(const struct worker *w, const uint8_t *p, uint32_t n, bool refused)
 {
-	struct ip4 h;
+	struct local_ip h;
+	int hdr_len = local_ip_parse(&h, p, n);
 
-	if (ip4_parse(&h, p, n) < 0 || h.total_len - (uint32_t)h.hdr_len < UDP_HDR_LEN)
+	if (hdr_len < 0 || h.len < UDP_HDR_LEN)
 		return -1;
-	uint16_t sport = load_be16(p + h.hdr_len), dport = load_be16(p + h.hdr_len + 2);
+	uint16_t sport = load_be16(p + hdr_len), dport = load_be16(p + hdr_len + 2);
 	if (h.proto == IP_PROTO_UDP)
 		return (int)chan_port_worker(refused ? sport : dport, w->conf.n_workers);
 	if (h.proto == IP_PROTO_TCP && !refused)
-		return (int)flow_worker4(h.src, h.dst, sport, dport, w->conf.n_workers);
+		return (int)flow_worker6(&h.src, &h.dst, sport, dport, w->conf.n_workers);
 	return -1;
 }
 
@@ -277,18 +279,19 @@ bool bridge_takes_error(struct worker *w, const struct icmp4_error *e)
 bool bridge_local_tcp(struct worker *w, const struct tcp_flow *flow, const struct tcp_seg *seg,
 		      const void *payload)
 {
-	uint8_t hdr[IP4_HDR_MIN + TCP_HDR_MAX];
+	uint8_t hdr[LOCAL_IP_MAX + TCP_HDR_MAX], tcp[TCP_HDR_MAX];
 
-	if (!ipaddr_is_v4(&flow->local.addr) || tcp_knows(&w->sock.tcp, flow, seg, w->now_ns))
+	if (tcp_knows(&w->sock.tcp, flow, seg, w->now_ns))
 		return false;
-	uint32_t tcp_len = tcp_seg_emit(seg, hdr + IP4_HDR_MIN);
-	const struct ip4 h = {
-		.hdr_len = IP4_HDR_MIN, .proto = IP_PROTO_TCP, .ttl = 64, .tos = seg->ecn,
-		.total_len = (uint16_t)(IP4_HDR_MIN + tcp_len + seg->len),
-		.src = ipaddr_get_v4(&flow->remote.addr), .dst = ipaddr_get_v4(&flow->local.addr),
+	uint32_t tcp_len = tcp_seg_emit(seg, tcp);
+	const struct local_ip h = {
+		.src = flow->remote.addr, .dst = flow->local.addr,
+		.proto = IP_PROTO_TCP, .ttl = IP4_TTL_DEFAULT, .tos = seg->ecn,
+		.len = tcp_len + seg->len,
 	};
-	ip4_emit(&h, hdr, IP4_CSUM_ZERO);
-	const struct bridge_piece piece[] = { { hdr, IP4_HDR_MIN + tcp_len }, { payload, seg->len } };
+	uint32_t ip_len = local_ip_emit(&h, hdr);
+	memcpy(hdr + ip_len, tcp, tcp_len);
+	const struct bridge_piece piece[] = { { hdr, ip_len + tcp_len }, { payload, seg->len } };
 	put(w, BRIDGE_LOCAL, BRIDGE_NO_NIF, piece, seg->len ? 2 : 1);
 	return true;
 }

@@ -9,6 +9,7 @@
 #include "stack/net/pkt.h"
 #include "stack/net/pmtu.h"
 #include "stack/wire/udp.h"
+#include "stack/worker/local_ip.h"
 #include "stack/worker/worker_int.h"
 
 enum { PIECES = 8, IP4_TTL_GROUP = 1, LOCAL_MTU = IP4_TOTAL_MAX, GSO_SEGS = 128 };
@@ -17,7 +18,10 @@ enum { PIECES = 8, IP4_TTL_GROUP = 1, LOCAL_MTU = IP4_TOTAL_MAX, GSO_SEGS = 128 
 
 /* Where the datagrams of one call go. */
 struct plan {
-	struct ip4_out out;
+	struct ipaddr src, dst;
+	uint8_t ttl, tos;
+	bool dont_frag;
+	uint8_t ip_len;	      /* of an IP header of this family */
 	struct route via;     /* to the wire, unless nif is NULL */
 	struct netif *nif;    /* leaves by */
 	struct netif *loop_nif; /* our copy came in by, NULL: loopback */
@@ -87,99 +91,109 @@ uint64_t host_realtime_ns(void *arg)
 }
 
 /* ---- the way ---- */
-static bool is_group(uint32_t ip4) { return ip4 >> 28 == 0xe; }
+static const struct ipaddr loopback6 = { .b = { [15] = 1 } };
 
-/* The source that was asked for; none when it is a group or broadcast address that the socket is bound to,
- * as on Linux. -EINVAL: not ours. */
-static int wanted_source(struct worker *w, const struct ipaddr *a, uint32_t *src)
+static bool is_v6(const struct plan *p) { return p->ip_len == LOCAL_IP6_LEN; }
+
+static bool is_all_ones(const struct ipaddr *a)
+{
+	return ipaddr_is_v4(a) && ipaddr_get_v4(a) == IP4_BROADCAST;
+}
+
+/* The source that was asked for; none (any) when it is a group or broadcast address that the socket is bound
+ * to, as on Linux. -EINVAL: not ours. */
+static int wanted_source(struct worker *w, const struct ipaddr *a, struct ipaddr *src)
 {
 	const struct route *r;
 
-	*src = 0;
-	if (ipaddr_is_any(a) || ipaddr_is_multicast(a))
+	if (ipaddr_is_any(a) || ipaddr_is_multicast(a) || is_all_ones(a))
 		return 0;
-	r = ipaddr_is_v4(a) ? route_lookup(w->conf.routes, a) : NULL;
-	if (ipaddr_is_v4(a) && ipaddr_get_v4(a) == IP4_BROADCAST)
-		return 0;
+	r = route_lookup(w->conf.routes, a);
 	if (!r || (r->kind != ROUTE_LOCAL && r->kind != ROUTE_BROADCAST))
 		return -EINVAL;
 	if (r->kind == ROUTE_LOCAL)
-		*src = ipaddr_get_v4(a);
+		*src = *a;
 	return 0;
 }
 
 /* To a group, or to 255.255.255.255: no route is needed, but an interface. */
 static int plan_link(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
 {
-	struct ipaddr dst = ipaddr_v4(p->out.dst), src = ipaddr_v4(p->out.src);
-	uint32_t ifindex = host_find_interface(w, tx->ifindex, &src, &dst);
+	uint32_t ifindex = host_find_interface(w, tx->ifindex, &p->src, &p->dst);
 	struct netif *nif = worker_netif(w, ifindex);
 
-	if (!ifindex)
+	if (!ifindex || is_v6(p))
 		return -ENETUNREACH;
-	if (!p->out.src)
-		p->out.src = nif ? netif_addr4(nif) : IP4_LOOPBACK;
+	if (ipaddr_is_any(&p->src))
+		p->src = ipaddr_v4(nif ? netif_addr4(nif) : IP4_LOOPBACK);
 	p->nif = p->loop_nif = nif;
 	p->via = (struct route){ .kind = ROUTE_ONLINK, .nif = nif };
 	p->mtu = nif ? nif->mtu : LOCAL_MTU;
-	if (!is_group(p->out.dst)) {
+	if (!ipaddr_is_multicast(&p->dst)) {
 		p->loop = true;
 		return tx->flags & CHAN_DG_BROADCAST ? 0 : -EACCES;
 	}
 	if (tx->flags & CHAN_DG_HOST_ONLY)
 		p->nif = NULL;
-	else if (!p->out.ttl)
-		p->out.ttl = IP4_TTL_GROUP;
+	else if (!p->ttl)
+		p->ttl = IP4_TTL_GROUP;
 	p->loop = tx->flags & CHAN_DG_MCAST_LOOP &&
-		  mcast_wants(w->conf.groups, p->out.dst, ifindex, p->out.src);
+		  mcast_wants(w->conf.groups, ipaddr_get_v4(&p->dst), ifindex,
+			      ipaddr_get_v4(&p->src));
 	return 0;
 }
 
 static int plan_route(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
 {
-	struct ipaddr dst = ipaddr_v4(p->out.dst);
-	const struct route *r = route_lookup(w->conf.routes, &dst);
+	const struct route *r = route_lookup(w->conf.routes, &p->dst);
 	bool may_cut = false;
 
 	if (!r || (r->kind == ROUTE_GATEWAY && tx->flags & CHAN_DG_DONTROUTE))
 		return -ENETUNREACH;
 	if (r->kind == ROUTE_BROADCAST && !(tx->flags & CHAN_DG_BROADCAST))
 		return -EACCES;
-	if (!p->out.src)
-		p->out.src = ipaddr_get_v4(&r->src);
+	if (ipaddr_is_any(&p->src))
+		p->src = r->src;
 	if (r->kind == ROUTE_LOCAL) {
 		p->loop = true;
 		p->loop_nif = r->nif; /* Linux: by the interface of the address, though nothing passes it */
 		p->mtu = LOCAL_MTU;
 		return 0;
 	}
+	if (is_v6(p))
+		return -ENETUNREACH;
 	p->loop = r->kind == ROUTE_BROADCAST;
 	p->nif = p->loop_nif = r->nif;
 	p->via = *r;
 	p->mtu = r->nif->mtu;
 	if (!(tx->flags & CHAN_DG_NO_PMTU))
-		p->mtu = pmtu_get(w->pmtu, p->out.dst, p->mtu, &may_cut, w->now_ns);
-	p->out.dont_frag &= !may_cut;
+		p->mtu = pmtu_get(w->pmtu, ipaddr_get_v4(&p->dst), p->mtu, &may_cut, w->now_ns);
+	p->dont_frag &= !may_cut;
 	return 0;
 }
 
 static int plan_make(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
 {
 	*p = (struct plan){
-		.out = { .proto = IP_PROTO_UDP, .ttl = tx->ttl, .tos = tx->tos,
-			 .dont_frag = !(tx->flags & CHAN_DG_MAY_CUT) },
+		.dst = tx->remote.addr,
+		.ttl = tx->ttl, .tos = tx->tos, .dont_frag = !(tx->flags & CHAN_DG_MAY_CUT),
 		.sport = tx->local.port, .dport = tx->remote.port, .flags = tx->flags,
 	};
-	if (!ipaddr_is_v4(&tx->remote.addr) && !ipaddr_is_any(&tx->remote.addr))
-		return -ENETUNREACH;
-	int err = wanted_source(w, &tx->local.addr, &p->out.src);
+	int err = wanted_source(w, &tx->local.addr, &p->src);
 	if (err)
 		return err;
-	p->out.dst = ipaddr_is_any(&tx->remote.addr) ? 0 : ipaddr_get_v4(&tx->remote.addr);
-	/* Linux: 0.0.0.0 is ourselves. */
-	if (!p->out.dst)
-		p->out.dst = p->out.src ? p->out.src : IP4_LOOPBACK;
-	if (is_group(p->out.dst) || p->out.dst == IP4_BROADCAST)
+	/* Linux: any address is ourselves. */
+	if (ipaddr_is_any(&p->dst) && !ipaddr_is_any(&p->src))
+		p->dst = p->src;
+	else if (ipaddr_is_any(&p->dst))
+		p->dst = ipaddr_is_v4(&p->dst) ? ipaddr_v4(IP4_LOOPBACK) : loopback6;
+	p->ip_len = ipaddr_is_v4(&p->dst) ? IP4_HDR_MIN : LOCAL_IP6_LEN;
+	/* No packet has addresses of two families. */
+	if (!ipaddr_is_any(&p->src) && ipaddr_is_v4(&p->src) == is_v6(p))
+		return -ENETUNREACH;
+	if (is_v6(p))
+		p->flags &= ~(uint32_t)CHAN_DG_NO_CSUM; /* RFC 8200 8.1 */
+	if (ipaddr_is_multicast(&p->dst) || is_all_ones(&p->dst))
 		return plan_link(w, tx, p);
 	return plan_route(w, tx, p);
 }
@@ -194,9 +208,14 @@ static uint32_t emit_udp(const struct plan *p, uint32_t len, uint8_t *hdr)
 
 static uint32_t pseudo_sum(const struct plan *p, uint32_t len)
 {
-	struct ipaddr src = ipaddr_v4(p->out.src), dst = ipaddr_v4(p->out.dst);
+	return csum_pseudo(&p->src, &p->dst, IP_PROTO_UDP, UDP_HDR_LEN + len);
+}
 
-	return csum_pseudo(&src, &dst, IP_PROTO_UDP, UDP_HDR_LEN + len);
+static struct ip4_out out4(const struct plan *p)
+{
+	return (struct ip4_out){ .src = ipaddr_get_v4(&p->src), .dst = ipaddr_get_v4(&p->dst),
+				 .proto = IP_PROTO_UDP, .ttl = p->ttl, .tos = p->tos,
+				 .dont_frag = p->dont_frag };
 }
 
 static int send_frame(struct worker *w, const struct plan *p, const struct sock_piece *piece,
@@ -222,7 +241,8 @@ static int send_frame(struct worker *w, const struct plan *p, const struct sock_
 		sum = csum_join(csum_add(pseudo_sum(p, len), hdr, UDP_HDR_LEN), sum);
 		udp_store_csum(hdr, csum_fold(sum));
 	}
-	ip4_output(&w->net, &p->via, &p->out, m);
+	struct ip4_out out = out4(p);
+	ip4_output(&w->net, &p->via, &out, m);
 	return 0;
 nombuf:
 	STAT_INC(port_drop_nombuf);
@@ -235,7 +255,7 @@ static int send_fragments(struct worker *w, const struct plan *p, const struct s
 {
 	uint8_t hdr[UDP_HDR_LEN];
 	struct iovec iov[1 + PIECES] = { { hdr, sizeof(hdr) } };
-	struct ip4_out out = p->out;
+	struct ip4_out out = out4(p);
 
 	emit_udp(p, len, hdr);
 	if (!(p->flags & CHAN_DG_NO_CSUM)) {
@@ -253,16 +273,16 @@ static int send_local(struct worker *w, const struct plan *p, const struct sock_
 		      unsigned n, uint32_t len)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(w->conf.mbufs);
-	const struct ip4 h = {
-		.src = p->out.src, .dst = p->out.dst, .proto = IP_PROTO_UDP,
-		.ttl = p->out.ttl || p->flags & CHAN_DG_HOST_ONLY ? p->out.ttl : IP4_TTL_DEFAULT,
-		.tos = p->out.tos,
-		.total_len = (uint16_t)(IP4_HDR_MIN + UDP_HDR_LEN + len),
+	const struct local_ip h = {
+		.src = p->src, .dst = p->dst, .proto = IP_PROTO_UDP,
+		.ttl = p->ttl || p->flags & CHAN_DG_HOST_ONLY ? p->ttl : IP4_TTL_DEFAULT,
+		.tos = p->tos,
+		.len = UDP_HDR_LEN + len,
 	};
 
 	if (m) {
 		uint8_t *b = pkt_data(m);
-		uint32_t hdr_len = ip4_emit(&h, b, IP4_CSUM_ZERO);
+		uint32_t hdr_len = local_ip_emit(&h, b);
 
 		hdr_len += emit_udp(p, len, b + hdr_len);
 		m->data_len = (uint16_t)hdr_len;
@@ -279,7 +299,7 @@ static int send_local(struct worker *w, const struct plan *p, const struct sock_
 static int send_one(struct worker *w, const struct plan *p, const struct sock_piece *piece,
 		    unsigned n, uint32_t len)
 {
-	bool fits = IP4_HDR_MIN + UDP_HDR_LEN + len <= p->mtu;
+	bool fits = (uint32_t)p->ip_len + UDP_HDR_LEN + len <= p->mtu;
 	int err = 0;
 
 	/* Also when it stays here (TTL 0): Linux looks at the interface first. */
@@ -324,7 +344,7 @@ static int send_segments(struct worker *w, const struct plan *p, const struct so
 	struct sock_piece part[PIECES];
 	int err = 0;
 
-	if ((uint32_t)IP4_HDR_MIN + UDP_HDR_LEN + gso > p->mtu || total > (uint32_t)gso * GSO_SEGS ||
+	if ((uint32_t)p->ip_len + UDP_HDR_LEN + gso > p->mtu || total > (uint32_t)gso * GSO_SEGS ||
 	    p->flags & CHAN_DG_NO_CSUM)
 		return -EINVAL;
 	for (uint32_t off = 0; off < total && !err; off += gso) {
@@ -340,7 +360,7 @@ static int send_segments(struct worker *w, const struct plan *p, const struct so
 /* An upper bound, never more than the queue is long. */
 static uint32_t frames_of(const struct plan *p, uint32_t total, uint16_t gso)
 {
-	uint32_t room = p->mtu - IP4_HDR_MIN - UDP_HDR_LEN, step = gso ? gso : max_u32(room, 1);
+	uint32_t room = p->mtu - p->ip_len - UDP_HDR_LEN, step = gso ? gso : max_u32(room, 1);
 
 	return min_u32(total / step + 1, TX_QUEUE);
 }
@@ -371,6 +391,8 @@ int host_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_p
 		STAT_ADD(ip4_drop_noroute, err == -ENETUNREACH);
 		return err;
 	}
+	if (!tx->gso && p.ip_len == IP4_HDR_MIN && total > IP4_TOTAL_MAX - IP4_HDR_MIN - UDP_HDR_LEN)
+		return -EMSGSIZE;
 	if (tx->may_wait && !has_room(w, &p, frames_of(&p, total, tx->gso), total))
 		return -EAGAIN;
 	if (tx->gso && total > tx->gso)

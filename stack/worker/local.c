@@ -1,14 +1,16 @@
-/* Datagrams to our own addresses and groups never become frames: they wait here, with an IPv4 header and no
+/* Datagrams to our own addresses and groups never become frames: they wait here, with an IP header and no
  * checksum, and go to the sockets of their port in the same loop, or to the worker that has them. Nothing
  * recurses: what a datagram causes waits for the next round. */
 // SPDX-License-Identifier: MIT
 #include "stack/base/util.h"
 #include <errno.h>
+#include <netinet/icmp6.h>
 #include <rte_ring.h>
 #include <stdlib.h>
 #include "stack/net/pkt.h"
 #include "stack/wire/tcp.h"
 #include "stack/wire/udp.h"
+#include "stack/worker/local_ip.h"
 #include "stack/worker/worker_int.h"
 
 enum {
@@ -106,16 +108,16 @@ int local_push(struct worker *w, struct netif *nif, struct rte_mbuf *m, uint16_t
 static bool read_dgram(struct worker *w, struct rte_mbuf *m, struct udp_rx *rx)
 {
 	const uint8_t *p = pkt_linear(m, w->scratch);
-	struct ip4 h;
+	struct local_ip h;
 	struct udp_dgram u;
+	int hdr_len = p ? local_ip_parse(&h, p, pkt_len(m)) : -1;
 
-	if (!p || ip4_parse(&h, p, pkt_len(m)) < 0 ||
-	    udp_parse(&u, p + h.hdr_len, h.total_len - (uint32_t)h.hdr_len) < 0)
+	if (hdr_len < 0 || udp_parse(&u, p + hdr_len, h.len) < 0)
 		return false;
 	*rx = (struct udp_rx){
-		.from = { .addr = ipaddr_v4(h.src), .port = u.sport },
-		.to = { .addr = ipaddr_v4(h.dst), .port = u.dport },
-		.p = p + h.hdr_len + UDP_HDR_LEN,
+		.from = { .addr = h.src, .port = u.sport },
+		.to = { .addr = h.dst, .port = u.dport },
+		.p = p + hdr_len + UDP_HDR_LEN,
 		.len = u.len,
 		.ifindex = m->port == NO_NIF ? (uint32_t)NETIF_IFINDEX_LO :
 					       w->conf.netif[m->port]->ifindex,
@@ -123,23 +125,27 @@ static bool read_dgram(struct worker *w, struct rte_mbuf *m, struct udp_rx *rx)
 		.tos = h.tos,
 	};
 	rx->multicast = ipaddr_is_multicast(&rx->to.addr);
-	rx->broadcast = !rx->multicast && !route_is_local(w->conf.routes, &rx->to.addr);
+	rx->broadcast = !rx->multicast && ipaddr_is_v4(&rx->to.addr) &&
+			!route_is_local(w->conf.routes, &rx->to.addr);
+	rx->from.scope = ipaddr_has_zone(&rx->from.addr) ? rx->ifindex : 0;
+	rx->to.scope = ipaddr_has_zone(&rx->to.addr) ? rx->ifindex : 0;
 	return true;
 }
 
 /* The sender's worker hears that nobody had the port, as by an ICMP error from ourselves. */
 static void refused(struct worker *w, const struct udp_rx *rx)
 {
+	bool v6 = !ipaddr_is_v4(&rx->to.addr);
 	const struct udp_error e = {
 		.local = rx->from,
 		.remote = rx->to,
 		.offender = rx->to.addr,
 		.err = ECONNREFUSED,
 		.hard = true,
-		.type = ICMP_T_UNREACH,
-		.code = ICMP_C_PORT,
+		.type = v6 ? ICMP6_DST_UNREACH : ICMP_T_UNREACH,
+		.code = v6 ? ICMP6_DST_UNREACH_NOPORT : ICMP_C_PORT,
 		.p = rx->p,
-		.len = min_u32(rx->len, UDP_QUOTE_MAX),
+		.len = min_u32(rx->len, v6 ? (uint32_t)UDP_QUOTE_MAX6 : (uint32_t)UDP_QUOTE_MAX),
 	};
 
 	STAT_ADD(udp_rx_error, udp_icmp_error(&w->sock.udp, &e));
@@ -191,9 +197,10 @@ static void second_look(struct worker *w, struct rte_mbuf *m)
 {
 	const uint8_t *p = pkt_linear(m, w->scratch);
 	struct tcp_seg seg;
-	struct ip4 h;
+	struct local_ip h;
+	int hdr_len = p ? local_ip_parse(&h, p, pkt_len(m)) : -1;
 
-	if (!p || ip4_parse(&h, p, pkt_len(m)) < 0) {
+	if (hdr_len < 0) {
 		pkt_free(m);
 		return;
 	}
@@ -201,15 +208,15 @@ static void second_look(struct worker *w, struct rte_mbuf *m)
 		input(w, m, true);
 		return;
 	}
-	int len = tcp_seg_parse(&seg, p + h.hdr_len, h.total_len - (uint32_t)h.hdr_len);
+	int len = tcp_seg_parse(&seg, p + hdr_len, h.len);
 	if (len >= 0) {
 		const struct tcp_flow flow = {
-			.local = { .addr = ipaddr_v4(h.dst), .port = seg.dport },
-			.remote = { .addr = ipaddr_v4(h.src), .port = seg.sport },
+			.local = { .addr = h.dst, .port = seg.dport },
+			.remote = { .addr = h.src, .port = seg.sport },
 		};
 
 		seg.ecn = h.tos & 3;
-		tcp_input(&w->sock.tcp, &flow, &seg, p + h.hdr_len + len, w->now_ns);
+		tcp_input(&w->sock.tcp, &flow, &seg, p + hdr_len + len, w->now_ns);
 	}
 	pkt_free(m);
 }

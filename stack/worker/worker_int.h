@@ -17,7 +17,8 @@ enum {
 	LOOP_PASSES = 8,	/* rounds of local input and output in one loop */
 	LOCAL_DGRAMS = 1024,	/* datagrams to ourselves that wait, ... */
 	LOCAL_BUFS = 1024,	/* ... and packet buffers in them */
-	UDP_QUOTE_MAX = 520,	/* payload quoted in errors of our own: 576 in all (RFC 1812 4.3.2.3) */
+	UDP_QUOTE_MAX = 520,	/* payload quoted in errors of our own: 576 in all (RFC 1812 4.3.2.3), */
+	UDP_QUOTE_MAX6 = 1184,	/* ... by IPv6 1280 (RFC 4443 2.4 c) */
 	MAIL_SLOTS = 1024,
 	STEER_SLOTS = 4096,
 };

@@ -20,6 +20,8 @@ import time
 
 ADDR = "10.77.0.2"
 LOOPBACK = "127.0.0.1"
+ADDR6 = "fd77::2"
+LOOPBACK6 = "::1"
 GATEWAY = "10.77.0.1"
 WIRE = "fnt0"
 FASTOPEN = "3"
@@ -36,6 +38,7 @@ def options():
                    help="an interface with a network, for groups and broadcasts")
     p.add_argument("--loopback", action="store_true",
                    help="over 127.0.0.1, which is then the stack's")
+    p.add_argument("--v6", action="store_true", help="there is an IPv6 address, too")
     p.add_argument("--workers", default="1", help="data threads of the engine")
     p.add_argument("--late-control", action="store_true",
                    help="the engine's control thread gets its processor some milliseconds late")
@@ -74,7 +77,8 @@ def start_engine(opt, socket):
     """Starts the engine in this namespace, waits for its ready line."""
     r, w = os.pipe()
     log = open(os.path.join(opt.out, "engine.log"), "wb")
-    cmd = [opt.engine, "--socket", socket, "--addr", ADDR + "/24",
+    addrs = ADDR + "/24" + (f",{ADDR6}/64" if opt.v6 else "")
+    cmd = [opt.engine, "--socket", socket, "--addr", addrs,
            "--workers", opt.workers, "--loopback", "stack" if opt.loopback else "kernel", "--config",
            "/dev/null", "--fastopen", FASTOPEN, "--hugepages", "off", "--ready-fd", str(w)]
     cmd += (["--port", "net_af_packet0,iface=" + WIRE, "--gateway", GATEWAY] if opt.wire else
@@ -125,6 +129,10 @@ def kernel_packets():
         rows = [line.split() for line in open("/proc/net/snmp") if line.startswith(proto)]
         counters = dict(zip(rows[0][1:], rows[1][1:]))
         total += sum(int(counters[name]) for name in names)
+    for line in open("/proc/net/snmp6"):
+        name, value = line.split()
+        if name in ("Udp6InDatagrams", "Udp6NoPorts", "Udp6InErrors", "Udp6OutDatagrams"):
+            total += int(value)
     return total
 
 
@@ -165,7 +173,10 @@ def side_bare(opt):
         ip("route", "add", "default", "via", GATEWAY)
     else:
         ip("addr", "add", ADDR + "/32", "dev", "lo")
-    env = dict(os.environ, FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR, FN_TEST_WORKERS=opt.workers)
+    if opt.v6:
+        ip("addr", "add", ADDR6 + "/128", "dev", "lo", "nodad")
+    env = dict(os.environ, FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR, FN_TEST_WORKERS=opt.workers,
+               FN_TEST_ADDR6=LOOPBACK6 if opt.loopback else ADDR6)
     env.pop("LD_PRELOAD", None)
     try:
         for spec in opt.program:
@@ -189,7 +200,7 @@ def side_stack(opt):
     socket = os.path.join(opt.out, "engine.sock")
     engine = start_engine(opt, socket)
     env = dict(os.environ, FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR, FASTNET_SOCKET=socket,
-               FN_TEST_WORKERS=opt.workers,
+               FN_TEST_WORKERS=opt.workers, FN_TEST_ADDR6=LOOPBACK6 if opt.loopback else ADDR6,
                FASTNET_LOOPBACK="stack" if opt.loopback else "kernel", FASTNET_AUTOSTART="0",
                LD_PRELOAD=f"{opt.first} {opt.shim}".strip(), FASTNET_DEEPHOOK=opt.deephook)
     if opt.upgrade:
@@ -285,7 +296,7 @@ def run_side(opt, side, out):
            "--out", out, "--shim", opt.shim, "--engine", opt.engine, "--timeout", str(opt.timeout),
            "--deephook", opt.deephook, "--first", opt.first, "--workers", opt.workers,
            "--upgrade", opt.upgrade]
-    cmd += ["--late-control"] * opt.late_control
+    cmd += ["--late-control"] * opt.late_control + ["--v6"] * opt.v6
     cmd += ["--wire"] * opt.wire + ["--loopback"] * opt.loopback + opt.program
     limit = 30 + len(opt.program) * (opt.timeout + 5)
     p = subprocess.Popen(cmd, start_new_session=True)
