@@ -4,17 +4,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-git ls-files -co --exclude-standard 'stack/*.[ch]' 'stack/*.def' 'shim/*.[ch]' | sort |
+git ls-files -co --exclude-standard 'stack/*.[ch]' 'stack/*.def' 'shim/*.[ch]' 'mtcp/*.[ch]' | sort |
 	xargs awk '
 	NR == FNR { if ($0 !~ /^#/ && NF) for (i = 2; i <= NF; i++) may[$1, $i] = 1; next }
 	!/^[ \t]*#[ \t]*include[ \t]*[<"]/ { next }
 	{
 		n = split(FILENAME, part, "/")
-		here = part[1] == "shim" ? "shim" : part[1] "/" part[2]
+		here = part[1] != "stack" ? part[1] : part[1] "/" part[2]
 		split($0, quoted, /[<">]/)
 		name = quoted[2]
 		what = ""
-		if (name ~ /^(stack|shim|tests)\//) {
+		if (name ~ /^(stack|shim|mtcp|tests)\//) {
 			split(name, part, "/")
 			what = part[1] == "stack" ? part[1] "/" part[2] : part[1]
 		} else if ($0 ~ /"/)
