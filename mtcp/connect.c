@@ -39,7 +39,7 @@ static struct ipaddr next_source(struct mtcp_context *m, const struct chan_app *
 }
 
 /* -EINPROGRESS, or another -errno. */
-static int start(struct mtcp_context *m, struct slot *s, const struct endpoint *to)
+static int start_here(struct mtcp_context *m, struct slot *s, const struct endpoint *to)
 {
 	struct link *l = s->link ? s->link : link_get(m);
 	struct chan_req req = {
@@ -66,7 +66,7 @@ static int start(struct mtcp_context *m, struct slot *s, const struct endpoint *
 	worker = s->link ? slot_a(s)->worker : (uint32_t)m->cpu % l->app.n_workers;
 	r = chan_call(&l->app, worker, &req, &rep);
 	if (r != 0 && r != -EINPROGRESS)
-		return r == -ENOTCONN ? -ENETDOWN : r == -EADDRNOTAVAIL ? -EAGAIN : r;
+		return r == -ENOTCONN ? -ENETDOWN : r;
 	if (!s->link) {
 		chan_hold(&l->app, rep.sock);
 		chan_sock_b(&l->app, rep.sock)->opts = req.opts;
@@ -77,6 +77,21 @@ static int start(struct mtcp_context *m, struct slot *s, const struct endpoint *
 	}
 	s->flags |= SLOT_CONNECTED;
 	return -EINPROGRESS;
+}
+
+/* Which data thread a flow belongs to is known when both of its ends are. A bound socket may be on another
+ * one, which the engine tells by EADDRNOTAVAIL. */
+static int start(struct mtcp_context *m, struct slot *s, const struct endpoint *to)
+{
+	int r = start_here(m, s, to);
+	uint32_t home = s->link ? slot_a(s)->worker : 0, n = s->link ? s->link->app.n_workers : 0;
+
+	for (uint32_t i = 1; r == -EADDRNOTAVAIL && i < n; i++) {
+		r = sock_rehome(m, s, (home + i) % n);
+		if (r == 0)
+			r = start_here(m, s, to);
+	}
+	return r == -EADDRNOTAVAIL ? -EAGAIN : r;
 }
 
 static int outcome(struct mtcp_context *m, struct slot *s)

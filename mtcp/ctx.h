@@ -176,6 +176,11 @@ static inline struct chan_opts *slot_opts(struct slot *s)
 /* Sleeps until something about s changes: 0, or -EINTR. seen: a->evseq before the look. */
 int slot_wait(struct mtcp_context *m, const struct slot *s, uint32_t seen);
 
+/* ---- sock.c ---- */
+/* A bound socket gives up its place and has the same address on another data thread. 0 or -errno: it is not
+ * bound any more. */
+int sock_rehome(struct mtcp_context *m, struct slot *s, uint32_t worker);
+
 /* ---- link.c ---- */
 /* New sockets belong there. */
 static inline bool link_serves(const struct link *l)

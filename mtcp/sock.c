@@ -46,8 +46,8 @@ EXPORT int mtcp_socket(mctx_t mctx, int domain, int type, int protocol)
 	return slot_number(m, s);
 }
 
-/* A place in the present engine, at ep. 0 or -errno. */
-static int bind_at(struct mtcp_context *m, struct slot *s, const struct endpoint *ep)
+/* A place in the present engine, at ep, on a data thread of it. 0 or -errno. */
+static int bind_on(struct mtcp_context *m, struct slot *s, const struct endpoint *ep, uint32_t worker)
 {
 	struct link *l = link_get(m);
 	struct chan_req req = { .op = CHAN_OP_BIND, .type = SOCK_STREAM, .local = *ep };
@@ -61,7 +61,7 @@ static int bind_at(struct mtcp_context *m, struct slot *s, const struct endpoint
 	if (ep->port)
 		s->opts.flags |= CHAN_O_REUSEPORT;
 	req.opts = s->opts;
-	r = chan_call(&l->app, (uint32_t)m->cpu % l->app.n_workers, &req, &rep);
+	r = chan_call(&l->app, worker % l->app.n_workers, &req, &rep);
 	if (r < 0)
 		return r == -ENOTCONN ? -ENETDOWN : r;
 	chan_hold(&l->app, rep.sock);
@@ -71,6 +71,32 @@ static int bind_at(struct mtcp_context *m, struct slot *s, const struct endpoint
 	link_enter(m, s, l, rep.sock, rep.gen);
 	ctx_unlock(m);
 	return 0;
+}
+
+static int bind_at(struct mtcp_context *m, struct slot *s, const struct endpoint *ep)
+{
+	return bind_on(m, s, ep, (uint32_t)m->cpu);
+}
+
+int sock_rehome(struct mtcp_context *m, struct slot *s, uint32_t worker)
+{
+	struct chan_req req = { .op = CHAN_OP_UNBIND, .sock = s->id, .gen = s->gen };
+	struct endpoint at = slot_a(s)->local;
+	struct chan_opts opts = slot_b(s)->opts;
+	struct link *l = s->link;
+	uint32_t home = slot_a(s)->worker;
+	int r;
+
+	if (ctx_lock(m) < 0)
+		return -EDEADLK;
+	link_leave(m, s);
+	ctx_unlock(m);
+	chan_call(&l->app, home, &req, NULL);
+	s->opts = opts;
+	r = bind_on(m, s, &at, worker);
+	if (r < 0)
+		s->flags &= (uint8_t)~SLOT_BOUND;
+	return r;
 }
 
 EXPORT int mtcp_bind(mctx_t mctx, int sockid, const struct sockaddr *addr, socklen_t addrlen)
