@@ -50,6 +50,8 @@ struct sock_draft {
 	struct object obj;	/* only for the pool */
 	uint64_t opt_set[SOCK_OPTS / 64]; /* bit i: opt_val[i] is what the program has set */
 	int32_t opt_val[SOCK_OPTS];
+	uint8_t fo_key[CHAN_FO_KEY_MAX]; /* TCP_FASTOPEN_KEY: so many bytes */
+	uint32_t fo_key_len;
 	struct chan_sock_a a;
 	struct chan_sock_b b;
 };

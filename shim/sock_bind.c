@@ -279,6 +279,7 @@ static int listen_locked(struct sock *s, int backlog)
 	req.sock = s->id;
 	req.gen = s->gen;
 	req.opts = s->b->opts;
+	sock_opt_put_key(s, &req);
 	r = sock_is_dead(s) ? -ENOTCONN : chan_call(s->app, s->a->worker, &req, NULL);
 	if (r < 0 && sock_mode(s) == SOCK_UNDECIDED && sock_refusal(r) >= 0)
 		return sock_to_kernel_locked(s, (enum chan_reason)sock_refusal(r));

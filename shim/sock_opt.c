@@ -179,6 +179,8 @@ void sock_opt_replay(struct sock *s, int k)
 			replay_shared(s, k, &at);
 		}
 	}
+	if (s->draft && s->draft->fo_key_len)
+		libc.setsockopt(k, IPPROTO_TCP, TCP_FASTOPEN_KEY, s->draft->fo_key, s->draft->fo_key_len);
 	if (opt_control_name(s->b->opts.cc) && s->b->opts.cc)
 		libc.setsockopt(k, IPPROTO_TCP, TCP_CONGESTION, opt_control_name(s->b->opts.cc),
 				(socklen_t)strlen(opt_control_name(s->b->opts.cc)));

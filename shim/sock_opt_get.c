@@ -16,6 +16,8 @@
 #include "stack/chan/cc.h"
 #include "stack/chan/stream.h"
 
+enum { RCVBUF_DEFAULT = 131072 }; /* the middle one of Linux' tcp_rmem */
+
 static bool is_connected(const struct sock *s)
 {
 	return sock_mode(s) == SOCK_STACK &&
@@ -225,7 +227,9 @@ static int get_buffer(const struct sock *s, const struct opt *o)
 
 	if (v)
 		return (int)(2 * v);
-	return !tx ? 131072 : is_connected(s) ? (int)(2 * s->a->sndbuf) : 16384;
+	if (!tx)
+		return (int)max_u32(RCVBUF_DEFAULT, atomic_load_explicit(&s->a->rcvbuf, memory_order_relaxed));
+	return is_connected(s) ? (int)(2 * s->a->sndbuf) : 16384;
 }
 
 int opt_defer_seconds(int n)
@@ -400,5 +404,7 @@ ssize_t opt_get(struct sock *s, const struct opt_at *at, void *buf, size_t room)
 		return is_connected(s) ? give(buf, room, &v, sizeof(v)) : -ENOTCONN;
 	case OPT_QUEUE_SEQ:
 		return -EINVAL;
+	case OPT_FO_KEY:
+		return opt_get_fo_key(s, buf, room);
 	}
 }

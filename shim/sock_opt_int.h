@@ -40,6 +40,7 @@ enum opt_kind {
 	OPT_ADDRFORM,
 	OPT_REPAIR,
 	OPT_QUEUE_SEQ, /* of TCP_REPAIR */
+	OPT_FO_KEY,  /* TCP_FASTOPEN_KEY: sock_opt_key.c */
 };
 enum opt_rule {
 	OPT_ASK = 1 << 0,    /* a value outside min..max is the kernel's to judge (privilege, its version) */
@@ -90,6 +91,10 @@ int opt_give(void *to, const void *from, size_t n);
 /* The names of the stack's congestion controllers by opts.cc; NULL: no such. */
 const char *opt_control_name(uint32_t cc);
 enum { OPT_CONTROL_MAX = 16, OPT_CLAMP_MIN = 1152, OPT_RTO_MAX_S = 120 };
+
+/* ---- sock_opt_key.c ---- */
+int opt_set_fo_key(struct sock *s, const void *val, socklen_t len);
+ssize_t opt_get_fo_key(struct sock *s, void *buf, size_t room);
 
 /* ---- sock_opt_ask.c: what would the kernel say? ---- */
 /* setsockopt() on a kernel socket like s that is thrown away: 0 or -errno. */

@@ -460,6 +460,8 @@ int opt_set(struct sock *s, const struct opt_at *at, const void *val, socklen_t 
 		return set_timeout(s, at->o, val, len);
 	case OPT_CONTROL:
 		return set_control(s, at, val, len);
+	case OPT_FO_KEY:
+		return opt_set_fo_key(s, val, len);
 	case OPT_DEVICE:
 		return set_device(s, at, val, len);
 	case OPT_OPTIONS:

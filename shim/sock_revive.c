@@ -63,6 +63,7 @@ static int listen_anew(struct sock *s, struct chan_app *app)
 	req.sock = rep.sock;
 	req.gen = rep.gen;
 	chan_hold(app, rep.sock);
+	sock_opt_put_key(s, &req);
 	r = chan_call(app, chan_sock_a(app, rep.sock)->worker, &req, NULL);
 	if (r < 0)
 		unbind(app, rep.sock, rep.gen);

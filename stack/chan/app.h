@@ -118,6 +118,7 @@ struct chan_req {
 	uint64_t arg[2];
 	struct endpoint local, remote;
 	struct chan_opts opts;
+	uint8_t key[CHAN_FO_KEY_MAX];
 };
 struct chan_rep {
 	uint32_t sock, gen;

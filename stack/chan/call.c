@@ -50,6 +50,7 @@ static void fill(struct chan_call_b *b, const struct chan_req *req, uint32_t pro
 	b->local = req->local;
 	b->remote = req->remote;
 	b->opts = req->opts;
+	memcpy(b->key, req->key, sizeof(b->key));
 }
 
 static int await(struct chan_app *app, uint32_t worker, struct chan_call_b *b,

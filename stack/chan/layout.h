@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 10,
+	CHAN_VERSION = 11,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -151,7 +151,8 @@ struct chan_sock_a {
 	_Atomic uint32_t urg_floor; /* bytes before it that are unread are no part of the stream */
 	_Atomic uint32_t urg_tx_seen; /* number in b->urg_tx that was last carried out */
 	_Atomic uint32_t tx_nxt;    /* stream position behind what has been sent once */
-	uint32_t pad[2];
+	_Atomic uint32_t rcvbuf;    /* what SO_RCVBUF reads while it grows by itself, 0: it has not */
+	uint32_t pad;
 };
 _Static_assert(sizeof(struct chan_sock_a) == 320, "ABI");
 
@@ -328,7 +329,8 @@ enum chan_op {
 	CHAN_OP_NONE,
 	CHAN_OP_BIND,	 /* makes a socket; local, opts -> sock, gen, local (with the port chosen);
 			  * arg[1] = IP_LOCAL_PORT_RANGE as set, CONNECT has it, too */
-	CHAN_OP_LISTEN,	 /* sock; arg[0] = backlog. May be repeated. */
+	CHAN_OP_LISTEN,	 /* sock; arg[0] = backlog, arg[1] = bytes of key (see FO_KEY), 0: none, or as before.
+			  * May be repeated. */
 	CHAN_OP_CONNECT, /* sock or CHAN_SOCK_NEW with local (port 0, any = choose), remote, opts ->
 			  * -EINPROGRESS or an error; on success sock, gen, local */
 	CHAN_OP_TX_GROW, /* sock; arg[0] = bytes wanted free, arg[1] = tx_tail now; caller holds tx_lock */
@@ -336,6 +338,8 @@ enum chan_op {
 	CHAN_OP_UNBIND,	 /* sock: drop it at once (undo of BIND), no held bit needed */
 	CHAN_OP_MCAST,	 /* datagram sock; arg[0] = enum chan_mcast, arg[1] = ifindex (0 = choose),
 			  * remote.addr = group, local.addr = source or any */
+	CHAN_OP_FO_KEY,	 /* listener; arg[0] = bytes of key, 16 or 32 (with the key before it), 0: leave it ->
+			  * payload: TCP_FASTOPEN_KEY as it is now */
 };
 /* Datagram sockets: BIND with type SOCK_DGRAM makes one on worker chan_port_worker(port) (port 0: on any, a
  * port of that worker is chosen; CHAN_ARG_NO_PORT in arg[0]: none yet, the next BIND with its sock
@@ -354,6 +358,7 @@ enum chan_mcast {
 	CHAN_MC_READ, /* result: CHAN_FILTER_; payload: sources, uint32 each in host order */
 };
 enum { CHAN_FILTER_EXCLUDE, CHAN_FILTER_INCLUDE = 2 /* 1 means within the engine: later */ };
+enum { CHAN_FO_KEY = 16, CHAN_FO_KEY_MAX = 32 }; /* TCP_FASTOPEN_KEY */
 #define CHAN_SOCK_NEW UINT32_MAX
 struct chan_call_b {
 	_Alignas(64) _Atomic uint32_t seq; /* [a] number of this request; answered when reply.seq == seq */
@@ -364,7 +369,7 @@ struct chan_call_b {
 	uint64_t arg[2];
 	struct endpoint local, remote;
 	struct chan_opts opts;
-	uint8_t pad[32];
+	uint8_t key[CHAN_FO_KEY_MAX];
 };
 _Static_assert(sizeof(struct chan_call_b) == 192, "ABI");
 struct chan_call_a {

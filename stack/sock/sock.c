@@ -178,6 +178,9 @@ static void conn_dirty(struct sock *s)
 	if (!sock_take_tx(s) || !sock_take_rx(s))
 		return;
 	tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, env->now_ns);
+	/* It found no room for more, before it marked what there was room for. */
+	if (unlikely(!(flags & CHAN_B_TX_WAIT) != !(s->flags_a & CHAN_A_TX_WAKE)))
+		tcp_app_waits(&s->conn, env->now_ns);
 	if (unlikely(s->flags_a & CHAN_A_SYN_HELD) && s->conn.syn_due)
 		sock_set_flag(s, 0, CHAN_A_SYN_HELD);
 	/* Looked at again: it was set before the tail that we have taken, but perhaps after `flags`. */

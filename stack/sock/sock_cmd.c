@@ -108,8 +108,13 @@ static int op_listen(struct call *k)
 		return -EOPNOTSUPP;
 	if (s->started || !s->hold)
 		return -EINVAL;
-	int err = sock_listen(s, backlog, k->slot,
-			      atomic_load_explicit(&k->req.seq, memory_order_relaxed));
+	struct tcp_fo_keys keys = { .n = 0 };
+	int err = sock_fo_keys_take(&keys, k->req.key, k->req.arg[1]);
+
+	if (err)
+		return err;
+	err = sock_listen(s, backlog, &keys, k->slot,
+			  atomic_load_explicit(&k->req.seq, memory_order_relaxed));
 	return err > 0 ? DEFERRED : err;
 }
 
@@ -384,6 +389,8 @@ static int dispatch(struct call *k)
 		return op_info(k);
 	case CHAN_OP_UNBIND:
 		return op_unbind(k);
+	case CHAN_OP_FO_KEY:
+		return sock_fo_key(k);
 	case CHAN_OP_MCAST:
 		return k->s->dgram ? sock_dgram_mcast(k) : -EOPNOTSUPP;
 	default:

@@ -74,6 +74,10 @@ void sock_head_moved(struct sock *s)
 	struct sock_env *env = s->cw->env;
 
 	tcp_app_read(&env->tcp, &s->conn, s->rx_head, env->now_ns);
+	if (unlikely(s->conn.tune.space != s->rx_space)) {
+		s->rx_space = s->conn.tune.space;
+		atomic_store_explicit(&s->a->rcvbuf, tcp_rcvbuf_told(&s->conn), memory_order_relaxed);
+	}
 	/* It stays set as long as it is needed: too little may have been read for a window update. */
 	if (!needs_head(s))
 		sock_set_flag(s, 0, CHAN_A_WANT_HEAD);
@@ -238,8 +242,13 @@ static bool answer_tx_wait(struct sock *s)
 	if (!waits == !woken)
 		return false;
 	/* Used as the application sees it: its tail may be ahead of what it has told. */
-	if (!(s->dgram ? chan_dgram_writable(s->a, s->b) : chan_tx_writable(s->a, s->b)))
+	if (!(s->dgram ? chan_dgram_writable(s->a, s->b) : chan_tx_writable(s->a, s->b))) {
+		if (!s->dgram)
+			tcp_app_waits(&s->conn, s->cw->env->now_ns);
 		return false;
+	}
+	if (!s->dgram)
+		tcp_app_has_room(&s->conn, s->cw->env->now_ns);
 	sock_set_flag(s, waits ? CHAN_A_TX_WAKE : 0, waits ? 0 : CHAN_A_TX_WAKE);
 	return true;
 }

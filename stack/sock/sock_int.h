@@ -93,6 +93,7 @@ struct sock {
 	uint32_t notified[CHAN_SUBS]; /* as published */
 	uint16_t pushed[CHAN_SUBS];   /* b->sub[i] when notified[i] was last counted up */
 	uint32_t sndbuf;     /* SO_SNDBUF, 0: grows by itself */
+	uint32_t rx_space;   /* conn.tune.space as a->rcvbuf knows it */
 	struct chan_urg urg; /* the peer's urgent byte as published, seq 0: none so far */
 	uint32_t urg_floor;  /* as published */
 	uint32_t urg_tx;     /* number in b->urg_tx that was last carried out */
@@ -254,11 +255,19 @@ struct sock *sock_make(struct call *k);
 /* PORTS_ of CHAN_O_. */
 uint32_t sock_port_flags(uint32_t opt_flags);
 
+/* ---- sock_fo_key.c ---- */
+/* len bytes of a program's key, 0: none, keys stay. 0 or -EINVAL. */
+int sock_fo_keys_take(struct tcp_fo_keys *keys, const uint8_t key[CHAN_FO_KEY_MAX], uint64_t len);
+/* CHAN_OP_FO_KEY. */
+int sock_fo_key(struct call *k);
+
 /* ---- sock_listen.c ---- */
 /* 0, -errno, or 1: answered later (sock_reply). */
-int sock_listen(struct sock *s, uint32_t backlog, uint32_t slot, uint32_t seq);
+int sock_listen(struct sock *s, uint32_t backlog, const struct tcp_fo_keys *keys, uint32_t slot, uint32_t seq);
 /* The options of a listening socket have changed. */
 void sock_listener_opts(struct sock *s, const struct chan_opts *o);
+/* The other data threads shall have what is new, too. */
+void sock_listener_changed(struct sock *s);
 /* No listener any more: connections nobody has taken are reset. */
 void sock_unlisten(struct sock *s);
 /* accept() has taken connections: they belong to the application now. */

@@ -100,6 +100,7 @@ static void reset_a(struct sock *s)
 	atomic_store_explicit(&a->urg_tx_seen, 0, memory_order_relaxed);
 	atomic_store_explicit(&a->rx_time_ns, 0, memory_order_relaxed);
 	atomic_store_explicit(&a->tx_nxt, 0, memory_order_relaxed);
+	atomic_store_explicit(&a->rcvbuf, 0, memory_order_relaxed);
 	a->type = SOCK_TYPE_STREAM;
 	s->gen = atomic_load_explicit(&a->gen, memory_order_relaxed) + 1;
 	atomic_store_explicit(&a->gen, s->gen, memory_order_release);

@@ -209,6 +209,7 @@ static uint32_t tell_others(struct sock *s, uint32_t backlog, uint32_t type)
 			continue;
 		fill(proxy, s, backlog);
 		proxy->tl.all = s->l->tl.all;
+		proxy->tl.fo_keys = s->l->tl.fo_keys;
 		counts_get(proxy);
 		ports_get(s->hold);
 		struct sock_mail m = { .type = type, .from = env->worker, .p = proxy };
@@ -234,7 +235,7 @@ static bool queue_begin(struct sock *s)
 	return true;
 }
 
-int sock_listen(struct sock *s, uint32_t backlog, uint32_t slot, uint32_t seq)
+int sock_listen(struct sock *s, uint32_t backlog, const struct tcp_fo_keys *keys, uint32_t slot, uint32_t seq)
 {
 	struct sock_env *env = s->cw->env;
 	struct listener *l = s->l;
@@ -262,6 +263,8 @@ int sock_listen(struct sock *s, uint32_t backlog, uint32_t slot, uint32_t seq)
 	if (err)
 		goto fail_listener;
 	l->tl.backlog = backlog;
+	if (keys->n)
+		l->tl.fo_keys = *keys;
 	l->acks = tell_others(s, backlog, SOCK_MAIL_LISTEN);
 	l->call_slot = slot;
 	l->call_seq = seq;
@@ -284,6 +287,11 @@ fail_port:
 void sock_listener_opts(struct sock *s, const struct chan_opts *o)
 {
 	s->l->opts = sock_tcp_opts(s->b, o);
+	sock_listener_changed(s);
+}
+
+void sock_listener_changed(struct sock *s)
+{
 	tell_others(s, s->l->tl.backlog, SOCK_MAIL_LISTEN_OPTS);
 }
 
@@ -447,6 +455,7 @@ static void mail_listen(struct sock_env *env, struct listener *fresh, bool new_o
 	if (old) {
 		old->tl.backlog = fresh->tl.backlog;
 		old->opts = fresh->opts;
+		old->tl.fo_keys = fresh->tl.fo_keys;
 	}
 	if (cw && !new_options)
 		mail(env, fresh->home_worker, SOCK_MAIL_LISTEN_ACK, fresh, 0);

@@ -124,6 +124,12 @@ int tcp_env_init(struct tcp_env *env, uint64_t now_ns);
 /* Asserts (CHECK) that no connection and listener is left, drops TIME-WAIT and SYN records. */
 void tcp_env_fini(struct tcp_env *env);
 
+/* TCP_FASTOPEN_KEY of a listener: cookies are made with the first, those of the second are good, too. */
+struct tcp_fo_keys {
+	struct siphash_key key[2];
+	uint32_t n; /* 0: cookies are the stack's own */
+};
+
 /* A listening endpoint. addr may be any (v4-mapped any or ::, which serves v4 too unless v6only). */
 struct tcp_listener {
 	struct endpoint local;
@@ -131,6 +137,7 @@ struct tcp_listener {
 	bool reuseport;		 /* several listeners on one endpoint share by flow hash */
 	uint32_t backlog;	 /* as Linux: a new SYN is dropped when n_acceptq > backlog */
 	uint32_t n_acceptq;	 /* kept by the host: established, not yet taken by accept() */
+	struct tcp_fo_keys fo_keys;
 	struct tcp_listen_all *all; /* the socket has listeners elsewhere, too; or NULL (tcp_limits.h) */
 	uint32_t n_synq;	 /* the core's from here on: half-open connections ... */
 	uint32_t n_young;	 /* ... whose SYN-ACK was sent only once */
@@ -190,11 +197,18 @@ bool tcp_tuple_in_use(struct tcp_env *env, const struct tcp_flow *flow, uint64_t
 /* The application has written up to stream position tail (monotone, checked by the host against the
  * buffer size). Sending happens at the next flush. push: no more data follows at once. */
 void tcp_app_wrote(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, uint64_t now_ns);
+/* The application waits for room in the send buffer. Once in a wait is enough. */
+void tcp_app_waits(struct tcp_conn *c, uint64_t now_ns);
+/* ... and has been told that there is some. */
+void tcp_app_has_room(struct tcp_conn *c, uint64_t now_ns);
 /* The byte at pos, which has been written, is urgent: told to the peer until it has acknowledged it
  * (RFC 9293 3.8.5). An older one is urgent no longer. */
 void tcp_app_urgent(struct tcp_env *env, struct tcp_conn *c, uint32_t pos);
 /* The application has read up to stream position head; may cause a window update. */
 void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64_t now_ns);
+/* What getsockopt(SO_RCVBUF) says of a buffer that grows by itself: Linux' sk_rcvbuf after what was read so
+ * far, 0: it has not grown. */
+uint32_t tcp_rcvbuf_told(const struct tcp_conn *c);
 /* Half close: a FIN follows the last byte written. */
 void tcp_shutdown(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* The other half: nobody reads any more. With our FIN sent, more text is answered by a RST. */

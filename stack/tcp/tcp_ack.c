@@ -59,9 +59,10 @@ static void tell_rate(struct tcp_env *env, struct tcp_conn *c, uint32_t acked, u
 		c->cc->control(env, c, &rs);
 }
 
-static void syn_acked(struct tcp_conn *c)
+static void syn_acked(struct tcp_conn *c, uint64_t now_ns)
 {
 	c->syn_acked = true;
+	c->open_ns = now_ns;
 	if (c->rtt.srtt_us == 0) { /* RFC 6298 5.7: it was repeated, and nothing could be measured */
 		c->rtt.base_us = TCP_RTO_FALLBACK_US;
 		c->rtt.backoff = 0;
@@ -83,7 +84,7 @@ void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *
 	c->retries = 0;
 	c->stall_ns = 0;
 	if (!c->syn_acked) {
-		syn_acked(c);
+		syn_acked(c, now_ns);
 		acked--;
 	}
 	if (c->fin_sent && seq_gt(c->snd_una, c->snd_end)) {
@@ -107,6 +108,8 @@ void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *
 	tcp_timer_acked(env, c, now_ns);
 	if (tcp_unsent(c))
 		tcp_want_output(env, c);
+	else if (seq_eq(c->snd_una, c->snd_nxt))
+		tcp_brake_set(c, TCP_BRAKE_IDLE, now_ns);
 }
 
 /* RFC 9293 3.10.7.4 fifth goes by the sequence number first. What is sent again has an old one and the newest

@@ -13,6 +13,8 @@ void tcp_app_wrote(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, uint6
 	if (tcp_rate_is_dry(c))
 		tcp_rate_dry(c);
 	c->snd_end = end;
+	if (c->brake == TCP_BRAKE_IDLE)
+		tcp_brake_set(c, TCP_BRAKE_BUSY, now_ns);
 	if (unlikely(c->fo_held))
 		c->syn_due = true;
 	tcp_want_output(env, c);
@@ -44,8 +46,7 @@ void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64
 	c->rx_head = head;
 	if (tcp_is_closed(c) || c->fin_rcvd || !c->syn_acked)
 		return;
-	if (c->opts.rcvbuf < c->opts.rcvbuf_max)
-		tcp_tune_read(c, now_ns);
+	tcp_tune_read(c, now_ns);
 	if (read_is_acked(c) || update_is_worth_it(c)) {
 		c->ack_now = true;
 		tcp_want_output(env, c);

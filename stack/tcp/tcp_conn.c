@@ -59,6 +59,7 @@ void tcp_conn_negotiated(const struct tcp_env *env, struct tcp_conn *c, const st
 	c->ecn_ok = so->ecn_ok;
 	c->snd_wscale = so->wscale_ok ? so->snd_wscale : 0;
 	c->rcv_wscale = so->wscale_ok ? so->rcv_wscale : 0;
+	c->tune.round_end = c->rcv_nxt;
 	tcp_mtu_negotiated(c);
 	c->rcv_mss = (uint16_t)min_u32(c->mss, TCP_DEFAULT_MSS);
 	c->ssthresh = UINT32_MAX;

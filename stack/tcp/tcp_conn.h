@@ -46,6 +46,10 @@ enum tcp_recovery {
 	TCPR_LOSS,     /* after a timeout */
 };
 
+/* What holds the sender back while not everything is acknowledged, as Linux tells it: TCP_BRAKE_BUSY is
+ * everything but the two others. */
+enum tcp_brake { TCP_BRAKE_IDLE, TCP_BRAKE_BUSY, TCP_BRAKE_RWND, TCP_BRAKE_SNDBUF, TCP_BRAKES };
+
 /* RFC 8985 5.3, in microseconds of tcp_us(). */
 struct tcp_rack {
 	uint32_t us;	   /* RACK.xmit_ts: of what was sent last of all that is delivered, ... */
@@ -113,6 +117,7 @@ struct tcp_conn {
 	uint8_t retries;	 /* SYNs repeated, or zero-window probes without an answer */
 	uint8_t keep_probes;	 /* keepalive probes without an answer */
 	uint8_t n_sack;		 /* of sack_recent: blocks that our ACKs tell */
+	uint8_t brake;		 /* enum tcp_brake */
 
 	/* Eight to a byte: what is looked at together stands together. First the header prediction's. */
 	bool persist : 1;	 /* TCPD_RTX is the persist timer */
@@ -158,6 +163,10 @@ struct tcp_conn {
 	bool fo_held : 1;	 /* the SYN waits for data */
 	bool fo_acked : 1;	 /* data of the SYN has been taken, by whichever side */
 
+	bool app_full : 1;	 /* [h] the application waits for room in the send buffer */
+	bool ecn_seen : 1;	 /* the peer's segments were marked as capable of ECN */
+	uint8_t fo_fail : 2;	 /* why active Fast Open did not: Linux' tcpi_fastopen_client_fail */
+
 	uint32_t events;	 /* enum tcp_event, since the host looked; [h] clears */
 	struct list touch_link;	 /* env->touched while events != 0 */
 	struct list pend_link;	 /* env->pending */
@@ -169,6 +178,7 @@ struct tcp_conn {
 	uint64_t last_rx_ns;	 /* any acceptable segment: keepalive */
 	uint64_t last_rx_data_ns;
 	uint64_t last_tx_ns;	 /* data sent: idle restart (RFC 5681 4.1) */
+	uint64_t open_ns;	 /* our SYN was acknowledged */
 	uint64_t ts_recent_ns;	 /* when ts_recent was set (PAWS: outdated after 24 days) */
 	uint64_t stall_ns;	 /* first retransmission or probe of what is unanswered now, 0 = none */
 	uint64_t pace_ns;	 /* not before may more leave, with paced */
@@ -216,18 +226,28 @@ struct tcp_conn {
 	uint16_t adv_mss;	 /* as we have announced it */
 	uint32_t path_mss;	 /* as last told */
 	struct tcp_mtu mtu;
-	struct tcp_tune {	 /* with opts.rcvbuf_max */
+	struct tcp_tune {	 /* tcp_tune.c */
 		uint64_t since_ns; /* the round trip that is being looked at began, 0: none yet ... */
 		uint32_t head;	   /* ... with rx_head here */
-		uint32_t rcvbuf;   /* grown to, 0: has not */
+		uint32_t rcvbuf;   /* grown to, 0: has not; with opts.rcvbuf_max */
+		uint32_t space;	   /* most that was read in one */
+		uint32_t rtt8_us;  /* eight times the round trip as the receiver sees it, 0: not yet */
+		uint32_t tsecr;	   /* last one that was looked at */
+		seq_t round_end;   /* behind the window that was open ... */
+		uint64_t round_ns; /* ... then, 0: none yet */
 	} tune;
+	struct tcp_brakes {	 /* tcp_brake.c */
+		uint64_t since_ns; /* of `brake` */
+		uint64_t ns[TCP_BRAKES];
+	} brakes;
 
 	uint64_t tx_bytes, rx_bytes;	  /* acknowledged by the peer, received in order */
 	uint32_t tx_segs, rx_segs, rtx_segs, rtx_total_bytes;
 	uint32_t tx_data_segs, rx_data_segs; /* those with text */
 	uint32_t dsack_dups;	 /* D-SACKs of the peer */
 	uint32_t ooo_segs;	 /* received ahead of something missing */
-	uint32_t reord_seen;	 /* what we had sent arrived in another order, so often */
+	uint32_t reord_seen;	 /* what we had sent arrived in another order, so often ... */
+	uint32_t reord_bytes;	 /* ... and at most so far apart */
 	uint32_t ce_bytes;	 /* acknowledged with ECE, modulo 2^32 */
 	uint32_t lost_bytes;	 /* ever taken for lost, modulo 2^32 */
 

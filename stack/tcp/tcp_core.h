@@ -390,8 +390,24 @@ uint32_t tcp_mtu_probe_len(struct tcp_conn *c, uint64_t now_ns);
 /* ---- tcp_tune.c ---- */
 /* rx_head has moved: may opts.rcvbuf grow? */
 void tcp_tune_read(struct tcp_conn *c, uint64_t now_ns);
+/* rcv_nxt has passed tune.round_end. */
+void tcp_tune_round(struct tcp_conn *c, uint64_t now_ns);
+/* Data whose echoed timestamp is another one. */
+void tcp_tune_echo(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns);
+static inline void tcp_tune_data(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns)
+{
+	if (unlikely(seg->tsecr != c->tune.tsecr))
+		tcp_tune_echo(c, seg, now_ns);
+}
 /* The options are new: what has grown stays. */
 void tcp_tune_opts(struct tcp_conn *c);
+
+/* ---- tcp_brake.c ---- */
+void tcp_brake_set(struct tcp_conn *c, enum tcp_brake next, uint64_t now_ns);
+/* What could be sent has been; by_window: no more than the peer's window let out. */
+void tcp_brake_output(struct tcp_conn *c, bool by_window, uint64_t now_ns);
+/* Microseconds of one kind, with the time that is running. */
+uint64_t tcp_brake_us(const struct tcp_conn *c, enum tcp_brake kind, uint64_t now_ns);
 
 /* ---- tcp_tlp.c (RFC 8985 7) ---- */
 /* From now, when the tail has to be probed; 0: not at all. */

@@ -45,6 +45,7 @@ void tcp_ecn_received(struct tcp_env *env, struct tcp_conn *c, const struct tcp_
 {
 	bool ce = seg->ecn == TCP_ECN_CE;
 
+	c->ecn_seen |= seg->ecn != 0;
 	if (ce)
 		STAT_INC(tcp_ecn_ce);
 	if (c->cc->wants_ecn) {

@@ -10,32 +10,63 @@ enum {
 	LOSSES_MANY = 2,  /* SYNs with data lost in a row, until they are taken for unwelcome */
 	LOSSES_MAX = 6,
 };
+enum { TCP_FO_FAIL_COOKIE = 1, TCP_FO_FAIL_DATA, TCP_FO_FAIL_REPEATED }; /* tcp_conn.fo_fail */
 /* RFC 7413 4.1.2: cookies expire, here with the second period. */
 #define KEY_LIFE_NS (6 * 3600 * NSEC_PER_SEC)
 #define HOLE_NS (60 * NSEC_PER_SEC)  /* doubled with every further loss */
 #define RESET_NS (60 * NSEC_PER_SEC) /* RFC 7413 5.1: a reset child counts for so long */
 
 /* ---- the server's cookies: RFC 7413 4.1.2 ---- */
-/* The same on all data threads, which share the key: a client's next port may lead to another one. */
-static void make_cookie(const struct tcp_env *env, const struct tcp_flow *flow, uint64_t period,
-			uint8_t cookie[COOKIE_LEN])
+enum { IN_FORCE, FORMER, AGES };
+
+/* Of the stack's own key. The same on all data threads, which share it: a client's next port may lead to
+ * another one. */
+static uint64_t own_cookie(const struct tcp_env *env, const struct tcp_flow *flow, uint64_t period)
 {
 	struct { struct ipaddr local, remote; uint64_t period; } in = {
 		.local = flow->local.addr, .remote = flow->remote.addr, .period = period,
 	};
 	struct siphash_key key = { { env->key.k[0] ^ TCP_SALT_FASTOPEN, env->key.k[1] } };
-	uint64_t h = siphash(&key, &in, sizeof(in));
 
-	memcpy(cookie, &h, COOKIE_LEN);
+	return siphash(&key, &in, sizeof(in));
 }
 
-static bool is_cookie(const struct tcp_env *env, const struct tcp_flow *flow, uint64_t period,
-		      const struct tcp_seg *seg)
+/* Of a program's key: what Linux makes of it, so that servers which share a key share cookies, whatever
+ * they run on. When it expires is the program's to say. */
+static uint64_t keyed_cookie(const struct siphash_key *key, const struct tcp_flow *flow)
+{
+	const struct ipaddr *from = &flow->remote.addr, *to = &flow->local.addr;
+	struct ipaddr in[2] = { *from, *to };
+
+	if (!ipaddr_is_v4(from))
+		return siphash(key, in, sizeof(in));
+	uint32_t in4[2] = { from->w[3], to->w[3] };
+	return siphash(key, in4, sizeof(in4));
+}
+
+/* False: there is none so old. */
+static bool make_cookie(const struct tcp_env *env, const struct tcp_listener *l, const struct tcp_flow *flow,
+			uint32_t age, uint64_t now_ns, uint8_t cookie[COOKIE_LEN])
+{
+	uint64_t period = now_ns / KEY_LIFE_NS, h;
+
+	if (age >= AGES || (l->fo_keys.n ? age >= l->fo_keys.n : age > period))
+		return false;
+	if (l->fo_keys.n)
+		h = keyed_cookie(&l->fo_keys.key[age], flow);
+	else
+		h = own_cookie(env, flow, period - age);
+	memcpy(cookie, &h, COOKIE_LEN);
+	return true;
+}
+
+static bool is_cookie(const struct tcp_env *env, const struct tcp_listener *l, const struct tcp_flow *flow,
+		      uint32_t age, uint64_t now_ns, const struct tcp_fo *fo)
 {
 	uint8_t good[COOKIE_LEN];
 
-	make_cookie(env, flow, period, good);
-	return seg->fo.len == COOKIE_LEN && memcmp(seg->fo.b, good, COOKIE_LEN) == 0;
+	return fo->len == COOKIE_LEN && make_cookie(env, l, flow, age, now_ns, good) &&
+	       memcmp(fo->b, good, COOKIE_LEN) == 0;
 }
 
 /* RFC 7413 4.2.2: is there room for one more that has not proved where it is? */
@@ -57,20 +88,18 @@ static bool has_room(struct tcp_env *env, struct tcp_listener *l, uint64_t now_n
 bool tcp_fo_syn(struct tcp_env *env, struct tcp_listener *l, const struct tcp_flow *flow,
 		const struct tcp_seg *seg, struct tcp_fo *answer, uint64_t now_ns)
 {
-	uint64_t period = now_ns / KEY_LIFE_NS;
-
 	if (!(env->fastopen & TCP_FO_SERVER) || !(seg->has_fo || seg->len) || !has_room(env, l, now_ns))
 		return false;
 	if (env->fastopen & TCP_FO_SERVER_NO_COOKIE || (l->opts && l->opts->fastopen_no_cookie))
 		return true;
 	if (!seg->has_fo)
 		return false;
-	if (seg->fo.len && is_cookie(env, flow, period, seg))
+	if (is_cookie(env, l, flow, IN_FORCE, now_ns, &seg->fo))
 		return true;
 	answer->wanted = true; /* it asks for one, or has an old or wrong one */
 	answer->len = COOKIE_LEN;
-	make_cookie(env, flow, period, answer->b);
-	if (seg->fo.len && period && is_cookie(env, flow, period - 1, seg))
+	make_cookie(env, l, flow, IN_FORCE, now_ns, answer->b);
+	if (is_cookie(env, l, flow, FORMER, now_ns, &seg->fo))
 		return true;
 	if (seg->fo.len)
 		STAT_INC(tcp_fastopen_failed);
@@ -159,6 +188,7 @@ void tcp_fo_connect(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	c->fo_client = true;
 	if (!no_cookie && !(p && p->fo.len)) {
 		c->fo.wanted = true; /* a request */
+		c->fo_fail = TCP_FO_FAIL_COOKIE;
 		return;
 	}
 	if (p && p->mss)
@@ -207,6 +237,8 @@ void tcp_fo_synack(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg
 	if (c->fo_len == 0)
 		return;
 	c->fo_acked = taken;
+	if (!taken)
+		c->fo_fail = c->rtx_segs ? TCP_FO_FAIL_REPEATED : TCP_FO_FAIL_DATA;
 	if (taken) {
 		struct tcp_fo_peer *p = find_peer(env, &c->flow);
 

@@ -41,7 +41,7 @@ static inline bool is_plain(const struct tcp_conn *c, const struct tcp_seg *seg)
 		return false;
 	if (c->recovery != TCPR_OPEN || seg->n_sack || !tcp_runs_empty(&c->reass)) /* a hole somewhere */
 		return false;
-	if (c->ecn_ok && (seg->ecn == TCP_ECN_CE || c->ecn_echo))
+	if (c->ecn_ok && (seg->ecn == TCP_ECN_CE || c->ecn_echo || (seg->ecn && !c->ecn_seen)))
 		return false;
 	if (c->ts_ok && (!seg->has_ts || (int32_t)(seg->tsval - c->ts_recent) < 0))
 		return false;
@@ -65,6 +65,7 @@ static void fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 		tcp_ack_new(env, c, seg, NULL, now_ns);
 	if (seg->len == 0)
 		return;
+	tcp_tune_data(c, seg, now_ns);
 	uint32_t pos = seq_diff(seg->seq, c->irs) - 1; /* both SYNs are behind, the FIN is ahead */
 	if (env->ops->rx_write(env, c, pos, payload, seg->len) < 0) {
 		STAT_INC(tcp_drop_nomem);
@@ -228,6 +229,8 @@ static void slow_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	take_timestamp(c, seg, now_ns);
 	c->last_rx_ns = now_ns;
 	c->keep_probes = 0;
+	if (seg->len)
+		tcp_tune_data(c, seg, now_ns);
 	if (unlikely(c->ecn_ok) && seg->len)
 		tcp_ecn_received(env, c, seg, now_ns);
 	if (unlikely(seg->flags & TCPF_URG)) /* sixth */

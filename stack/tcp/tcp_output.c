@@ -196,6 +196,7 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	bool sent = !seq_eq(c->snd_nxt, start);
 	if (sent)
 		note_new(env, c, start, now_ns);
+	bool by_window = held && !by_cwnd && tcp_wnd_room(c) < min_u32(seq_diff(c->snd_end, c->snd_nxt), mss);
 	if (sent || held) {
 		uint32_t pipe = tcp_pipe(c);
 
@@ -203,6 +204,8 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		c->cwnd_limited = (held && by_cwnd && c->pace_budget >= mss) || pipe + c->mss > c->cwnd ||
 				  (c->cwnd < c->ssthresh && pipe >= c->cwnd / 2 && !c->model);
 	}
+	if (unlikely(by_window || c->app_full || c->brake > TCP_BRAKE_BUSY))
+		tcp_brake_output(c, by_window, now_ns);
 	if (tcp_unsent(c) && seq_eq(c->snd_una, c->snd_nxt))
 		tcp_timer_stalled(env, c, now_ns);
 }

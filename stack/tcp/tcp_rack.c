@@ -24,6 +24,7 @@ void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, ui
 	if (seq_lt(end, news->fack) && !again) {
 		k->reordered = true;
 		c->reord_seen++;
+		c->reord_bytes = max_u32(c->reord_bytes, seq_diff(news->fack, end) + c->mss);
 	}
 	/* Step 2: so soon after it was sent again? Then it was the first copy. */
 	if (again && rtt_us < c->rtt.min_us)

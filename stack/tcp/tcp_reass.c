@@ -26,6 +26,8 @@ static inline void data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t s
 	if (now_ns - c->last_rx_data_ns > (uint64_t)tcp_rtt_base_us(&c->rtt) * NSEC_PER_USEC)
 		c->quick = TCP_QUICK_SEGS;
 	c->last_rx_data_ns = now_ns;
+	if (unlikely(seq_ge(c->rcv_nxt, c->tune.round_end)))
+		tcp_tune_round(c, now_ns);
 	c->ack_delayed = true;
 	if (seg_len < c->rcv_mss) {
 		c->rx_small_more |= c->rx_small;

@@ -6,6 +6,18 @@
 
 enum { RTT_GUESS_US = 100000, SPARE_SEGS = 16 };
 
+/* The window for who reads so much in a round trip. */
+static uint64_t wanted(const struct tcp_conn *c, uint32_t read)
+{
+	return 2ull * read + (uint32_t)SPARE_SEGS * c->adv_mss;
+}
+
+/* A byte of window is two of buffer, as in SO_RCVBUF. */
+uint32_t tcp_rcvbuf_told(const struct tcp_conn *c)
+{
+	return c->tune.space ? (uint32_t)(2 * min_u64(wanted(c, c->tune.space), c->opts.rcvbuf_max)) : 0;
+}
+
 void tcp_tune_read(struct tcp_conn *c, uint64_t now_ns)
 {
 	struct tcp_tune *t = &c->tune;
@@ -13,15 +25,49 @@ void tcp_tune_read(struct tcp_conn *c, uint64_t now_ns)
 
 	if (now_ns - t->since_ns < rtt_us * NSEC_PER_USEC)
 		return;
-	uint64_t want = 2ull * (c->rx_head - t->head) + (uint32_t)SPARE_SEGS * c->adv_mss;
+	uint32_t read = c->rx_head - t->head;
+	uint64_t want = wanted(c, read);
 	/* A first look that comes late says nothing about a round trip. */
-	if (t->since_ns && want > c->opts.rcvbuf) {
+	if (t->since_ns)
+		t->space = max_u32(t->space, read);
+	if (t->since_ns && c->opts.rcvbuf < c->opts.rcvbuf_max && want > c->opts.rcvbuf) {
 		t->rcvbuf = (uint32_t)min_u64(want, c->opts.rcvbuf_max);
 		c->opts.rcvbuf = max_u32(c->opts.rcvbuf, t->rcvbuf);
 		STAT_INC(tcp_rcvbuf_grown);
 	}
 	t->head = c->rx_head;
 	t->since_ns = now_ns;
+}
+
+/* ---- the round trip as a receiver sees it, for TCP_INFO: who only receives has no other ---- */
+/* From one window's end to the next takes at least one: of such the least counts. */
+void tcp_tune_round(struct tcp_conn *c, uint64_t now_ns)
+{
+	struct tcp_tune *t = &c->tune;
+
+	if (t->round_ns) {
+		uint64_t us = max_u64((now_ns - t->round_ns) / NSEC_PER_USEC, 1);
+		uint32_t us8 = (uint32_t)min_u64(us * 8, UINT32_MAX);
+
+		t->rtt8_us = t->rtt8_us ? min_u32(t->rtt8_us, us8) : us8;
+	}
+	t->round_end = seq_max(c->rcv_adv, seq_add(c->rcv_nxt, 1));
+	t->round_ns = now_ns;
+}
+
+/* RFC 7323 4.1 the other way round: a full segment left when our ACK came that it echoes. */
+void tcp_tune_echo(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns)
+{
+	struct tcp_tune *t = &c->tune;
+
+	if (!c->ts_ok || !seg->has_ts)
+		return;
+	t->tsecr = seg->tsecr;
+	uint32_t ms = tcp_ts_now(c->ts_offset, now_ns) - seg->tsecr;
+	if (seg->len < c->rcv_mss || ms > TCP_RTO_MAX_US / 1000)
+		return;
+	uint32_t us = max_u32(ms, 1) * 1000;
+	t->rtt8_us = t->rtt8_us ? t->rtt8_us - t->rtt8_us / 8 + us : us * 8;
 }
 
 void tcp_tune_opts(struct tcp_conn *c)
