@@ -270,13 +270,12 @@ int client_add_proc(struct client *c)
 {
 	for (uint32_t p = 0; p < CHAN_PROC_NONE; p++) {
 		if (c->proc_state[p] == CLIENT_PROC_ENDED &&
-		    atomic_load_explicit(&c->proc_acks[p], memory_order_acquire) ==
-			    c->conf.n_workers)
+		    atomic_load_explicit(&c->proc_passed[p], memory_order_acquire))
 			proc_recycle(c, p);
 		if (c->proc_state[p] != CLIENT_PROC_FREE)
 			continue;
 		c->proc_state[p] = CLIENT_PROC_LIVE;
-		atomic_store_explicit(&c->proc_acks[p], 0, memory_order_relaxed);
+		atomic_store_explicit(&c->proc_passed[p], false, memory_order_relaxed);
 		atomic_fetch_or_explicit(&c->live[p / 64], 1ull << (p % 64), memory_order_release);
 		c->n_procs++;
 		return (int)p;
@@ -328,7 +327,8 @@ void client_unhold(struct client *c, uint32_t proc, uint32_t id)
 						.fn = check_held });
 }
 
-/* Call slots that the process had taken when it ended (call.c says why `proc` can be trusted). */
+/* Call slots that the process had taken when it ended (call.c says why `proc` can be trusted). No worker has
+ * a call of it before it any more: the next taker's request must not be read for the dead one's. */
 static void free_calls(struct client *c, uint32_t proc)
 {
 	for (uint32_t i = 0; i < CHAN_MAX_CALLS; i++) {
@@ -402,8 +402,10 @@ int client_line_open(struct client *c, int *fd)
 /* What all workers must have passed before something goes: the last one to pass does it. */
 struct passage {
 	_Atomic uint32_t left;
+	struct client *client;
 	int fd, line_fd;	/* to close, or -1 */
-	struct client *client;	/* to report as gone, or NULL */
+	uint32_t proc;		/* whose end they have seen, or NO_PROC */
+	bool is_gone;		/* the client: to be reported */
 };
 
 static void pass(struct sock_env *env, void *p)
@@ -417,7 +419,11 @@ static void pass(struct sock_env *env, void *p)
 		close(g->line_fd);
 	if (g->fd >= 0)
 		close(g->fd);
-	if (g->client) {
+	if (g->proc != NO_PROC) {
+		free_calls(g->client, g->proc);
+		atomic_store_explicit(&g->client->proc_passed[g->proc], true, memory_order_release);
+	}
+	if (g->is_gone) {
 		struct sock_mail m = { .type = SOCK_MAIL_CLIENT_GONE, .from = env->worker,
 				       .p = g->client, .a = 1 };
 
@@ -427,15 +433,14 @@ static void pass(struct sock_env *env, void *p)
 	free(g);
 }
 
-static void passage_start(struct client *c, int fd, int line_fd, struct client *report)
+static void passage_start(struct passage what)
 {
+	struct client *c = what.client;
 	struct passage *g = malloc(sizeof(*g));
 
 	CHECK(g);
+	*g = what;
 	g->left = c->conf.n_workers;
-	g->fd = fd;
-	g->line_fd = line_fd;
-	g->client = report;
 	mail_all(c, (struct sock_mail){ .type = SOCK_MAIL_CALL, .p = g, .fn = pass });
 }
 
@@ -465,7 +470,8 @@ static void close_number(struct client *c, uint32_t number)
 	/* A process that was killed has not said so itself: take_over() asks. */
 	atomic_store_explicit(&c->evq_b[number].in_use, 0, memory_order_release);
 	if (fd)
-		passage_start(c, fd - 1, line_fd - 1, NULL);
+		passage_start((struct passage){ .client = c, .fd = fd - 1, .line_fd = line_fd - 1,
+						.proc = NO_PROC });
 }
 
 void client_evq_close(struct client *c, uint32_t proc, uint32_t number)
@@ -503,9 +509,9 @@ void client_proc_gone(struct client *c, uint32_t proc)
 	STAT_INC(client_died);
 	atomic_fetch_and_explicit(&c->live[proc / 64], ~(1ull << (proc % 64)),
 				  memory_order_release);
-	free_calls(c, proc);
 	reap_evqs(c, proc);
 	mail_all(c, (struct sock_mail){ .type = SOCK_MAIL_PROC_GONE, .a = proc });
+	passage_start((struct passage){ .client = c, .fd = -1, .line_fd = -1, .proc = proc });
 }
 
 void client_del(struct client *c)
@@ -522,6 +528,7 @@ void client_del(struct client *c)
 bool client_gone(struct client *c)
 {
 	if (++c->n_gone == c->conf.n_workers)
-		passage_start(c, -1, -1, c);
+		passage_start((struct passage){ .client = c, .fd = -1, .line_fd = -1,
+						.proc = NO_PROC, .is_gone = true });
 	return c->n_gone > c->conf.n_workers;
 }

@@ -72,7 +72,7 @@ struct client {			/* [k] constant after client_new [c] control only [a] atomic *
 	_Atomic uint64_t n_bytes;	/* [a] quota */
 	_Atomic uint64_t live[CHAN_MAX_PROCS / 64]; /* [a] bit: process number is live */
 	uint8_t proc_state[CHAN_MAX_PROCS];	    /* [c] enum client_proc_state */
-	_Atomic uint32_t proc_acks[CHAN_MAX_PROCS]; /* [a] workers that have seen it end */
+	_Atomic bool proc_passed[CHAN_MAX_PROCS];   /* [a] all workers have seen it end */
 	uint32_t n_procs;		/* [c] live ones */
 	_Atomic int evq_fd[CHAN_MAX_EVQS]; /* [a] write end + 1 of the doorbell, 0: not open */
 	_Atomic int line_fd[CHAN_MAX_EVQS]; /* [a] of a signal line: the program's end + 1; evq_fd is ours */

@@ -340,12 +340,12 @@ static bool poll_dirty(struct sock_env *env, struct client_worker *cw, struct ch
  * port; a datagram to ourselves, then the receiver's connect(). So the calls are taken first and carried
  * out last, and all marks in between. A client that marks without end delays itself and the others by a
  * bounded number of rounds. */
-static bool poll_client(struct sock_env *env, struct client_worker *cw)
+bool sock_poll_client(struct sock_env *env, struct client_worker *cw)
 {
 	struct chan_dirty *d = &cw->client->b->dirty[env->worker];
 	uint64_t calls[CHAN_MAX_CALLS / 64], any = 0;
 
-	if (!chan_dirty_any(d))
+	if (cw->deleting || cw->violated || !chan_dirty_any(d))
 		return false;
 	for (uint32_t i = 0; i < CHAN_MAX_CALLS / 64; i++)
 		any |= calls[i] = chan_dirty_take_calls(d, i);
@@ -379,8 +379,7 @@ bool sock_poll(struct sock_env *env)
 	list_for_each_safe(it, next, &env->clients) {
 		struct client_worker *cw = container_of(it, struct client_worker, link);
 
-		if (!cw->violated)
-			work |= poll_client(env, cw);
+		work |= sock_poll_client(env, cw);
 	}
 	if (unlikely(env->priv->n_late))
 		work |= sock_late_poll(env);

@@ -104,9 +104,10 @@ void client_mail(struct sock_env *env, const struct sock_mail *msg)
 		client_delete(env, cw);
 		break;
 	case SOCK_MAIL_PROC_GONE:
+		/* A call that it has left behind is carried out before its slot is another's. */
+		sock_poll_client(env, cw);
 		if (!cw->deleting)
 			proc_gone(cw);
-		atomic_fetch_add_explicit(&c->proc_acks[msg->a], 1, memory_order_release);
 		break;
 	default:
 		break;

@@ -219,6 +219,8 @@ void *sock_record_new(struct tcp_env *tcp, struct tcp_conn *c);
 void sock_record_gone(struct tcp_env *tcp, void *kept);
 
 /* ---- sock.c ---- */
+/* What this client has marked and asked. False: nothing. */
+bool sock_poll_client(struct sock_env *env, struct client_worker *cw);
 /* Something that the application did: positions, flags, options, close. s may be freed. */
 void sock_dirty(struct sock *s);
 /* As far as the application has written: checked. False: violation. */
