@@ -228,7 +228,7 @@ static int get_buffer(const struct sock *s, const struct opt *o)
 	if (v)
 		return (int)(2 * v);
 	if (!tx)
-		return (int)max_u32(RCVBUF_DEFAULT, atomic_load_explicit(&s->a->rcvbuf, memory_order_relaxed));
+		return (int)max_u32(RCVBUF_DEFAULT, atomic_load(&s->a->rcvbuf));
 	return is_connected(s) ? (int)(2 * s->a->sndbuf) : 16384;
 }
 

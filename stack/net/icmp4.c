@@ -95,6 +95,7 @@ static bool error_input(struct net_env *env, const struct ip4_in *in, const stru
 		.lport = m->orig.sport,
 		.rport = m->orig.dport,
 		.tcp_seq = m->orig.tcp_seq,
+		.ttl = m->orig.ip.ttl,
 		.type = m->type,
 		.code = m->code,
 		.offender = in->h.src,

@@ -20,6 +20,7 @@ struct icmp4_error {
 	uint32_t local, remote;	 /* host order, of the packet quoted */
 	uint16_t lport, rport;
 	uint32_t tcp_seq;
+	uint8_t ttl;		 /* that it had left */
 	int err;		 /* positive errno, as Linux maps it */
 	bool hard;		 /* Linux's "fatal" */
 	uint32_t mtu;		 /* with EMSGSIZE: next-hop MTU, 0 unknown */

@@ -297,6 +297,7 @@ int sock_env_init(struct sock_env *env, uint64_t now_ns)
 	list_init(&env->closing);
 	list_init(&env->priv->event);
 	list_init(&env->priv->rings);
+	list_init(&env->priv->later);
 	pool_init(&env->priv->socks, align_up(sizeof(struct sock), 64), SOCKS_PER_CHUNK,
 		  env->tcp.max_conns ? env->tcp.max_conns + SOCK_BLOCK : UINT32_MAX,
 		  &pool_mem_libc);
@@ -315,6 +316,7 @@ int sock_env_init(struct sock_env *env, uint64_t now_ns)
 void sock_env_fini(struct sock_env *env)
 {
 	CHECK(list_empty(&env->clients) && list_empty(&env->closing));
+	sock_post_forget(env, NULL);
 	tcp_env_fini(&env->tcp);
 	udp_env_fini(&env->udp);
 	CHECK(pool_fini(&env->priv->socks) == 0);
@@ -383,6 +385,8 @@ bool sock_poll(struct sock_env *env)
 	}
 	if (unlikely(env->priv->n_late))
 		work |= sock_late_poll(env);
+	if (unlikely(!list_empty(&env->priv->later)))
+		sock_post_rest(env);
 	if (!list_empty(&env->closing))
 		client_drain(env);
 	return work;
@@ -391,7 +395,7 @@ bool sock_poll(struct sock_env *env)
 bool sock_has_work(const struct sock_env *env)
 {
 	if (!list_empty(&env->tcp.pending) || !list_empty(&env->tcp.touched) ||
-	    !list_empty(&env->priv->event))
+	    !list_empty(&env->priv->event) || !list_empty(&env->priv->later))
 		return true;
 	list_for_each(it, &env->closing) {
 		if (container_of(it, struct client_worker, link)->n_socks == 0)

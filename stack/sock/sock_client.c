@@ -106,6 +106,7 @@ void client_mail(struct sock_env *env, const struct sock_mail *msg)
 	case SOCK_MAIL_PROC_GONE:
 		/* A call that it has left behind is carried out before its slot is another's. */
 		sock_poll_client(env, cw);
+		sock_late_drop_of(cw, (uint32_t)msg->a);
 		if (!cw->deleting)
 			proc_gone(cw);
 		break;
@@ -123,6 +124,7 @@ static void report_gone(struct sock_env *env, struct client_worker *cw)
 	 * thread may free it as soon as the mail is out. */
 	list_del(&cw->link);
 	list_del(&cw->ring_link);
+	sock_post_forget(env, cw->client);
 	cw->gone = true;
 	if (!env->host->mail(env->host_arg, UINT32_MAX, &m)) {
 		cw->gone = false;

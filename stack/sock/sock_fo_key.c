@@ -1,5 +1,5 @@
-/* TCP_FASTOPEN_KEY: the keys that a listener's Fast Open cookies are made with, from a call to the listener and
- * back. Does not make cookies (tcp_fastopen.c). */
+/* TCP_FASTOPEN_KEY: the keys that a listener's Fast Open cookies are made with, from a call to the
+ * listener and back. Does not make cookies (tcp_fastopen.c). */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <string.h>

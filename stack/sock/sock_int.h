@@ -56,6 +56,7 @@ struct listener {
 	struct sock *home;  /* NULL: a proxy */
 	uint32_t sock, gen; /* of the home socket */
 	uint32_t home_worker;
+	uint32_t round;	    /* which listen() of the socket it is */
 	uint32_t embryos;   /* from conn_new, not yet ESTABLISHED */
 	uint32_t close_seq; /* of the home socket when somebody was found to hold it */
 	struct port_hold *hold;
@@ -93,6 +94,7 @@ struct sock {
 	uint32_t notified[CHAN_SUBS]; /* as published */
 	uint16_t pushed[CHAN_SUBS];   /* b->sub[i] when notified[i] was last counted up */
 	uint32_t sndbuf;     /* SO_SNDBUF, 0: grows by itself */
+	uint32_t n_listens;  /* times that it has begun to listen */
 	uint32_t rx_space;   /* conn.tune.space as a->rcvbuf knows it */
 	struct chan_urg urg; /* the peer's urgent byte as published, seq 0: none so far */
 	uint32_t urg_floor;  /* as published */
@@ -194,6 +196,7 @@ struct sock_priv {
 	struct list rings; /* client_workers with doorbells to ring */
 	uint64_t drain_look_ns;
 	uint32_t n_late; /* clients with calls that wait */
+	struct list later; /* mail for full mailboxes (sock_post.c) */
 	uint32_t ids[SOCK_TAKE];
 };
 static inline struct sock_env *env_of(struct tcp_env *tcp) { return tcp->host; }
@@ -257,6 +260,14 @@ struct sock *sock_make(struct call *k);
 /* PORTS_ of CHAN_O_. */
 uint32_t sock_port_flags(uint32_t opt_flags);
 
+/* ---- sock_post.c: mail to other data threads ---- */
+/* Arrives after all that was posted before it. False: no memory. */
+bool sock_post(struct sock_env *env, uint32_t to, const struct sock_mail *m);
+/* What could not be delivered so far. */
+void sock_post_rest(struct sock_env *env);
+/* That, as far as it is about c; NULL: all of it. */
+void sock_post_forget(struct sock_env *env, const struct client *c);
+
 /* ---- sock_fo_key.c ---- */
 /* len bytes of a program's key, 0: none, keys stay. 0 or -EINVAL. */
 int sock_fo_keys_take(struct tcp_fo_keys *keys, const uint8_t key[CHAN_FO_KEY_MAX], uint64_t len);
@@ -265,11 +276,14 @@ int sock_fo_key(struct call *k);
 
 /* ---- sock_listen.c ---- */
 /* 0, -errno, or 1: answered later (sock_reply). */
-int sock_listen(struct sock *s, uint32_t backlog, const struct tcp_fo_keys *keys, uint32_t slot, uint32_t seq);
+int sock_listen(struct sock *s, uint32_t backlog, const struct tcp_fo_keys *keys, uint32_t slot,
+		uint32_t seq);
 /* The options of a listening socket have changed. */
 void sock_listener_opts(struct sock *s, const struct chan_opts *o);
 /* The other data threads shall have what is new, too. */
 void sock_listener_changed(struct sock *s);
+/* News of SOCK_MAIL_LISTEN, LISTEN_OPTS that nobody will get. */
+void sock_listen_unsent(struct sock_env *env, struct listener *proxy);
 /* No listener any more: connections nobody has taken are reset. */
 void sock_unlisten(struct sock *s);
 /* accept() has taken connections: they belong to the application now. */
@@ -353,6 +367,8 @@ bool sock_late_poll(struct sock_env *env);
 void sock_late_mail(struct sock_env *env, const struct sock_mail *msg);
 /* The client goes. */
 void sock_late_drop(struct client_worker *cw);
+/* ... those of a process that has ended. */
+void sock_late_drop_of(struct client_worker *cw, uint32_t proc);
 
 /* ---- sock_client.c ---- */
 struct client_worker *client_worker_new(struct client *c);

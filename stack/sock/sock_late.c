@@ -83,7 +83,7 @@ static void begin_round(struct client_worker *cw, uint32_t slot)
 	cw->late.slot[slot].rounds--;
 	cw->late.slot[slot].left = 0;
 	for (uint32_t w = 0; w < env->n_workers; w++)
-		cw->late.slot[slot].left += env->host->mail(env->host_arg, w, &m);
+		cw->late.slot[slot].left += sock_post(env, w, &m);
 }
 
 void sock_call_settles(struct client_worker *cw, uint32_t slot)
@@ -109,7 +109,7 @@ void sock_late_mail(struct sock_env *env, const struct sock_mail *msg)
 		sock_settle(env);
 		answer.type = SOCK_MAIL_SETTLED;
 		answer.from = env->worker;
-		env->host->mail(env->host_arg, msg->from, &answer);
+		sock_post(env, msg->from, &answer);
 		return;
 	}
 	if (is_late(cw, slot) && cw->late.slot[slot].settles && cw->late.slot[slot].mark == msg->b &&
@@ -160,6 +160,14 @@ bool sock_late_poll(struct sock_env *env)
 			any |= resume(cw);
 	}
 	return any;
+}
+
+/* Nobody waits for them any more, and their slots are about to be others'. */
+void sock_late_drop_of(struct client_worker *cw, uint32_t proc)
+{
+	for (uint32_t slot = 0; slot < CHAN_MAX_CALLS && cw->late.n; slot++)
+		if (is_late(cw, slot) && *(volatile uint32_t *)&cw->client->call_b[slot].proc == proc)
+			forget(cw, slot);
 }
 
 void sock_late_drop(struct client_worker *cw)

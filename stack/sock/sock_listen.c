@@ -12,9 +12,9 @@ static bool mail(struct sock_env *env, uint32_t to, uint32_t type, const struct 
 		 uint64_t b)
 {
 	struct sock_mail m = { .type = type, .from = env->worker, .p = l->client,
-			       .a = (uint64_t)l->sock << 32 | l->gen, .b = b };
+			       .a = (uint64_t)l->sock << 32 | l->gen, .b = b, .c = l->round };
 
-	return env->host->mail(env->host_arg, to, &m);
+	return sock_post(env, to, &m);
 }
 
 static struct client_worker *cw_here(struct sock_env *env, struct client *c)
@@ -174,6 +174,12 @@ static void listener_free(struct listener *l)
 	free(l);
 }
 
+void sock_listen_unsent(struct sock_env *env, struct listener *proxy)
+{
+	ports_put(env->ports, proxy->hold, 0);
+	listener_free(proxy);
+}
+
 static void fill(struct listener *l, struct sock *s, uint32_t backlog)
 {
 	struct chan_opts o = sock_read_opts(s->b);
@@ -181,6 +187,7 @@ static void fill(struct listener *l, struct sock *s, uint32_t backlog)
 	l->client = s->cw->client;
 	l->sock = s->id;
 	l->gen = s->gen;
+	l->round = s->n_listens;
 	l->home_worker = s->cw->env->worker;
 	l->hold = s->hold;
 	l->is_v6 = s->v6;
@@ -213,12 +220,10 @@ static uint32_t tell_others(struct sock *s, uint32_t backlog, uint32_t type)
 		counts_get(proxy);
 		ports_get(s->hold);
 		struct sock_mail m = { .type = type, .from = env->worker, .p = proxy };
-		if (env->host->mail(env->host_arg, w, &m)) {
+		if (sock_post(env, w, &m))
 			n++;
-		} else {
-			ports_put(env->ports, s->hold, 0);
-			listener_free(proxy);
-		}
+		else
+			sock_listen_unsent(env, proxy);
 	}
 	return n;
 }
@@ -235,7 +240,8 @@ static bool queue_begin(struct sock *s)
 	return true;
 }
 
-int sock_listen(struct sock *s, uint32_t backlog, const struct tcp_fo_keys *keys, uint32_t slot, uint32_t seq)
+int sock_listen(struct sock *s, uint32_t backlog, const struct tcp_fo_keys *keys, uint32_t slot,
+		uint32_t seq)
 {
 	struct sock_env *env = s->cw->env;
 	struct listener *l = s->l;
@@ -251,6 +257,7 @@ int sock_listen(struct sock *s, uint32_t backlog, const struct tcp_fo_keys *keys
 			goto fail_port;
 		}
 		s->l = l;
+		s->n_listens++;
 		l->home = s;
 		l->head = l->tail = s->rx_tail;
 		fill(l, s, backlog);
@@ -462,18 +469,17 @@ static void mail_listen(struct sock_env *env, struct listener *fresh, bool new_o
 	fresh->tl.opts = &fresh->opts;
 	list_init(&fresh->tl.link);
 	if (!cw || old || new_options || tcp_listen(&env->tcp, &fresh->tl) < 0) {
-		ports_put(env->ports, fresh->hold, 0);
-		listener_free(fresh);
+		sock_listen_unsent(env, fresh);
 		return;
 	}
 	list_push(&cw->proxies, &fresh->link);
 }
 
-static void mail_ack(struct client_worker *cw, struct sock *home)
+static void mail_ack(struct client_worker *cw, struct sock *home, uint64_t round)
 {
 	struct listener *l = home ? home->l : NULL;
 
-	if (l && l->acks && --l->acks == 0)
+	if (l && l->round == round && l->acks && --l->acks == 0)
 		sock_reply(cw, l->call_slot, l->call_seq, 0, home);
 }
 
@@ -484,10 +490,11 @@ static void mail_accepted(struct sock_env *env, struct client_worker *cw,
 	struct sock_mail no = { .type = SOCK_MAIL_DROPPED, .from = env->worker, .p = msg->p,
 				.a = msg->a, .b = msg->b };
 
-	if (home && home->l &&
+	/* Of a listen() that a shutdown() has ended: its worker hears of that, too, and resets it. */
+	if (home && home->l && home->l->round == msg->c &&
 	    ring_push(home->l, msg->from, (uint32_t)(msg->b >> 32), (uint32_t)msg->b))
 		return;
-	env->host->mail(env->host_arg, msg->from, &no);
+	sock_post(env, msg->from, &no);
 }
 
 void sock_listen_mail(struct sock_env *env, const struct sock_mail *msg)
@@ -505,7 +512,7 @@ void sock_listen_mail(struct sock_env *env, const struct sock_mail *msg)
 		return;
 	switch (msg->type) {
 	case SOCK_MAIL_LISTEN_ACK:
-		mail_ack(cw, find(cw, msg->a));
+		mail_ack(cw, find(cw, msg->a), msg->c);
 		break;
 	case SOCK_MAIL_UNLISTEN:
 		l = find_proxy(cw, msg->a);

@@ -225,6 +225,8 @@ void tcp_opts_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
  * bytes. Checksums are checked by the caller. */
 void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
 	       const void *payload, uint64_t now_ns);
+/* IP_MINTTL: can an error come from near enough that quotes a packet of ours with so many hops left? */
+bool tcp_icmp_is_near(struct tcp_env *env, const struct tcp_flow *flow, uint8_t ttl);
 /* ICMP error about a segment that we sent: err is a positive errno (EHOSTUNREACH, ECONNREFUSED,
  * EMSGSIZE with mtu ...), hard says whether RFC 1122 lets it end a connection in SYN-SENT. */
 void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq, int err, bool hard,

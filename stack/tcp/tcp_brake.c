@@ -1,5 +1,5 @@
-/* Where a sender's time goes, for TCP_INFO (tcpi_busy_time, tcpi_rwnd_limited, tcpi_sndbuf_limited; RFC 4898's
- * SndLim): while anything is written and not acknowledged exactly one clock runs. Decides nothing. */
+/* Where a sender's time goes, for TCP_INFO (tcpi_busy_time, tcpi_rwnd_limited, tcpi_sndbuf_limited;
+ * RFC 4898's SndLim): while anything is written and not acknowledged exactly one clock runs. */
 // SPDX-License-Identifier: MIT
 #include "stack/tcp/tcp_core.h"
 

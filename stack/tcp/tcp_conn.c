@@ -89,6 +89,7 @@ void tcp_done(struct tcp_env *env, struct tcp_conn *c, int error, uint64_t now_n
 	if (c->state == TCPS_CLOSED)
 		return;
 	detach(env, c);
+	tcp_brake_set(c, TCP_BRAKE_IDLE, now_ns);
 	tcp_set_state(c, TCPS_CLOSED, now_ns);
 	c->error = error;
 	tcp_event(env, c, error ? TCPE_ERROR | TCPE_CLOSED : TCPE_CLOSED);
@@ -101,6 +102,7 @@ void tcp_to_record(struct tcp_env *env, struct tcp_conn *c, uint64_t life_ns, ui
 	if (c->ack_now || c->ack_delayed)
 		tcp_emit_ack(env, c, now_ns); /* no flush will see c any more */
 	detach(env, c);
+	tcp_brake_set(c, TCP_BRAKE_IDLE, now_ns);
 	if (tw) {
 		tw->node.hash = c->node.hash;
 		tw->flow = c->flow;

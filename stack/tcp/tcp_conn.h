@@ -233,7 +233,7 @@ struct tcp_conn {
 		uint32_t space;	   /* most that was read in one */
 		uint32_t rtt8_us;  /* eight times the round trip as the receiver sees it, 0: not yet */
 		uint32_t tsecr;	   /* last one that was looked at */
-		seq_t round_end;   /* behind the window that was open ... */
+		seq_t round_end;   /* a window behind what had come ... */
 		uint64_t round_ns; /* ... then, 0: none yet */
 	} tune;
 	struct tcp_brakes {	 /* tcp_brake.c */

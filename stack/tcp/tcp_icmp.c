@@ -4,6 +4,18 @@
 #include <errno.h>
 #include "stack/tcp/tcp_core.h"
 
+/* RFC 5082 3 holds for errors, too. As on Linux it is the quote that tells how far our packet came: who has
+ * not seen it does not know. */
+bool tcp_icmp_is_near(struct tcp_env *env, const struct tcp_flow *flow, uint8_t ttl)
+{
+	const struct tcp_node *n = tcp_table_lookup(env, flow);
+
+	if (!n || n->kind != TCPN_CONN || ttl >= container_of(n, struct tcp_conn, node)->opts.minttl)
+		return true;
+	STAT_INC(tcp_drop_minttl);
+	return false;
+}
+
 void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq, int err, bool hard,
 		    uint32_t mtu, uint64_t now_ns)
 {

@@ -40,7 +40,8 @@ void tcp_tune_read(struct tcp_conn *c, uint64_t now_ns)
 }
 
 /* ---- the round trip as a receiver sees it, for TCP_INFO: who only receives has no other ---- */
-/* From one window's end to the next takes at least one: of such the least counts. */
+/* What is a whole window behind what has just come can't be sent before that is acknowledged: of such times
+ * the least counts. */
 void tcp_tune_round(struct tcp_conn *c, uint64_t now_ns)
 {
 	struct tcp_tune *t = &c->tune;
@@ -51,7 +52,7 @@ void tcp_tune_round(struct tcp_conn *c, uint64_t now_ns)
 
 		t->rtt8_us = t->rtt8_us ? min_u32(t->rtt8_us, us8) : us8;
 	}
-	t->round_end = seq_max(c->rcv_adv, seq_add(c->rcv_nxt, 1));
+	t->round_end = seq_add(c->rcv_nxt, max_u32(seq_diff(c->rcv_adv, c->rcv_acked), 1));
 	t->round_ns = now_ns;
 }
 

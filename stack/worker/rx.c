@@ -69,6 +69,8 @@ static void rx_icmp(struct worker *w, const struct ip4_in *in)
 		.remote = { .addr = ipaddr_v4(e.remote), .port = e.rport },
 	};
 	STAT_INC(icmp_rx_error);
+	if (!tcp_icmp_is_near(&w->sock.tcp, &flow, e.ttl))
+		return;
 	tcp_icmp_error(&w->sock.tcp, &flow, (seq_t){ e.tcp_seq }, e.err, e.err != EMSGSIZE, e.mtu,
 		       w->now_ns);
 }

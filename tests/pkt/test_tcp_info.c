@@ -87,6 +87,80 @@ START_TEST(socket_that_never_connected_does_not_divide_by_zero)
 }
 END_TEST
 
+/* Linux: the clocks of TCP_CHRONO_*. */
+START_TEST(time_is_told_by_what_holds_the_sender)
+{
+	struct rig *r = rig_established(.mss = 1000, .rtt_ms = 20, .wnd = 3000);
+
+	ck_assert_uint_eq(info(r).tcpi_busy_time, 0);
+	rig_send(r, 8000);
+	rig_drain(r);
+	rig_after_ms(r, 30);
+	ck_assert_uint_eq(info(r).tcpi_busy_time, 30000);
+	ck_assert_uint_eq(info(r).tcpi_rwnd_limited, 30000);
+	IN(r, .seq = 1, .ack = 3001, .flags = A, .wnd = 20000);
+	rig_drain(r);
+	rig_after_ms(r, 10);
+	ck_assert_uint_eq(info(r).tcpi_busy_time, 40000);
+	ck_assert_uint_eq(info(r).tcpi_rwnd_limited, 30000);
+	IN(r, .seq = 1, .ack = 8001, .flags = A, .wnd = 20000);
+	rig_after_ms(r, 50);
+	ck_assert_uint_eq(info(r).tcpi_busy_time, 40000);
+	ck_assert_uint_eq(info(r).tcpi_sndbuf_limited, 0);
+	rig_free(r);
+}
+END_TEST
+
+/* All that fits is on its way, and the program would write more. */
+START_TEST(send_buffer_holds_the_sender)
+{
+	struct rig *r = rig_established(.mss = 1000, .rtt_ms = 20, .wnd = 60000);
+
+	rig_send(r, 3000);
+	tcp_app_waits(r->c, r->now_ns);
+	rig_drain(r);
+	rig_after_ms(r, 30);
+	ck_assert_uint_eq(info(r).tcpi_sndbuf_limited, 30000);
+	IN(r, .seq = 1, .ack = 2001, .flags = A, .wnd = 60000);
+	tcp_app_has_room(r->c, r->now_ns);
+	rig_drain(r);
+	rig_after_ms(r, 10);
+	ck_assert_uint_eq(info(r).tcpi_sndbuf_limited, 30000);
+	ck_assert_uint_eq(info(r).tcpi_busy_time, 40000);
+	ck_assert_uint_eq(info(r).tcpi_rwnd_limited, 0);
+	/* It is the congestion window as long as that is full. */
+	rig_send(r, 40000);
+	tcp_app_waits(r->c, r->now_ns);
+	rig_drain(r);
+	rig_after_ms(r, 10);
+	ck_assert_uint_eq(info(r).tcpi_sndbuf_limited, 30000);
+	ck_assert_uint_eq(info(r).tcpi_busy_time, 50000);
+	rig_free(r);
+}
+END_TEST
+
+/* Without timestamps: a window of data takes a round trip at least. */
+START_TEST(receiver_measures_a_window)
+{
+	struct rig *r = rig_established(.mss = 1000, .rtt_ms = 20, .rcvbuf = 3000);
+	uint32_t seq = 1;
+
+	ck_assert_uint_eq(info(r).tcpi_rcv_rtt, 0);
+	for (int round = 0; round < 4; round++) {
+		for (int i = 0; i < 3; i++, seq += 1000)
+			IN(r, .seq = seq, .ack = 1, .flags = A, .len = 1000);
+		rig_read_n(r, 3000);
+		rig_drain(r);
+		rig_after_ms(r, 20);
+		rig_drain(r);
+	}
+	ck_assert_uint_ge(info(r).tcpi_rcv_rtt, 19000);
+	ck_assert_uint_le(info(r).tcpi_rcv_rtt, 41000);
+	rig_free(r);
+}
+END_TEST
+
 RIG_MAIN("tcp_info", { states_have_linux_numbers }, { numbers_of_a_transfer },
-	 { disorder_is_counted_both_ways },
+	 { disorder_is_counted_both_ways }, { time_is_told_by_what_holds_the_sender },
+	 { send_buffer_holds_the_sender }, { receiver_measures_a_window },
 	 { socket_that_never_connected_does_not_divide_by_zero })

@@ -129,7 +129,7 @@ static uint32_t write_icmp(const struct pkt *k, uint8_t *p)
 		return 8 + k->len;
 	}
 	/* what it is about: a segment from us to the peer */
-	struct pkt orig = {.proto = PKT_TCP, .ttl = 63};
+	struct pkt orig = {.proto = PKT_TCP, .ttl = k->has_ttl ? k->ttl : 63};
 	uint8_t *q = p + 8;
 
 	write_ip(&orig, q, IP_LEN + 20 + k->len, DRILL_US, DRILL_PEER);

@@ -200,6 +200,8 @@ static void read_tail(struct lex *x, struct pkt *k)
 		} else if (lex_word(x, "ttl")) {
 			k->has_ttl = true;
 			k->ttl = (uint8_t)lex_int(x);
+		} else if (lex_word(x, "more")) {
+			k->more = true;
 		} else if (lex_word(x, "df")) {
 			k->has_df = true;
 			k->df = (uint8_t)lex_int(x);

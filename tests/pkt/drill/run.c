@@ -242,6 +242,7 @@ static void do_in(const struct event *e)
 	uint64_t pos;
 	struct pkt k = flow_to_wire(&e->pkt, &pos);
 
+	world->gather(k.more);
 	packet_give(&k, b, packet_write(&k, pos, b), world->inject);
 }
 

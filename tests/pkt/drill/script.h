@@ -67,6 +67,7 @@ struct pkt {
 	enum pkt_proto proto;
 	uint8_t flow; /* 1 ..., 0: none */
 	bool has_ecn, has_win, has_ack, any_opts, has_ttl, has_mtu, badcsum, has_df;
+	bool more; /* the next one arrives in the same burst */
 	uint8_t ecn, ttl, tos, df;
 	uint32_t len; /* of the payload */
 	uint8_t flags;

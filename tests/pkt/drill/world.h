@@ -30,6 +30,8 @@ struct world {
 	/* The oldest packet not yet taken, waiting for one until then. NULL: none. */
 	struct frame *(*next)(uint64_t until_ns);
 	void (*inject)(const uint8_t *p, uint32_t n);
+	/* What is injected from now on waits for more, with which it is one burst. */
+	void (*gather)(bool more);
 	/* Hands over a call; until it has returned there is no other. */
 	void (*call)(const struct call_req *q);
 	/* Its answer, waited for until then; the time it came. False: it still blocks. */

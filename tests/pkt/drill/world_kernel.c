@@ -130,6 +130,12 @@ static void call(const struct call_req *q)
 	program_call(&prog, q);
 }
 
+/* Packets of a tun device come one by one. */
+static void gather(bool more)
+{
+	(void)more;
+}
+
 static void inject(const uint8_t *p, uint32_t n)
 {
 	must(write(tun, p, n) == (ssize_t)n, "tun");
@@ -168,6 +174,7 @@ const struct world world_kernel = {
 	.until = until,
 	.next = next,
 	.inject = inject,
+	.gather = gather,
 	.call = call,
 	.result = result,
 	.stop = stop,

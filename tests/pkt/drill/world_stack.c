@@ -183,8 +183,12 @@ static bool step(uint64_t until)
 	return true;
 }
 
+static bool gathers;
+
 static void until(uint64_t t_ns)
 {
+	if (gathers) /* not even the time passes within a burst */
+		return;
 	while (step(start_ns + t_ns))
 		;
 	settle();
@@ -221,7 +225,13 @@ static void call(const struct call_req *q)
 static void inject(const uint8_t *p, uint32_t n)
 {
 	rx_frame(ETH_TYPE_IP4, p, n);
-	settle();
+	if (!gathers)
+		settle();
+}
+
+static void gather(bool more)
+{
+	gathers = more;
 }
 
 /* ---- start and end ---- */
@@ -349,6 +359,7 @@ const struct world world_stack = {
 	.until = until,
 	.next = next,
 	.inject = inject,
+	.gather = gather,
 	.call = call,
 	.result = result,
 	.stop = stop,

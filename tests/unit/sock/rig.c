@@ -135,6 +135,8 @@ static bool mail(void *arg, uint32_t to, const struct sock_mail *m)
 
 	if (to == UINT32_MAX)
 		return put_mail(&w->rig->control, m);
+	if (atomic_load(&w->rig->full))
+		return false;
 	put_mail(&w->rig->w[to].mail, m);
 	rig_wake(&w->rig->w[to]);
 	return true;

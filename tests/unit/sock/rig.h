@@ -52,6 +52,7 @@ struct rig {
 	_Atomic uint32_t group_news; /* memberships begun, ended or changed */
 	_Atomic uint32_t busy;	 /* datagrams that may wait are told to, so many times */
 	_Atomic uint32_t unknown; /* ends of processes that the control thread keeps to itself */
+	_Atomic bool full;	 /* the data threads' mailboxes have no room for each other's mail */
 	_Atomic uint32_t mtu;	 /* of all paths; 0: 1500 */
 	uint32_t n_clients;
 	struct client *gone[8]; /* client_gone() was true, not yet freed */
