@@ -20,7 +20,7 @@ test_packages=(
 	check git
 	dnsmasq-base bind9-dnsutils
 	nginx-light memcached socat iperf3 wrk netbase curl python3 nodejs	# wrk: /etc/services
-	iputils-ping tcpdump strace jq netcat-openbsd
+	iputils-ping radvd tcpdump strace jq netcat-openbsd
 	postgresql apache2-bin apache2-utils gunicorn openssh-server openssh-client haproxy
 	shellcheck cppcheck libpython3.11-testsuite
 	valgrind	# scripts/bench-instr

@@ -329,6 +329,40 @@ static int run_trace(struct conn *conn, char **args, FILE *out)
 }
 
 /* ---- status, config, stop, log ---- */
+static const char *addr_text(const struct ipaddr *a, char *buf)
+{
+	bool v4 = ipaddr_is_v4(a);
+
+	return inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a->b + 12 : a->b, buf, INET6_ADDRSTRLEN);
+}
+
+/* What nif has now, also what it has got from routers. */
+static void put_addrs(const struct netif *nif, FILE *out)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	for (uint16_t j = 0; j < nif->n_addrs; j++) {
+		const struct netif_addr *a = &nif->addr[j];
+
+		fprintf(out, " addr %s/%u%s%s%s", addr_text(&a->addr, text),
+			ipaddr_is_v4(&a->addr) ? a->plen - 96u : a->plen,
+			a->flags & NETIF_ADDR_OPTIMISTIC ? " (being checked)" : "",
+			a->flags & NETIF_ADDR_TEMPORARY ? " (temporary)" : "",
+			a->flags & NETIF_ADDR_DEPRECATED ? " (deprecated)" : "");
+	}
+}
+
+static void put_gateways(const struct route_table *t, FILE *out)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (t->r[i].kind == ROUTE_GATEWAY)
+			fprintf(out, "gateway\t%s port %s\n", addr_text(&t->r[i].gateway, text),
+				t->r[i].nif->name);
+	}
+}
+
 static int run_status(struct conn *conn, char **args, FILE *out)
 {
 	struct host *h = conn->ctl->h;
@@ -343,22 +377,15 @@ static int run_status(struct conn *conn, char **args, FILE *out)
 	for (uint32_t i = 0; i < h->n_ports; i++) {
 		const struct netif *nif = port_netif(h->port[i]);
 		const uint8_t *m = nif->mac;
-		char addr[INET6_ADDRSTRLEN];
 
 		fprintf(out,
 			"port\t%s driver %s mac %02x:%02x:%02x:%02x:%02x:%02x mtu %u queues %u",
 			nif->name, port_driver(h->port[i]), m[0], m[1], m[2], m[3], m[4], m[5],
 			nif->mtu, nif->n_queues);
-		for (uint16_t j = 0; j < nif->n_addrs; j++) {
-			const struct netif_addr *a = &nif->addr[j];
-			bool v4 = ipaddr_is_v4(&a->addr);
-
-			inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a->addr.b + 12 : a->addr.b, addr,
-				  sizeof(addr));
-			fprintf(out, " addr %s/%u", addr, v4 ? a->plen - 96u : a->plen);
-		}
+		put_addrs(h->netif[i], out);
 		fprintf(out, "\n");
 	}
+	put_gateways(&h->routes, out);
 	return 0;
 }
 

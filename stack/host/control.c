@@ -17,6 +17,7 @@
 #include "stack/base/log.h"
 #include "stack/base/util.h"
 #include "stack/chan/hello.h"
+#include "stack/host/addr6.h"
 #include "stack/host/control_int.h"
 #include "stack/host/ends.h"
 #include "stack/host/relay.h"
@@ -153,6 +154,11 @@ static void on_mail(struct ev_loop *loop, ev_io *io, int events)
 			if (err)
 				LOG(host, WARN, "client=%u gets no more payload memory: %s",
 				    c->conf.number, strerror(-err));
+			break;
+		case SOCK_MAIL_ADDRS:
+			/* Not while the ports change hands: it will be said again. */
+			if (!ctl->upgrade && !ctl->takeover && !ctl->stopping)
+				addr6_change(ctl->h);
 			break;
 		default:
 			break;

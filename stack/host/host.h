@@ -89,6 +89,8 @@ uint64_t host_key_mac(const struct host *h, const struct chan_key *key);
 /* netif.c: DPDK and its memory, then ports and routes, by the configuration. 0 or -errno, h->err set. */
 int host_dpdk_start(struct host *h);
 int host_ports_open(struct host *h);
+/* The routes of the configuration and of the ports' addresses into t. 0 or -errno, h->err set. */
+int host_routes(struct host *h, struct route_table *t);
 /* handover.c: may another engine open the same ports while we have them? */
 bool host_ports_shareable(const struct host *h);
 /* Closes the devices; the interfaces stay as the data threads know them. */

@@ -11,6 +11,7 @@
 #include "stack/chan/cc.h"
 #include "stack/host/control.h"
 #include "stack/host/ends.h"
+#include "stack/host/addr6.h"
 #include "stack/host/host.h"
 #include "stack/net/mcast.h"
 #include "stack/net/ports.h"
@@ -79,6 +80,9 @@ static int init_worker(struct host *h, uint32_t n, uint64_t seed)
 		.abort_on_overflow = config_num(c, CONFIG_abort_on_overflow) != 0,
 		.cc = (uint8_t)(config_num(c, CONFIG_cc) + 1),
 		.ecn = (uint8_t)config_num(c, CONFIG_ecn),
+		.autoconf6 = config_num(c, CONFIG_autoconf) != 0,
+		.temporary6 = config_num(c, CONFIG_autoconf) == 2,
+		.secret6 = addr6_secret(h),
 		.seed = seed,
 	};
 

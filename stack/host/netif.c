@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 #include "stack/base/log.h"
+#include "stack/host/addr6.h"
 #include "stack/host/host.h"
 #include "stack/host/nl.h"
 #include "stack/host/probe.h"
@@ -54,7 +55,9 @@ static bool kernel_has(const struct ipaddr *a)
 	struct occupied o = { .ip4 = ipaddr_is_v4(a) ? ipaddr_get_v4(a) : 0 };
 	struct nl nl;
 
-	if (!ipaddr_is_v4(a) || nl_open(&nl) != 0)
+	if (!ipaddr_is_v4(a))
+		return addr6_kernel_has(a);
+	if (nl_open(&nl) != 0)
 		return false;
 	nl_each_addr4(&nl, see_addr4, &o);
 	nl_close(&nl);
@@ -86,13 +89,13 @@ static int addrs_of(struct host *h, uint32_t n, struct netif_addr *out)
 					 "address %s is in use: the kernel has it; take it "
 					 "from its interface (ip addr del), or choose another addr",
 					 text);
-		out[count++] = (struct netif_addr){ a, plen };
+		out[count++] = (struct netif_addr){ .addr = a, .plen = plen };
 	}
 	return count;
 }
 
 /* With port=none the addresses exist for programs of this engine among each other. */
-static int add_portless(struct host *h)
+static int add_portless(struct host *h, struct route_table *t)
 {
 	struct netif_addr addr[NETIF_ADDRS];
 	int n = addrs_of(h, 0, addr);
@@ -102,7 +105,7 @@ static int add_portless(struct host *h)
 	for (int i = 0; i < n; i++) {
 		struct route r = { .prefix = addr[i].addr, .plen = 128, .kind = ROUTE_LOCAL,
 				   .src = addr[i].addr };
-		int err = route_add(&h->routes, &r);
+		int err = route_add(t, &r);
 
 		if (err)
 			return host_fail(h, err, "can't add an address: %s", strerror(-err));
@@ -110,18 +113,18 @@ static int add_portless(struct host *h)
 	return 0;
 }
 
-static int add_routes(struct host *h)
+int host_routes(struct host *h, struct route_table *t)
 {
 	const char *p = config_str(&h->config, CONFIG_gateway);
 	char text[64];
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < h->n_ports; i++)
-		err = route_add_netif(&h->routes, h->netif[i]);
+		err = route_add_netif(t, h->netif[i]);
 	if (!err && !h->n_ports)
-		err = add_portless(h);
+		err = add_portless(h, t);
 	if (!err && config_num(&h->config, CONFIG_loopback))
-		err = route_add_loopback(&h->routes);
+		err = route_add_loopback(t);
 	if (err)
 		return *h->err ? err
 			       : host_fail(h, err,
@@ -133,7 +136,7 @@ static int add_routes(struct host *h)
 
 		if (!config_next_addr(&p, &gw))
 			return host_fail(h, -EINVAL, "bad gateway");
-		err = route_add_gateway(&h->routes, &gw);
+		err = route_add_gateway(t, &gw);
 		if (err)
 			return host_fail(h, err,
 					 "gateway %s: %s; it must be on the network of a port's "
@@ -208,7 +211,7 @@ static int open_port(struct host *h, const char *devargs)
 	int n_addr = addrs_of(h, n, addr);
 	if (n_addr < 0)
 		return n_addr;
-	if (n_addr == 0)
+	if (n_addr == 0 && !config_num(&h->config, CONFIG_autoconf))
 		return host_fail(h, -EADDRNOTAVAIL,
 				 "port %s has no address; give it one with addr, such "
 				 "as 10.0.0.2/24",
@@ -218,6 +221,7 @@ static int open_port(struct host *h, const char *devargs)
 		nif->ifindex = NETIF_IFINDEX_BASE + 1 + n;
 	nif->n_addrs = (uint16_t)n_addr;
 	memcpy(nif->addr, addr, sizeof(addr));
+	addr6_add_linklocal(h, nif);
 	/* The engine whose place we take answers for our addresses. */
 	r = h->takeover_fd < 0 ? check_link(h, nif) : 0;
 	return r ? r : wrap(h, &h->netif[n]);
@@ -342,7 +346,7 @@ int host_ports_open(struct host *h)
 			r = open_auto(h);
 	}
 	if (!r)
-		r = add_routes(h);
+		r = host_routes(h, &h->routes);
 	free(w);
 	return r;
 }

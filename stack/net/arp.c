@@ -61,7 +61,11 @@ static uint32_t source_for(const struct net_env *env, const struct netif *nif, u
 
 	if (route_source(env->routes, &dst, &src) && ipaddr_is_v4(&src))
 		return ipaddr_get_v4(&src);
-	return nif->n_addrs ? ipaddr_get_v4(&nif->addr[0].addr) : 0;
+	for (uint32_t i = 0; i < nif->n_addrs; i++) {
+		if (ipaddr_is_v4(&nif->addr[i].addr))
+			return ipaddr_get_v4(&nif->addr[i].addr);
+	}
+	return 0;
 }
 
 void arp_request(struct net_env *env, struct netif *nif, uint32_t target,

@@ -1,18 +1,18 @@
-/* IPv4 reassembly (RFC 791 3.2, RFC 1122 3.3.2; overlaps as in RFC 5722: the datagram is dropped).
- * Pure: bytes are copied in, the datagram comes out contiguous. One per data thread. */
+/* IPv4 reassembly (RFC 791 3.2, RFC 1122 3.3.2) on net/reass.c. One per data thread. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "stack/net/reass.h"
 #include "stack/wire/ip4.h"
 
 enum {
 	IP4_REASS_TIMEOUT_MS = 30000,	/* Linux's; RFC 1122 asks for 60 to 120 s */
-	IP4_REASS_BLOCK = 2048,		/* bytes of a fragment are kept in blocks of this size */
-	IP4_REASS_BLOCKS = 2048,	/* 4 MB a worker */
-	IP4_REASS_SOURCE_BLOCKS = 256,	/* of one source address */
-	IP4_REASS_DATAGRAMS = 512,
-	IP4_REASS_FRAGS = 2048,		/* of one datagram: 65535 bytes of 32 a fragment */
+	IP4_REASS_BLOCK = REASS_BLOCK,
+	IP4_REASS_BLOCKS = REASS_BLOCKS,
+	IP4_REASS_SOURCE_BLOCKS = REASS_SOURCE_BLOCKS,
+	IP4_REASS_DATAGRAMS = REASS_DATAGRAMS,
+	IP4_REASS_FRAGS = REASS_FRAGS,
 };
 
 struct ip4_reass;

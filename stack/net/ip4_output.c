@@ -5,6 +5,7 @@
 #include "stack/base/stats.h"
 #include "stack/base/util.h"
 #include "stack/net/neigh.h"
+#include "stack/net/pkt_fill.h"
 
 static struct eth_addr mac_of(const struct netif *nif)
 {
@@ -65,46 +66,6 @@ void ip4_output(struct net_env *env, const struct route *r, const struct ip4_out
 	emit(env, r, &h, m);
 }
 
-/* Copies n bytes from position off of iov into the buffers of m, as many as it takes. False: no
- * buffers; m stays the caller's. */
-static bool fill(struct net_env *env, struct rte_mbuf *m, const struct iovec *iov, int n_iov,
-		 size_t off, uint32_t n)
-{
-	struct rte_mbuf *last = m;
-
-	for (int i = 0; i < n_iov && n; i++) {
-		if (off >= iov[i].iov_len) {
-			off -= iov[i].iov_len;
-			continue;
-		}
-		uint32_t take = (uint32_t)min_u64(iov[i].iov_len - off, n);
-		const uint8_t *from = (const uint8_t *)iov[i].iov_base + off;
-
-		n -= take;
-		off = 0;
-		while (take) {
-			uint16_t part = (uint16_t)min_u32(take, rte_pktmbuf_tailroom(last));
-
-			if (part == 0) {
-				struct rte_mbuf *more = rte_pktmbuf_alloc(env->mbufs);
-
-				if (!more || rte_pktmbuf_chain(m, more) < 0) {
-					rte_pktmbuf_free(more);
-					return false;
-				}
-				last = more;
-				continue;
-			}
-			memcpy(rte_pktmbuf_mtod_offset(last, uint8_t *, last->data_len), from, part);
-			last->data_len += part;
-			m->pkt_len += part;
-			from += part;
-			take -= part;
-		}
-	}
-	return true;
-}
-
 int ip4_send(struct net_env *env, const struct ip4_out *o, const struct iovec *iov, int n_iov)
 {
 	struct ipaddr dst = ipaddr_v4(o->dst);
@@ -143,7 +104,7 @@ int ip4_send_via(struct net_env *env, const struct route *r, uint32_t mtu, const
 		uint32_t n = (uint32_t)min_u64(step, total - off);
 		struct rte_mbuf *m = rte_pktmbuf_alloc(env->mbufs);
 
-		if (!m || !fill(env, m, iov, n_iov, off, n)) {
+		if (!m || !pkt_fill(env->mbufs, m, iov, n_iov, off, n)) {
 			rte_pktmbuf_free(m);
 			STAT_INC(port_drop_nombuf);
 			return -ENOBUFS;

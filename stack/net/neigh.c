@@ -185,8 +185,12 @@ static void set_reachable(struct neigh_table *t, struct neigh *e, uint64_t now_n
 
 static void ask(struct neigh_table *t, struct neigh *e, uint64_t now_ns)
 {
+	uint32_t ms = NEIGH_RETRANS_MS;
+
+	for (int i = 0; e->state == NEIGH_UNREACHABLE && i < e->tries; i++)
+		ms *= NEIGH_BACKOFF;
 	e->tries++;
-	arm_ms(t, e, NEIGH_RETRANS_MS, now_ns);
+	arm_ms(t, e, ms, now_ns);
 	t->ops->request(t->arg, e->nif, &e->addr, e->state == NEIGH_PROBE ? &e->mac : NULL);
 }
 
@@ -253,7 +257,8 @@ void neigh_learn(struct neigh_table *t, struct netif *nif, const struct ipaddr *
 		return;
 	bool known = e->state != NEIGH_INCOMPLETE && e->state != NEIGH_FAILED;
 	bool changed = known && !eth_addr_eq(e->mac, mac);
-	if (changed && now_ns < e->updated_ns + NEIGH_LOCK_MS * NSEC_PER_MSEC)
+	/* As Linux: IPv6 has no such time, RFC 4861 7.2.3 believes the last one. */
+	if (changed && ipaddr_is_v4(addr) && now_ns < e->updated_ns + NEIGH_LOCK_MS * NSEC_PER_MSEC)
 		return; /* two stations answer for one address: the first one wins */
 	if (!known || changed) {
 		e->mac = mac;
@@ -262,6 +267,36 @@ void neigh_learn(struct neigh_table *t, struct netif *nif, const struct ipaddr *
 	if (heard == NEIGH_HEARD_REPLY) {
 		set_reachable(t, e, now_ns);
 	} else if (!known || changed) {
+		e->state = NEIGH_STALE;
+		wheel_disarm(&t->wheel, &e->timer);
+	}
+	send_queue(t, e);
+}
+
+/* RFC 4861 7.2.5 */
+void neigh_advert(struct neigh_table *t, struct netif *nif, const struct ipaddr *addr,
+		  const struct eth_addr *mac, bool solicited, bool override, uint64_t now_ns)
+{
+	struct neigh *e = find(t, nif, addr);
+
+	if (!e)
+		return;
+	bool known = e->state != NEIGH_INCOMPLETE && e->state != NEIGH_FAILED;
+	bool same = known && (!mac || eth_addr_eq(e->mac, *mac));
+	if (!known && !mac)
+		return;
+	if (known && !same && !override) {
+		if (e->state == NEIGH_REACHABLE)
+			e->state = NEIGH_STALE;
+		return;
+	}
+	if (!same) {
+		e->mac = *mac;
+		e->updated_ns = now_ns;
+	}
+	if (solicited) {
+		set_reachable(t, e, now_ns);
+	} else if (!same) {
 		e->state = NEIGH_STALE;
 		wheel_disarm(&t->wheel, &e->timer);
 	}
@@ -300,8 +335,22 @@ static void timer_fired(struct neigh_table *t, struct neigh *e, uint64_t now_ns)
 		e->tries = 0;
 		ask(t, e, now_ns);
 		break;
-	case NEIGH_INCOMPLETE:
+	case NEIGH_UNREACHABLE:
+		if (e->tries < NEIGH_LAST_TRIES)
+			ask(t, e, now_ns);
+		else
+			fail(t, e);
+		break;
 	case NEIGH_PROBE:
+		if (e->tries >= NEIGH_TRIES && !ipaddr_is_v4(&e->addr)) {
+			/* RFC 7048 3: it may only have moved to another link address. */
+			e->state = NEIGH_UNREACHABLE;
+			e->tries = 0;
+			ask(t, e, now_ns);
+			break;
+		}
+		/* fall through */
+	case NEIGH_INCOMPLETE:
 		if (e->tries < NEIGH_TRIES)
 			ask(t, e, now_ns);
 		else

@@ -15,6 +15,7 @@ enum neigh_state {
 	NEIGH_DELAY,	  /* stale and used: gives upper layers time before asking */
 	NEIGH_PROBE,	  /* asked by unicast, used meanwhile */
 	NEIGH_FAILED,	  /* no answer; the next packet asks again */
+	NEIGH_UNREACHABLE, /* IPv6: no answer to PROBE; asked by multicast, used meanwhile (RFC 7048) */
 };
 enum {
 	NEIGH_QUEUE = 8,	    /* packets that wait per neighbour */
@@ -22,6 +23,8 @@ enum {
 	NEIGH_RETRANS_MS = 1000,
 	NEIGH_DELAY_MS = 5000,
 	NEIGH_REACHABLE_MS = 30000, /* spread over 0.5 .. 1.5 times this */
+	NEIGH_BACKOFF = 3,	    /* UNREACHABLE: so much longer between requests (RFC 7048 3) */
+	NEIGH_LAST_TRIES = 4,	    /* ... and so many of them */
 	NEIGH_LOCK_MS = 1000,	    /* a changed address is not believed again so soon */
 };
 
@@ -56,6 +59,9 @@ enum neigh_heard {
 /* addr is at mac, it says. */
 void neigh_learn(struct neigh_table *t, struct netif *nif, const struct ipaddr *addr,
 		 struct eth_addr mac, enum neigh_heard heard, uint64_t now_ns);
+/* A neighbour advertisement for addr, with the flags of RFC 4861 4.4; mac NULL: it has no address in it. */
+void neigh_advert(struct neigh_table *t, struct netif *nif, const struct ipaddr *addr,
+		  const struct eth_addr *mac, bool solicited, bool override, uint64_t now_ns);
 /* An upper layer had an answer from addr (RFC 4861 7.3.1). */
 void neigh_confirm(struct neigh_table *t, struct netif *nif, const struct ipaddr *addr,
 		   uint64_t now_ns);

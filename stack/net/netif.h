@@ -11,12 +11,19 @@
 
 struct rte_mbuf;
 struct netif;
-enum { NETIF_MAX = 8, NETIF_ADDRS = 8 };
+enum { NETIF_MAX = 8, NETIF_ADDRS = 16 };
 enum { NETIF_IFINDEX_LO = 1, NETIF_IFINDEX_BASE = 0x10000 };
 
+enum netif_addr_flags {
+	NETIF_ADDR_OPTIMISTIC = 1 << 0, /* in use, but perhaps another's, too (RFC 4429) */
+	NETIF_ADDR_DEPRECATED = 1 << 1, /* not for what is new (RFC 4862 5.5.4) */
+	NETIF_ADDR_TEMPORARY = 1 << 2,	/* RFC 8981 */
+	NETIF_ADDR_AUTO = 1 << 3,	/* from a router: it does not say what is on the link (RFC 5942) */
+};
 struct netif_addr {
 	struct ipaddr addr;
 	uint8_t plen; /* of the 128-bit form */
+	uint8_t flags;
 };
 
 struct netif_ops {
@@ -47,6 +54,23 @@ struct netif {
 	bool tx_csum_ip, tx_csum_l4;
 	bool rss;	    /* port spreads by a hash that we know; else software steering */
 	uint32_t tso_bytes; /* 0: no segmentation offload */
+	uint16_t mtu6;	    /* what a router says the link takes of IPv6, 0: nothing said */
+	uint8_t hops6;	    /* the hop limit that it recommends, 0: none */
 	uint16_t n_addrs;
 	struct netif_addr addr[NETIF_ADDRS];
 };
+
+/* IPv6 bytes in a frame. */
+static inline uint16_t netif_mtu6(const struct netif *nif)
+{
+	return nif->mtu6 && nif->mtu6 < nif->mtu ? nif->mtu6 : nif->mtu;
+}
+/* The address of nif that is a; NULL: it has none such. */
+static inline const struct netif_addr *netif_find_addr(const struct netif *nif, const struct ipaddr *a)
+{
+	for (uint32_t i = 0; i < nif->n_addrs; i++) {
+		if (ipaddr_eq(&nif->addr[i].addr, a))
+			return &nif->addr[i];
+	}
+	return NULL;
+}

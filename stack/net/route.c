@@ -33,6 +33,8 @@ static void mask_prefix(struct ipaddr *a, uint8_t plen)
 	}
 }
 
+static bool is_linklocal(const struct ipaddr *a) { return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80; }
+
 void route_init(struct route_table *t) { *t = (struct route_table){ 0 }; }
 
 int route_add(struct route_table *t, const struct route *r)
@@ -46,7 +48,8 @@ int route_add(struct route_table *t, const struct route *r)
 	if (t->n == ROUTE_MAX)
 		return -ENOSPC;
 	for (; at < t->n && t->r[at].plen >= in.plen; at++) {
-		if (t->r[at].plen == in.plen && ipaddr_eq(&t->r[at].prefix, &in.prefix))
+		if (t->r[at].plen == in.plen && ipaddr_eq(&t->r[at].prefix, &in.prefix) &&
+		    (!is_linklocal(&in.prefix) || t->r[at].nif == in.nif))
 			return -EEXIST;
 	}
 	memmove(&t->r[at + 1], &t->r[at], (t->n - at) * sizeof(in));
@@ -65,7 +68,7 @@ static int add_addr(struct route_table *t, struct netif *nif, const struct netif
 				.nif = nif, .src = a->addr };
 	int err = route_add(t, &local);
 
-	if (err < 0 || a->plen == 128)
+	if (err < 0 || a->plen == 128 || a->flags & NETIF_ADDR_AUTO)
 		return err;
 	err = route_add(t, &onlink);
 	if (err < 0)
@@ -135,6 +138,18 @@ const struct route *route_lookup(const struct route_table *t, const struct ipadd
 	return NULL;
 }
 
+const struct route *route_lookup_on(const struct route_table *t, const struct ipaddr *dst,
+				    const struct netif *nif)
+{
+	if (!nif || !is_linklocal(dst))
+		return route_lookup(t, dst);
+	for (uint32_t i = 0; i < t->n; i++) {
+		if (t->r[i].nif == nif && prefix_match(&t->r[i], dst))
+			return &t->r[i];
+	}
+	return NULL;
+}
+
 bool route_is_local(const struct route_table *t, const struct ipaddr *addr)
 {
 	const struct route *r = route_lookup(t, addr);
@@ -148,6 +163,8 @@ bool route_source(const struct route_table *t, const struct ipaddr *dst, struct 
 
 	if (!r)
 		return false;
+	if (!ipaddr_is_v4(dst) && r->kind != ROUTE_LOCAL)
+		return route_source6(t, dst, r->nif, 0, src);
 	*src = r->src;
 	return true;
 }

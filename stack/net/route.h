@@ -30,7 +30,8 @@ struct route_table {
 };
 
 void route_init(struct route_table *t);
-/* Adds one route; 0, -ENOSPC, -EEXIST (same prefix), -EINVAL. Bits of prefix beyond plen are cleared. */
+/* Adds one route; 0, -ENOSPC, -EEXIST (same prefix; fe80::/10: of the same port), -EINVAL.
+ * Bits of prefix beyond plen are cleared. */
 int route_add(struct route_table *t, const struct route *r);
 /* Everything that follows from the addresses of nif: local, on-link, broadcast. 0 or -errno. */
 int route_add_netif(struct route_table *t, struct netif *nif);
@@ -40,6 +41,10 @@ int route_add_gateway(struct route_table *t, const struct ipaddr *gateway);
 int route_add_loopback(struct route_table *t);
 /* The route to dst, NULL when there is none. */
 const struct route *route_lookup(const struct route_table *t, const struct ipaddr *dst);
+/* The same for an address of one link, fe80::/10: every port has such a route, this is the one of
+ * nif (NULL, or any other dst: as route_lookup()). */
+const struct route *route_lookup_on(const struct route_table *t, const struct ipaddr *dst,
+				    const struct netif *nif);
 /* Where a packet of this route to dst goes: dst itself, or the gateway. */
 static inline const struct ipaddr *route_next_hop(const struct route *r, const struct ipaddr *dst)
 {
@@ -50,6 +55,14 @@ bool route_is_local(const struct route_table *t, const struct ipaddr *addr);
 /* Source address for dst (RFC 1122 3.3.4.3); dst itself when it is ours, 127.0.0.1 for all of 127/8 as on
  * Linux. False: no route. */
 bool route_source(const struct route_table *t, const struct ipaddr *dst, struct ipaddr *src);
+/* Source address for an IPv6 dst by RFC 6724 5, among the addresses of the port that the way to
+ * dst leads out of (nif: as in route_lookup_on(); also that of a multicast dst). False: no route,
+ * or no address. */
+enum route_source_flags {
+	ROUTE_SRC_PUBLIC = 1 << 0, /* rather no temporary address (IPV6_PREFER_SRC_PUBLIC) */
+};
+bool route_source6(const struct route_table *t, const struct ipaddr *dst, const struct netif *nif,
+		   uint32_t flags, struct ipaddr *src);
 /* "10.77.0.2/24" or "fe80::1/64" -> address and prefix length of the 128-bit form; without a length the
  * whole address. 0 or -EINVAL. */
 int route_parse_prefix(const char *text, struct ipaddr *addr, uint8_t *plen);

@@ -48,6 +48,7 @@ enum sock_mail_type {
 	SOCK_MAIL_TAKEN,       /* home -> worker: accept() has taken its socket b = id << 32 | gen */
 	SOCK_MAIL_DROPPED,     /* home -> worker: its socket b will not be accepted: reset it */
 	SOCK_MAIL_SETTLE,      /* worker -> all: look at the marks of all clients; for call a of client p */
+	SOCK_MAIL_ADDRS,       /* worker 0 -> control: the IPv6 addresses or routers are to change */
 	SOCK_MAIL_SETTLED,     /* the answer, b as in the question */
 };
 struct sock_mail {

@@ -62,6 +62,11 @@ static inline struct eth_addr eth_addr_of_group4(uint32_t ip4)
 	return (struct eth_addr){ { 0x01, 0x00, 0x5e, (ip4 >> 16) & 0x7f, (uint8_t)(ip4 >> 8),
 				    (uint8_t)ip4 } };
 }
+/* RFC 2464 7: the same for a group of IPv6, whose last four bytes are given. */
+static inline struct eth_addr eth_addr_of_group6(const uint8_t last[4])
+{
+	return (struct eth_addr){ { 0x33, 0x33, last[0], last[1], last[2], last[3] } };
+}
 
 /* Returns the header length (14, or 18 with a tag) or -EINVAL when the frame is too short. */
 static inline int eth_parse(struct eth *h, const void *p, uint32_t n)

@@ -164,6 +164,8 @@ int show_frame(const void *p, uint32_t n, char *buf, int size)
 		strbuf_put(&s, "vlan %u ", eth.vlan);
 	if (eth.type == ETH_TYPE_IP4)
 		show_ip4_to(&s, body, body_len);
+	else if (eth.type == ETH_TYPE_IP6)
+		show_ip6_to(&s, body, body_len);
 	else if (eth.type == ETH_TYPE_ARP)
 		show_arp(&s, body, body_len);
 	else

@@ -10,3 +10,6 @@ enum { SHOW_MAX = 512 }; /* a buffer this large holds every line uncut */
 int show_frame(const void *p, uint32_t n, char *buf, int size);
 /* The same for a packet that starts with its IPv4 header. */
 int show_ip4(const void *p, uint32_t n, char *buf, int size);
+/* show6.c: appends an IPv6 packet. */
+struct strbuf;
+void show_ip6_to(struct strbuf *s, const uint8_t *p, uint32_t n);

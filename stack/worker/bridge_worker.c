@@ -261,18 +261,24 @@ bool bridge_takes_udp(struct worker *w, const struct udp_rx *rx)
 	       pass_on(w);
 }
 
+bool bridge_takes_error_of(struct worker *w, uint8_t proto, const struct tcp_flow *flow)
+{
+	const struct tcp_seg none = { .flags = TCPF_ACK };
+	bool known = proto == IP_PROTO_UDP ?
+			     udp_knows(&w->sock.udp, &flow->local, &flow->remote) :
+			     tcp_knows(&w->sock.tcp, flow, &none, w->now_ns);
+
+	return !known && pass_on(w);
+}
+
 bool bridge_takes_error(struct worker *w, const struct icmp4_error *e)
 {
 	const struct tcp_flow flow = {
 		.local = { .addr = ipaddr_v4(e->local), .port = e->lport },
 		.remote = { .addr = ipaddr_v4(e->remote), .port = e->rport },
 	};
-	const struct tcp_seg none = { .flags = TCPF_ACK };
-	bool known = e->proto == IP_PROTO_UDP ?
-			     udp_knows(&w->sock.udp, &flow.local, &flow.remote) :
-			     tcp_knows(&w->sock.tcp, &flow, &none, w->now_ns);
 
-	return !known && pass_on(w);
+	return bridge_takes_error_of(w, e->proto, &flow);
 }
 
 /* ---- to our own addresses ---- */

@@ -221,12 +221,17 @@ const struct sock_host worker_host = {
 
 /* A frame waited in vain for its neighbour. TCP hears of it as of an ICMP error (Linux does the same
  * with dst_link_failure): a connection attempt fails with EHOSTUNREACH. */
-void host_neigh_unreachable(struct worker *w, struct rte_mbuf *m)
+void host_neigh_unreachable(struct worker *w, struct netif *nif, struct rte_mbuf *m)
 {
 	const uint8_t *p = pkt_data(m) + ETH_HDR_LEN;
 	uint32_t n = m->data_len - ETH_HDR_LEN;
 	struct ip4 h;
 	struct tcp_seg seg;
+
+	if (n && p[0] >> 4 == 6) {
+		rx6_neigh_unreachable(w, p, n, nif);
+		return;
+	}
 	int hdr_len = ip4_parse_quoted(&h, p, n);
 
 	if (hdr_len > 0 && h.proto == IP_PROTO_UDP)

@@ -19,6 +19,8 @@
 #include <unistd.h>
 #include "stack/base/log.h"
 #include "stack/net/ip4_frag.h"
+#include "stack/net/ip6_frag.h"
+#include "stack/net/ndp.h"
 #include "stack/net/neigh.h"
 #include "stack/worker/worker_int.h"
 
@@ -214,6 +216,9 @@ static uint64_t next_timer_ns(const struct worker *w)
 	t = min_u64(t, neigh_next_ns(w->neigh));
 	t = min_u64(t, group_next_ns(w));
 	t = min_u64(t, sock_next_ns(&w->sock));
+	t = min_u64(t, ip6_reass_next_ns(w->reass6));
+	if (w->ndp)
+		t = min_u64(t, ndp_next_ns(w->ndp));
 	return min_u64(t, ip4_reass_next_ns(w->reass));
 }
 

@@ -22,7 +22,8 @@ void route_export(const struct route_table *t, struct chan_engine *e)
 			continue;
 		e->route[n++] = (struct chan_route){
 			.prefix = r->prefix, .plen = r->plen, .kind = r->kind,
-			.mtu = r->kind == ROUTE_LOCAL ? UINT16_MAX : r->nif->mtu,
+			.mtu = r->kind == ROUTE_LOCAL ? UINT16_MAX :
+			       ipaddr_is_v4(&r->prefix) ? r->nif->mtu : netif_mtu6(r->nif),
 			.ifindex = r->nif ? r->nif->ifindex : (uint32_t)NETIF_IFINDEX_LO,
 		};
 	}

@@ -1,5 +1,5 @@
-/* The receive path from top to bottom: Ethernet, then ARP or IPv4 (fragments are put together), then
- * ICMP, UDP or TCP; a frame whose flow belongs to another worker goes there. */
+/* The receive path from top to bottom: Ethernet, then ARP or IPv4 (fragments are put together; IPv6: see
+ * rx_ip6.c), then ICMP, UDP or TCP; a frame whose flow belongs to another worker goes there. */
 // SPDX-License-Identifier: MIT
 #include "stack/base/util.h"
 #include <rte_ring.h>
@@ -10,9 +10,6 @@
 #include "stack/worker/worker_int.h"
 
 enum { BURSTS_PER_LOOP = 4, PREFETCH = 3 };
-
-/* How a frame came to this worker. */
-enum rx_from { RX_WIRE, RX_STEERED, RX_ARP_COPY, RX_REASS, RX_BRIDGED };
 
 static bool l4_csum_ok(const struct ip4_in *in)
 {
@@ -177,6 +174,8 @@ static void rx_frame(struct worker *w, struct netif *nif, struct rte_mbuf *m, en
 	n -= (uint32_t)hdr_len;
 	if (eth.type == ETH_TYPE_IP4 && eth.vlan == 0)
 		given = rx_ip4(w, nif, m, p, n, unicast);
+	else if (eth.type == ETH_TYPE_IP6 && eth.vlan == 0)
+		given = rx_ip6(w, nif, m, p, n, unicast, from);
 	else if (eth.type == ETH_TYPE_ARP && eth.vlan == 0)
 		rx_arp(w, nif, m, p, n, from);
 	else

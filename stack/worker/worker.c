@@ -8,6 +8,9 @@
 #include "stack/base/log.h"
 #include "stack/net/arp.h"
 #include "stack/net/ip4_frag.h"
+#include "stack/net/ip6_frag.h"
+#include "stack/net/nd.h"
+#include "stack/net/ndp.h"
 #include "stack/net/neigh.h"
 #include "stack/net/pkt.h"
 #include "stack/net/pmtu.h"
@@ -22,6 +25,8 @@ static void on_neigh_request(void *arg, struct netif *nif, const struct ipaddr *
 
 	if (ipaddr_is_v4(target))
 		arp_request(&w->net, nif, ipaddr_get_v4(target), mac);
+	else
+		nd_solicit(&w->net, nif, target, mac);
 }
 
 /* The frame is complete but for the destination, its first field. */
@@ -34,7 +39,7 @@ static void on_neigh_send(void *arg, struct netif *nif, void *pkt, const struct 
 static void on_neigh_drop(void *arg, struct netif *nif, void *pkt, bool unreachable)
 {
 	if (unreachable)
-		host_neigh_unreachable(arg, pkt);
+		host_neigh_unreachable(arg, nif, pkt);
 	pkt_free(pkt);
 }
 
@@ -83,12 +88,14 @@ static int init_parts(struct worker *w)
 	w->neigh = w->net.neigh = neigh_new(NEIGH_MAX, rng_u64(&w->rng), &neigh_ops, w, now);
 	/* Fragments of one datagram meet on one worker, whatever its key. */
 	w->reass = ip4_reass_new(rng_u64(&w->rng), now);
+	rng_seed(&w->net.rng, rng_u64(&w->rng));
+	w->reass6 = ip6_reass_new(&w->net, rng_u64(&w->rng));
 	w->scratch = malloc(PKT_LINEAR_MAX);
 	w->trace = calloc(1, sizeof(*w->trace));
 	w->pmtu = calloc(1, sizeof(*w->pmtu));
 	w->shared = w->conf.engine ? &w->conf.engine->worker[w->conf.number] :
 				     aligned_alloc(CACHE_LINE, sizeof(*w->shared));
-	if (!w->neigh || !w->reass || !w->scratch || !w->trace || !w->pmtu || !w->shared)
+	if (!w->neigh || !w->reass || !w->reass6 || !w->scratch || !w->trace || !w->pmtu || !w->shared)
 		return -ENOMEM;
 	memset(w->shared, 0, sizeof(*w->shared));
 	if ((err = tx_init(w)) < 0 || (err = mail_init(w)) < 0 || (err = idle_init(w)) < 0)
@@ -118,7 +125,7 @@ static int init_parts(struct worker *w)
 	s->tcp.max_synq = SYNQ_MAX;
 	s->udp.key = (struct siphash_key){ { rng_u64(&key_rng), rng_u64(&key_rng) } };
 	if ((err = loop_init(w)) < 0 || (err = local_init(w)) < 0 ||
-	    (err = group_init(w)) < 0)
+	    (err = group_init(w)) < 0 || (err = ndp_init(w)) < 0)
 		return err;
 	return sock_env_init(s, now);
 }
@@ -146,12 +153,15 @@ void worker_fini(struct worker *w)
 	loop_fini(w);
 	local_fini(w);
 	group_fini(w);
+	ndp_free(w->ndp);
+	w->ndp = NULL;
 	bridge_attach(w, NULL);
 	idle_fini(w);
 	mail_fini(w);
 	neigh_free(w->neigh);
 	tx_fini(w);
 	ip4_reass_free(w->reass);
+	ip6_reass_free(w->reass6);
 	free(w->scratch);
 	free(w->pmtu);
 	if (!w->conf.engine)
@@ -181,7 +191,10 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 	tcp_advance(&w->sock.tcp, now_ns);
 	neigh_advance(w->neigh, now_ns);
 	ip4_reass_advance(w->reass, now_ns);
+	ip6_reass_advance(w->reass6, now_ns);
 	group_poll(w);
+	if (w->ndp)
+		ndp_advance(w->ndp, now_ns);
 	tcp_flush(&w->sock.tcp, now_ns);
 	for (int i = 0; i < LOOP_PASSES && loop_pending(w); i++) {
 		work += loop_drain(w);
@@ -203,9 +216,12 @@ void worker_run(struct worker *w)
 	w->now_ns = w->net.now_ns = worker_clock_ns();
 	stats_this_thread = &w->stats;
 	trace_this_thread = w->trace;
+	ndp_start(w);
 	if (w->conf.number == 0) {
-		for (uint32_t i = 0; i < w->conf.n_netif; i++)
+		for (uint32_t i = 0; i < w->conf.n_netif; i++) {
 			arp_announce(&w->net, w->conf.netif[i]);
+			nd_announce_all(&w->net, w->conf.netif[i]);
+		}
 	}
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed))
 		idle_step(w, worker_poll(w, worker_clock_ns()));

@@ -15,7 +15,9 @@ struct rte_ring;
 struct route_table;
 struct neigh_table;
 struct igmp;
+struct ndp;
 struct ip4_reass;
+struct ip6_reass;
 struct pmtu;
 struct worker_bridge;
 struct worker_local;
@@ -44,6 +46,8 @@ struct worker_conf {
 	uint8_t cc;			/* default congestion controller, see stack/base/cc.def */
 	uint8_t ecn;			/* enum tcp_ecn_mode */
 	uint32_t fastopen;		/* TCP_FO_ */
+	bool autoconf6, temporary6;	/* addresses by router advertisements; also temporary ones */
+	struct siphash_key secret6;	/* what the addresses of this machine come from (RFC 7217) */
 	uint64_t seed;
 };
 
@@ -54,6 +58,7 @@ struct worker {
 	struct sock_env sock;		/* [w] */
 	struct neigh_table *neigh;	/* [w] each worker has its own copy of the neighbour cache */
 	struct ip4_reass *reass;	/* [w] */
+	struct ip6_reass *reass6;	/* [w] */
 	struct rte_ring *mailbox;	/* [a] struct sock_mail * from others, multi-producer */
 	struct rte_ring *steered;	/* [a] mbufs whose flow is ours, received by another worker */
 	int epfd;			/* [k] sleeps on: client eventfds, port fds, wake_fd */
@@ -65,6 +70,7 @@ struct worker {
 	struct worker_loop *loop;	/* [w] segments to our own addresses */
 	struct worker_local *local;	/* [w] datagrams to our own addresses */
 	struct igmp *igmp;		/* [w] worker 0 only */
+	struct ndp *ndp;		/* [w] worker 0 only; control while all stand still */
 	struct pmtu *pmtu;		/* [w] what routers have told of paths */
 	uint64_t real_ns, real_at_ns;	/* [w] CLOCK_REALTIME of the loop at real_at_ns */
 	struct worker_bridge *bridge;	/* [w] to the other engine during an upgrade, else NULL */

@@ -3,6 +3,7 @@
 #pragma once
 #include "stack/net/icmp4.h"
 #include "stack/net/ip4.h"
+#include "stack/net/ip6.h"
 #include "stack/worker/bridge.h"
 #include "stack/worker/worker.h"
 
@@ -62,11 +63,31 @@ void bridge_copy_frame(struct worker *w);
 /* True: it is unknown here, and not ours to answer: the other engine has got it. */
 bool bridge_takes_tcp(struct worker *w, const struct tcp_flow *flow, const struct tcp_seg *seg);
 bool bridge_takes_udp(struct worker *w, const struct udp_rx *rx);
+bool bridge_takes_error_of(struct worker *w, uint8_t proto, const struct tcp_flow *flow);
 bool bridge_takes_error(struct worker *w, const struct icmp4_error *e);
 bool bridge_local_tcp(struct worker *w, const struct tcp_flow *flow, const struct tcp_seg *seg,
 		      const void *payload);
 /* Gives it a copy of a datagram with its IPv4 header. */
 void bridge_local_udp(struct worker *w, const struct rte_mbuf *m, bool refused);
+
+/* How a frame came to this worker. */
+enum rx_from { RX_WIRE, RX_STEERED, RX_ARP_COPY, RX_REASS, RX_BRIDGED };
+
+/* rx_ip6.c: an IPv6 packet of n bytes at p in the frame m. True: m has gone to another worker. */
+bool rx_ip6(struct worker *w, struct netif *nif, struct rte_mbuf *m, const uint8_t *p, uint32_t n,
+	    bool eth_unicast, enum rx_from from);
+/* rx6_l4.c: its payload, and errors about ours. */
+struct icmp6_error;
+void rx6_tcp(struct worker *w, const struct ip6_in *in);
+void rx6_udp(struct worker *w, const struct ip6_in *in);
+void rx6_error(struct worker *w, const struct icmp6_error *e);
+/* The packet of n bytes at p (from the IPv6 header on) waited in vain for its neighbour on nif. */
+void rx6_neigh_unreachable(struct worker *w, const uint8_t *p, uint32_t n, struct netif *nif);
+
+/* ndp_worker.c: worker 0 looks after the IPv6 addresses of the ports. */
+int ndp_init(struct worker *w);
+/* The addresses that they have at the start. On the data thread. */
+void ndp_start(struct worker *w);
 
 /* rx.c: frames from ports and from other workers. Return how many there were. */
 uint32_t rx_ports(struct worker *w);
@@ -77,7 +98,7 @@ void rx_bridged(struct worker *w, struct netif *nif, struct rte_mbuf *m);
 /* steer.c: frames that belong to another worker. */
 enum steer_kind {
 	STEER_FRAME = 1,
-	STEER_ARP_COPY,
+	STEER_ARP_COPY,	     /* of ARP and of neighbour discovery */
 	STEER_LOCAL,	     /* a datagram to ourselves, see local.c */
 	STEER_LOCAL_REFUSED, /* nobody took it: its sender is told */
 	STEER_LOCAL_SECOND,  /* a packet to ourselves that the other engine did not know */
@@ -85,6 +106,7 @@ enum steer_kind {
 };
 /* Owner of a datagram; our own number for what any worker may serve. */
 uint32_t steer_owner(const struct worker *w, const struct ip4_in *in);
+uint32_t steer_owner6(const struct worker *w, const struct ip6_in *in);
 /* Hands m, a whole frame received on nif, to worker `to`. Consumes m. */
 void steer_give(struct worker *w, uint32_t to, struct netif *nif, struct rte_mbuf *m,
 		enum steer_kind kind);
@@ -92,10 +114,11 @@ void steer_give(struct worker *w, uint32_t to, struct netif *nif, struct rte_mbu
 void steer_copy_all(struct worker *w, struct netif *nif, const struct rte_mbuf *m);
 /* A reassembled datagram has no frame any more: makes one. */
 void steer_datagram(struct worker *w, uint32_t to, const struct ip4_in *in);
+void steer_packet6(struct worker *w, uint32_t to, const struct ip6_in *in);
 
 /* host.c: what sock/ asks of us. */
 extern const struct sock_host worker_host;
-void host_neigh_unreachable(struct worker *w, struct rte_mbuf *m);
+void host_neigh_unreachable(struct worker *w, struct netif *nif, struct rte_mbuf *m);
 /* Copies the pieces behind the header that m already has, into further buffers if need be, and adds
  * them to *sum unless it is NULL. False: no buffers. */
 bool pieces_copy(struct worker *w, struct rte_mbuf *m, const struct sock_piece *piece,

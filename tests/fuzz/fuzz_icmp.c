@@ -114,7 +114,7 @@ static void on_send(void *arg, struct netif *n, void *pkt, const struct eth_addr
 static void on_drop(void *arg, struct netif *n, void *pkt, bool unreachable)
 {
 	if (unreachable)
-		host_neigh_unreachable(&w, pkt);
+		host_neigh_unreachable(&w, n, pkt);
 	rte_pktmbuf_free(pkt);
 }
 static const struct neigh_ops neigh_ops = { on_request, on_send, on_drop };

@@ -1,0 +1,57 @@
+/* The IPv6 addresses, routers and prefixes of the ports: duplicate address detection (RFC 4862 5.4,
+ * RFC 7527), router discovery (RFC 4861 6.3, RFC 7559) and what follows from it (RFC 4862 5.5, RFC
+ * 7217, RFC 8981). One for the engine, on data thread 0. It never touches what the threads share:
+ * when something has changed it says so, and ndp_apply() carries it over while they all stand
+ * still. Pure: time and chance are given, packets leave by ops. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "stack/net/netif.h"
+#include "stack/net/route.h"
+#include "stack/net/stable_addr.h"
+#include "stack/wire/nd.h"
+
+enum {
+	NDP_RETRANS_MS = 1000,	     /* RFC 4861 10: RetransTimer */
+	NDP_RS_DELAY_MS = 1000,	     /* ... MAX_RTR_SOLICITATION_DELAY */
+	NDP_RS_MS = 4000,	     /* ... RTR_SOLICITATION_INTERVAL: the first of RFC 7559 */
+	NDP_RS_MAX_MS = 3600000,     /* RFC 7559 2: MRT */
+	NDP_TWO_HOURS_S = 7200,	     /* RFC 4862 5.5.3 (e) */
+	NDP_TEMP_VALID_S = 172800,   /* RFC 8981 3.8 */
+	NDP_TEMP_PREFERRED_S = 86400,
+	NDP_TEMP_ADVANCE_S = 5,	     /* REGEN_ADVANCE */
+	NDP_ROUTERS = 8, NDP_PREFIXES = 8, /* of a port */
+};
+
+struct ndp_conf {
+	bool autoconf;	/* routers are asked and heard */
+	bool temporary;
+	struct siphash_key secret;
+};
+struct ndp_ops {
+	/* nd_probe(), nd_announce(), nd_ask_routers(). */
+	void (*probe)(void *arg, struct netif *nif, const struct ipaddr *target,
+		      const uint8_t nonce[ND_NONCE_LEN]);
+	void (*announce)(void *arg, struct netif *nif, const struct netif_addr *a);
+	void (*ask_routers)(void *arg, struct netif *nif);
+	/* There is something for ndp_apply(). Called again every second until that is done. */
+	void (*changed)(void *arg);
+};
+
+struct ndp;
+/* NULL: no memory. */
+struct ndp *ndp_new(const struct ndp_conf *conf, const struct ndp_ops *ops, void *arg, uint64_t seed,
+		    uint64_t now_ns);
+void ndp_free(struct ndp *d);
+/* The addresses that nif has are checked, and routers asked for. */
+void ndp_add_netif(struct ndp *d, struct netif *nif, uint64_t now_ns);
+/* A message that nd_input() found good, from src. */
+void ndp_input(struct ndp *d, struct netif *nif, const struct ipaddr *src, const struct nd_msg *m,
+	       uint64_t now_ns);
+void ndp_advance(struct ndp *d, uint64_t now_ns);
+uint64_t ndp_next_ns(const struct ndp *d);
+/* The data threads stand still: the addresses of the ports are what they ought to be from now on. */
+void ndp_apply(struct ndp *d);
+/* And what routers have said, into a table that has the rest already. */
+void ndp_add_routes(const struct ndp *d, struct route_table *t);
