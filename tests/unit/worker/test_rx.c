@@ -198,7 +198,7 @@ START_TEST(frames_that_are_not_for_us_are_counted)
 
 	pkt_data(m)[5] = 77; /* another station */
 	wrig_rx(m);
-	wrig_rx(wrig_frame_of(ETH_TYPE_IP6, b, 46));
+	wrig_rx(wrig_frame_of(0x88cc, b, 46));
 	b[1] = 5;
 	wrig_rx(wrig_frame_of(ETH_TYPE_VLAN, b, 46));
 	wrig_rx(rig_mbuf(b, 10));
