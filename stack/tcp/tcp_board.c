@@ -207,12 +207,13 @@ bool tcp_board_sent_again(struct tcp_env *env, struct tcp_conn *c, seq_t start, 
 /* What waits to be sent again was under way all the time. */
 void tcp_board_unlose(struct tcp_env *env, struct tcp_conn *c)
 {
-	struct tcp_run *r;
+	struct tcp_run *r = c->board.first, *next;
 
-	while ((r = tcp_board_next_lost(c))) {
+	for (; r && tcp_lost(c); r = next) {
+		next = r->next;
 		if (r->state == TCP_RUN_LOST)
-			tcp_runs_erase(pool(env), &c->board, r->start, r->end);
-		else
+			tcp_runs_drop(pool(env), &c->board, r);
+		else if (r->state == TCP_RUN_LOST_AGAIN)
 			tcp_runs_restate(&c->board, r, TCP_RUN_AGAIN);
 	}
 	c->plain_from = c->snd_una;

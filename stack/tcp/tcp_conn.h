@@ -60,6 +60,7 @@ struct tcp_rack {
 	uint32_t since_rtt_us; /* ... (tcp_sent.h): what was sent again has its own, exact times */
 	seq_t fack;	   /* RACK.fack: behind the highest delivered */
 	seq_t dsack_round; /* RACK.dsack_round, valid with in_round */
+	uint32_t looked_us; /* when what was sent again was looked through last */
 	uint8_t reo_mult;  /* RACK.reo_wnd_mult - 1 */
 	uint8_t persist;   /* RACK.reo_wnd_persist */
 	bool valid;	   /* something has been delivered since the scoreboard was empty */

@@ -354,6 +354,7 @@ void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, ui
 uint32_t tcp_rack_detect(struct tcp_env *env, struct tcp_conn *c, uint32_t now_us);
 /* False: nothing could be noted. */
 bool tcp_rack_timeout(struct tcp_env *env, struct tcp_conn *c, uint32_t now_us);
+void tcp_rack_overtaken(struct tcp_conn *c);
 void tcp_rack_dsack(struct tcp_conn *c);
 void tcp_rack_recovered(struct tcp_conn *c);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include "stack/tcp/tcp_core.h"
 
+enum { PAWS_TICKS = 1 };
 #define TS_OUTDATED_NS (24ull * 24 * 3600 * NSEC_PER_SEC) /* RFC 7323 5.5 */
 
 static void drop(struct tcp_conn *c, const struct tcp_seg *seg, enum tcp_drop why, uint64_t now_ns)
@@ -17,10 +18,13 @@ static void ack_at_flush(struct tcp_env *env, struct tcp_conn *c)
 	tcp_want_output(env, c);
 }
 
-/* RFC 7323 4.3 (2): only a segment that covers Last.ACK.sent is echoed. */
+/* RFC 7323 4.3 (2): only a segment that covers Last.ACK.sent is echoed. What is all old (5.3 R2) must not
+ * count: a needless retransmission would make PAWS throw away what it has overtaken. */
 static void take_timestamp(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns)
 {
-	if (!c->ts_ok || !seg->has_ts || seq_gt(seg->seq, c->rcv_acked))
+	seq_t end = seq_add(seg->seq, tcp_seg_space(seg));
+
+	if (!c->ts_ok || !seg->has_ts || seq_gt(seg->seq, c->rcv_acked) || seq_lt(end, c->rcv_acked))
 		return;
 	if ((int32_t)(seg->tsval - c->ts_recent) >= 0 ||
 	    now_ns - c->ts_recent_ns >= TS_OUTDATED_NS) {
@@ -103,7 +107,11 @@ static void answer_unacceptable(struct tcp_env *env, struct tcp_conn *c, const s
 				uint64_t now_ns)
 {
 	bool probe = seg->seq.v + 1 == c->rcv_nxt.v;
+	seq_t end = seq_add(seg->seq, tcp_seg_space(seg));
 
+	tcp_sack_note_dup(c, seg->seq, seq_min(end, c->rcv_nxt)); /* Linux tells it, too: a peer that asks
+								   * whether its retransmission was needed
+								   * waits for it */
 	if (tcp_seg_space(seg) == 0 && !probe) {
 		if (c->oow_ack_ns && now_ns - c->oow_ack_ns < TCP_OOW_NS) {
 			STAT_INC(tcp_oow_limited);
@@ -120,8 +128,9 @@ static bool input_acceptable(struct tcp_env *env, struct tcp_conn *c, const stru
 {
 	uint32_t space = tcp_seg_space(seg);
 	seq_t end = seq_add(seg->seq, space);
-	/* A peer that stops sending timestamps is tolerated, as Linux does (RFC 7323 3.2 SHOULD). */
-	bool paws = c->ts_ok && seg->has_ts && (int32_t)(seg->tsval - c->ts_recent) < 0 &&
+	/* A peer that stops sending timestamps is tolerated, as Linux does (RFC 7323 3.2 SHOULD), and so is
+	 * one tick. */
+	bool paws = c->ts_ok && seg->has_ts && (int32_t)(seg->tsval - c->ts_recent) < -PAWS_TICKS &&
 		    now_ns - c->ts_recent_ns < TS_OUTDATED_NS;
 
 	if (paws) {

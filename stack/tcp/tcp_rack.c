@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: MIT
 #include "stack/tcp/tcp_core.h"
 
-enum { REO_PERSIST = 16, REO_MULT_MAX = 254 };
+enum { REO_PERSIST = 16, REO_MULT_MAX = 254, FEW_RUNS = 64, PAUSES = 16 };
 
 /* RACK_sent_after(): was a, that ends at a_end, sent after b? */
 static bool sent_after(uint32_t a_us, seq_t a_end, uint32_t b_us, seq_t b_end)
@@ -43,6 +43,13 @@ void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, ui
 	news->rack = true;
 }
 
+/* Step 3 can't see it when what came late had been sent again by then. (Linux counts it, too.) */
+void tcp_rack_overtaken(struct tcp_conn *c)
+{
+	c->rack.reordered = true;
+	c->reord_seen++;
+}
+
 /* Step 4: how much later than its successors may something arrive? */
 static uint32_t reo_wnd_us(const struct tcp_conn *c)
 {
@@ -78,6 +85,12 @@ void tcp_rack_recovered(struct tcp_conn *c)
 		k->reo_mult = 0;
 }
 
+/* A long list is not searched for every ACK and every microsecond: what is late is found a little later. */
+static uint32_t pause_of(const struct tcp_conn *c)
+{
+	return c->board.n > FEW_RUNS ? c->rtt.srtt_us / PAUSES : 0;
+}
+
 /* Something of [start, end) plainly in flight? */
 static bool plain_in(const struct tcp_conn *c, seq_t start, seq_t end)
 {
@@ -109,7 +122,7 @@ static uint32_t detect_plain(struct tcp_env *env, struct tcp_conn *c, uint32_t n
 	if (!seq_lt(from, before) || !plain_in(c, from, before))
 		return 0;
 	uint32_t due_us = tcp_sent_when(&c->sent, seq_add(from, 1)) + patience_us;
-	return tcp_us_lt(now_us, due_us) ? due_us - now_us : 1;
+	return max_u32(tcp_us_lt(now_us, due_us) ? due_us - now_us : 1, pause_of(c));
 }
 
 /* What was sent again, each piece at its own time. Only what surely left after it makes it late. */
@@ -121,6 +134,10 @@ static uint32_t detect_again(struct tcp_conn *c, uint32_t now_us, uint32_t patie
 
 	if (c->board.bytes[TCP_RUN_AGAIN] == 0)
 		return 0;
+	uint32_t pause_us = pause_of(c), since_us = now_us - c->rack.looked_us;
+	if (since_us < pause_us)
+		return pause_us - since_us;
+	c->rack.looked_us = now_us;
 	for (; r && seq_lt(r->start, c->again_to); r = r->next) {
 		if (r->state != TCP_RUN_AGAIN || !sent_after(k->since_us, k->since_end, r->sent_us, r->end))
 			continue;
@@ -139,7 +156,9 @@ uint32_t tcp_rack_detect(struct tcp_env *env, struct tcp_conn *c, uint32_t now_u
 	if (!c->rack.valid)
 		return 0;
 	uint32_t reo_us = reo_wnd_us(c);
-	uint32_t a_us = detect_plain(env, c, now_us, c->rack.rtt_us + reo_us);
+	/* Where times are coarse (tcp_sent.h) a window is meant not to be shorter than it is. */
+	uint32_t rtt_us = reo_us ? c->rack.since_rtt_us : c->rack.rtt_us;
+	uint32_t a_us = detect_plain(env, c, now_us, rtt_us + reo_us);
 	uint32_t b_us = detect_again(c, now_us, c->rack.since_rtt_us + reo_us);
 
 	return a_us && b_us ? min_u32(a_us, b_us) : max_u32(a_us, b_us);

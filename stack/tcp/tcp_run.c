@@ -56,7 +56,7 @@ static void link_run(struct tcp_runs *l, struct tcp_run *r, struct tcp_run *prev
 	l->bytes[r->state] += len_of(r);
 }
 
-static void drop_run(struct tcp_run_pool *p, struct tcp_runs *l, struct tcp_run *r)
+void tcp_runs_drop(struct tcp_run_pool *p, struct tcp_runs *l, struct tcp_run *r)
 {
 	*(r->prev ? &r->prev->next : &l->first) = r->next;
 	*(r->next ? &r->next->prev : &l->last) = r->prev;
@@ -112,7 +112,7 @@ static void cut(struct tcp_run_pool *p, struct tcp_runs *l, seq_t start, seq_t e
 	while (r && seq_le(r->end, end)) {
 		struct tcp_run *next = r->next;
 
-		drop_run(p, l, r);
+		tcp_runs_drop(p, l, r);
 		r = next;
 	}
 	if (r && seq_lt(r->start, end)) {
@@ -129,7 +129,7 @@ static void join(struct tcp_run_pool *p, struct tcp_runs *l, struct tcp_run *a, 
 		return;
 	uint32_t len = len_of(b);
 	a->end = b->end;
-	drop_run(p, l, b);
+	tcp_runs_drop(p, l, b);
 	l->bytes[a->state] += len;
 }
 
@@ -200,7 +200,7 @@ void tcp_runs_trim(struct tcp_run_pool *p, struct tcp_runs *l, seq_t upto)
 	struct tcp_run *r;
 
 	while ((r = l->first) && seq_le(r->end, upto))
-		drop_run(p, l, r);
+		tcp_runs_drop(p, l, r);
 	if (r && seq_lt(r->start, upto)) {
 		l->bytes[r->state] -= seq_diff(upto, r->start);
 		r->start = upto;
@@ -210,5 +210,5 @@ void tcp_runs_trim(struct tcp_run_pool *p, struct tcp_runs *l, seq_t upto)
 void tcp_runs_clear(struct tcp_run_pool *p, struct tcp_runs *l)
 {
 	while (l->first)
-		drop_run(p, l, l->first);
+		tcp_runs_drop(p, l, l->first);
 }

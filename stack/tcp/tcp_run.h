@@ -12,8 +12,8 @@
 #include "stack/base/seq.h"
 
 enum {
-	TCP_RUNS_POOL = 1 << 16, /* of a data thread: 2 MB, touched as far as it is needed */
-	TCP_RUNS_MOST = 2048,	 /* of a list: what a peer can make us search */
+	TCP_RUNS_POOL = 1 << 17, /* of a data thread: 4 MB, touched as far as it is needed */
+	TCP_RUNS_MOST = 8192,	 /* of a list: what a peer can make us search */
 	TCP_RUNS_SHORT = 8,	 /* a list of so few may use up the pool */
 };
 
@@ -67,5 +67,7 @@ struct tcp_run *tcp_runs_fill(struct tcp_run_pool *p, struct tcp_runs *l, struct
 			      seq_t start, seq_t end, enum tcp_run_state state);
 /* The whole of r changes its state, in its place. */
 void tcp_runs_restate(struct tcp_runs *l, struct tcp_run *r, enum tcp_run_state state);
+/* r is plainly in flight again. */
+void tcp_runs_drop(struct tcp_run_pool *p, struct tcp_runs *l, struct tcp_run *r);
 /* Will the next put succeed? */
 bool tcp_runs_room(const struct tcp_run_pool *p, const struct tcp_runs *l);

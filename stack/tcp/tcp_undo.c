@@ -5,15 +5,23 @@
 #include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_core.h"
 
+static bool again_under_way(const struct tcp_conn *c)
+{
+	return c->board.bytes[TCP_RUN_AGAIN] + c->board.bytes[TCP_RUN_LOST_AGAIN];
+}
+
 void tcp_undo_save(struct tcp_conn *c)
 {
 	/* One reduction after the other: the oldest window is the right one. */
 	if (c->recovery < TCPR_FAST || !c->undo.ok)
-		c->undo = (struct tcp_undo){ .cwnd = c->prr ? 0 : c->cwnd, .ssthresh = c->ssthresh };
+		c->undo = (struct tcp_undo){ .cwnd = c->prr ? 0 : c->cwnd, .ssthresh = c->ssthresh,
+					     .stamp = c->undo.stamp, .stamped = c->undo.stamped };
 	c->undo.ok = true;
 	c->undo.from = c->snd_una;
 	c->undo.left = 0;
-	c->undo.stamped = c->undo.sent = false;
+	c->undo.sent = false;
+	/* What an episode before this one has sent again may still come back, with its stamp. */
+	c->undo.stamped = c->undo.stamped && again_under_way(c);
 }
 
 void tcp_undo_sent_again(struct tcp_conn *c, uint32_t len, uint64_t now_ns)
@@ -62,6 +70,8 @@ void tcp_undo(struct tcp_env *env, struct tcp_conn *c, const struct tcp_news *ne
 {
 	uint32_t step = min_u32(max_u32(news->acked, c->mss), (uint32_t)TCP_INIT_SEGS * c->mss);
 
+	if (c->recovery == TCPR_FAST && c->sack_ok) /* what came late had been overtaken */
+		tcp_rack_overtaken(c);
 	tcp_board_unlose(env, c);
 	c->undo.ok = false;
 	c->prr = false;

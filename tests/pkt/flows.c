@@ -8,7 +8,7 @@
 #include "stack/tcp/tcp_bbr.h"
 #include "stack/tcp/tcp_core.h"
 
-enum { RING = 1 << 16, BACKLOG = 32 << 20, PORT = 1000 };
+enum { RING = 1 << 16, LATE = 1 << 10, BACKLOG = 128 << 20, PORT = 1000 };
 
 struct packet {
 	uint64_t due_ns;
@@ -39,6 +39,8 @@ struct world {
 	uint32_t queue_bytes;
 	struct side *s, *r;
 	struct ring there, back;
+	struct packet late[LATE]; /* overtaken by those in there; in no order */
+	uint32_t n_late;
 	bool running[FLOWS_MAX];
 	uint32_t wrote[FLOWS_MAX];
 	uint64_t write_ns[FLOWS_MAX];
@@ -86,7 +88,13 @@ static void send_data(struct world *w, struct tcp_seg *seg, uint32_t flow)
 	if (f->mark_bytes && queued > f->mark_bytes && seg->ecn == TCP_ECN_ECT0)
 		seg->ecn = TCP_ECN_CE;
 	w->free_ns = w->now_ns + wait_ns + bytes * 8000ull / f->mbit;
-	*ring_put(&w->there) = (struct packet){ w->free_ns + f->rtt_us * 500ull, *seg, flow };
+	uint64_t due_ns = w->free_ns + f->rtt_us * 500ull;
+	if (w->n_late < LATE && f->late_ppm && rng_below(&w->rng, 1000000) < f->late_ppm) {
+		due_ns += rng_below(&w->rng, f->rtt_us * 250 + 10 * FLOWS_WIRE * 8000 / f->mbit);
+		w->late[w->n_late++] = (struct packet){ due_ns, *seg, flow };
+		return;
+	}
+	*ring_put(&w->there) = (struct packet){ due_ns, *seg, flow };
 }
 
 static void op_output(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
@@ -108,14 +116,39 @@ static void op_output(struct tcp_env *env, const struct tcp_flow *flow, const st
 	}
 }
 
+static void deliver_one(struct world *w, struct packet *p, struct side *to)
+{
+	struct tcp_flow f = { .local = end_of(to == w->s, p->flow),
+			      .remote = end_of(to != w->s, p->flow) };
+
+	tcp_input(&to->env, &f, &p->seg, NULL, w->now_ns);
+}
+
 static void deliver(struct world *w, struct ring *q, struct side *to)
 {
-	while (ring_next_ns(q) <= w->now_ns) {
-		struct packet *p = &q->p[q->head++ % RING];
-		struct tcp_flow f = { .local = end_of(to == w->s, p->flow),
-				      .remote = end_of(to != w->s, p->flow) };
+	while (ring_next_ns(q) <= w->now_ns)
+		deliver_one(w, &q->p[q->head++ % RING], to);
+}
 
-		tcp_input(&to->env, &f, &p->seg, NULL, w->now_ns);
+static uint64_t late_next_ns(const struct world *w)
+{
+	uint64_t next_ns = UINT64_MAX;
+
+	for (uint32_t i = 0; i < w->n_late; i++)
+		next_ns = min_u64(next_ns, w->late[i].due_ns);
+	return next_ns;
+}
+
+static void deliver_late(struct world *w)
+{
+	for (uint32_t i = 0; i < w->n_late;) {
+		if (w->late[i].due_ns > w->now_ns) {
+			i++;
+			continue;
+		}
+		struct packet p = w->late[i];
+		w->late[i] = w->late[--w->n_late];
+		deliver_one(w, &p, w->r);
 	}
 }
 
@@ -238,6 +271,7 @@ static void step(struct world *w)
 	const struct flows_conf *f = w->conf;
 	uint64_t next_ns = min_u64(ring_next_ns(&w->there), ring_next_ns(&w->back));
 
+	next_ns = min_u64(next_ns, late_next_ns(w));
 	next_ns = min_u64(next_ns, tcp_next_ns(&w->s->env));
 	next_ns = min_u64(next_ns, tcp_next_ns(&w->r->env));
 	for (uint32_t i = 0; i < f->n; i++) {
@@ -248,6 +282,7 @@ static void step(struct world *w)
 	}
 	w->now_ns = max_u64(w->now_ns, next_ns);
 	deliver(w, &w->there, w->r);
+	deliver_late(w);
 	deliver(w, &w->back, w->s);
 	tcp_advance(&w->s->env, w->now_ns);
 	tcp_advance(&w->r->env, w->now_ns);

@@ -13,6 +13,7 @@ struct flows_conf {
 	uint32_t queue_bytes;	/* 0: one bandwidth-delay product, at least 30 kB */
 	uint32_t mark_bytes;	/* ECN: longer queues are marked, 0 = never */
 	uint32_t loss_ppm;	/* of data packets */
+	uint32_t late_ppm;	/* of data packets, by up to a quarter of the round trip and 10 packets */
 	uint32_t from_ms, to_ms; /* what is measured; the run ends with it */
 	uint32_t n;		/* flows */
 	const char *cc[FLOWS_MAX]; /* NULL: as the first */

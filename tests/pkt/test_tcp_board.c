@@ -203,9 +203,9 @@ START_TEST(memory_for_holes_may_run_out)
 	rig_send(r, 3000000);
 	rig_drain(r);
 	rig_after_ms(r, 10);
-	for (uint32_t i = 1; i < 1500; i++) {
-		uint32_t at = 1 + 2000 * i;
-		IN(r, .seq = 1, .ack = 1, .flags = A, .sack = { { at, at + 1000 } });
+	for (uint32_t i = 1; i < TCP_RUNS_MOST / 2 + 500; i++) {
+		uint32_t at = 1 + 600 * i;
+		IN(r, .seq = 1, .ack = 1, .flags = A, .sack = { { at, at + 300 } });
 		rig_drain(r);
 	}
 	ck_assert_uint_le(r->c->board.n, TCP_RUNS_MOST);

@@ -103,11 +103,11 @@ START_TEST(old_timestamp_is_dropped_and_answered) /* RFC 7323 5.3 R1 */
 	struct rig *r = rig_established(.ts = true);
 	IN(r, .seq = 1, .ack = 1, .flags = A, .len = 10, .tsval = 900100000);
 	OUT(r, .seq = 1, .ack = 11, .flags = A);
-	IN(r, .seq = 11, .ack = 1, .flags = A, .len = 10, .tsval = 900099999);
+	IN(r, .seq = 11, .ack = 1, .flags = A, .len = 10, .tsval = 900099998);
 	OUT(r, .seq = 1, .ack = 11, .flags = A, .tsecr = 900100000);
 	COUNT(r, tcp_drop_paws, 1);
 	ck_assert_uint_eq(tcp_rx_tail(r->c), 10);
-	IN(r, .seq = 11, .ack = 1, .flags = A, .len = 10, .tsval = 900100000); /* equal is fine */
+	IN(r, .seq = 11, .ack = 1, .flags = A, .len = 10, .tsval = 900099999); /* one tick: as Linux */
 	OUT(r, .seq = 1, .ack = 21, .flags = A);
 	rig_free(r);
 }
@@ -219,7 +219,27 @@ START_TEST(isn_differs_by_tuple_and_grows_with_time) /* RFC 6528 3 */
 }
 END_TEST
 
-RIG_MAIN("tcp_options", { missing_mss_option_means_536 },
+START_TEST(what_is_all_old_does_not_move_the_echo) /* RFC 7323 5.3 R2 before R3, RFC 2883 4 */
+{
+	struct rig *r = rig_established(.ts = true, .sack = true);
+	IN(r, .seq = 1, .ack = 1, .flags = A, .len = 10, .tsval = 900100000);
+	OUT(r, .seq = 1, .ack = 11, .flags = A);
+	IN(r, .seq = 11, .ack = 1, .flags = A, .len = 10, .tsval = 900100001);
+	OUT(r, .seq = 1, .ack = 21, .flags = A);
+	IN(r, .seq = 1, .ack = 1, .flags = A, .len = 10, .tsval = 900100050); /* sent again for nothing */
+	OUT(r, .seq = 1, .ack = 21, .flags = A, .tsecr = 900100001, .sack = { { 1, 11 } });
+	IN(r, .seq = 21, .ack = 1, .flags = A, .len = 10, .tsval = 900100040); /* had been overtaken by it */
+	OUT(r, .seq = 1, .ack = 31, .flags = A, .tsecr = 900100040);
+	COUNT(r, tcp_drop_paws, 0);
+	IN(r, .seq = 11, .ack = 1, .flags = A, .len = 10, .tsval = 900100001); /* too old, and known */
+	OUT(r, .seq = 1, .ack = 31, .flags = A, .tsecr = 900100040, .sack = { { 11, 21 } });
+	COUNT(r, tcp_drop_paws, 1);
+	rig_free(r);
+}
+END_TEST
+
+RIG_MAIN("tcp_options", { what_is_all_old_does_not_move_the_echo },
+	 { missing_mss_option_means_536 },
 	 { mss_is_the_smallest_of_peer_path_and_user }, { timestamps_are_taken_off_the_mss },
 	 { absurd_mss_is_raised }, { options_are_answered_only_when_offered },
 	 { scale_leaves_room_to_grow_to_six_megabytes },

@@ -197,7 +197,38 @@ START_TEST(a_dsack_for_something_else_undoes_nothing) /* RFC 3708 3 */
 }
 END_TEST
 
-RIG_MAIN("tcp_undo", { late_data_makes_a_timeout_spurious },
+START_TEST(an_echo_of_an_earlier_retransmission_is_not_old) /* RFC 3522 3.2: of which copy is it? */
+{
+	struct rig *r = out(_i, true, true, 4000);
+	uint32_t before = r->last_tsval;
+
+	IN(r, .seq = 1, .ack = 1, .flags = A, .tsecr = before, .sack = { { 1001, 2001 }, { 3001, 6001 } });
+	SEG(r, 1);
+	rig_drain(r);
+	IN(r, .seq = 1, .ack = 1, .flags = A, .tsecr = before, .sack = { { 3001, 6001 } });
+	rig_drain(r);
+	COUNT(r, tcp_retrans_segs, 2); /* 1 and 2001 */
+	uint32_t again = r->last_tsval;
+	rig_after_ms(r, 5);
+	IN(r, .seq = 1, .ack = 2001, .flags = A, .tsecr = before, .sack = { { 3001, 6001 } });
+	COUNT(r, tcp_undo_eifel, 1); /* the first was late only ... */
+	ck_assert(r->c->rack.reordered);
+	rig_drain(r);
+	rig_after_ms(r, 40);
+	IN(r, .seq = 1, .ack = 2001, .flags = A, .tsecr = again,
+	   .sack = { { 7001, 10001 }, { 3001, 6001 } });
+	rig_after_ms(r, 40); /* ... and then another is lost */
+	COUNT(r, tcp_fast_retrans, 2);
+	rig_drain(r);
+	IN(r, .seq = 1, .ack = 6001, .flags = A, .tsecr = again, .sack = { { 7001, 10001 } });
+	COUNT(r, tcp_undo_eifel, 1);
+	rig_drain(r);
+	rig_free(r);
+}
+END_TEST
+
+RIG_MAIN("tcp_undo", { an_echo_of_an_earlier_retransmission_is_not_old },
+	 { late_data_makes_a_timeout_spurious },
 	 { duplicates_after_new_data_confirm_the_timeout },
 	 { a_duplicate_first_confirms_it_at_once }, { without_new_data_the_rest_goes_again },
 	 { one_ack_for_a_hole_and_what_was_behind_it_proves_nothing },
