@@ -17,8 +17,10 @@ enum {
 	BBR_CWND_GAIN = 512,
 	BBR_UP_CWND = 576,
 	BBR_PROBE_RTT_CWND = 128,
+	BBR_MILLION = 1000000,
 	BBR_MIN_SEGS = 4,	  /* MinPipeCwnd */
 	BBR_LOSS_PERCENT = 2,	  /* LossThresh, ... */
+	BBR_OWN_LOSS_PERCENT = 8, /* what a path may lose by itself, at most, to be compensated */
 	BBR_LOSS_ALONE_PERCENT = 15, /* ... and where no queue goes with it */
 };
 #define BBR_BW_INF UINT64_MAX
@@ -39,6 +41,7 @@ struct tcp_bbr {
 	bool loss_in_round, ecn_in_round, is_bw_probe_sample;
 	bool prev_probe_too_high, prev_probe_precautionary;
 	bool probe_rtt_expired, probe_rtt_round_done, idle_restart, seen_rtt;
+	bool was_calm, calm_done; /* the round before; this cycle's */
 	bool go_down;	     /* losses say so: at the next ACK */
 	uint16_t pacing_gain, cwnd_gain;
 
@@ -53,6 +56,9 @@ struct tcp_bbr {
 	uint32_t round_rtt_us, last_round_rtt_us; /* shortest of this round and the one before,
 						   * BBR_INF = none */
 	uint32_t round_lost; /* c->lost_bytes when the round began */
+	/* What the path loses whatever the rate: millionths on average of rounds without a queue, and what
+	 * was lost of what was sent in calm ones, of which each ProbeBW cycle has one. */
+	uint32_t own_loss_ppm, calm_lost, calm_bytes;
 	uint32_t rounds_since_probe, drain_rounds;
 	uint32_t next_round_delivered, loss_round_delivered;
 	uint32_t up_acked_per_inc, up_acked;
@@ -98,6 +104,8 @@ void bbr_model_advance(struct tcp_conn *c, const struct tcp_rate_sample *rs);
 bool bbr_too_much_lost(const struct tcp_conn *c, uint32_t lost, uint32_t flight);
 /* HandleInflightTooHigh(): safe is what could be in flight without it. */
 void bbr_inflight_too_high(struct tcp_conn *c, uint32_t safe, bool app_limited);
+/* Millionths of what is sent that have to be sent on top: the path loses them whatever the rate. */
+uint32_t bbr_own_loss(const struct tcp_conn *c);
 void bbr_note_loss(struct tcp_conn *c);
 void bbr_save_upon_loss(struct tcp_conn *c);
 /* HandleLostPacket() for what is behind start and before end. */

@@ -3,14 +3,15 @@
  *
  * One thing is not the draft's: there every round with a loss makes it slower, so that a path that loses 2 %
  * at random, on a radio link say, keeps a tenth of its rate. Here a loss counts if round trips have got
- * longer too, as they do before a queue overflows, or if it is one of many. (BBR's first version, which
- * Linux has, counts none.) */
+ * longer too, as they do before a queue overflows, or if it is one of many. And what is lost without
+ * a queue is sent on top, so that the estimated rate arrives. (BBR's first version, which Linux has,
+ * counts no loss.) */
 // SPDX-License-Identifier: MIT
 #include "stack/tcp/tcp_bbr.h"
 #include "stack/tcp/tcp_core.h"
 
 enum { BETA_NUM = 7, BETA_DEN = 10, FULL_BW_ROUNDS = 3, EXTRA_ROUNDS = 5, OFFLOAD_QUANTA = 3,
-       RTT_NOISE_US = 100, FEW_SEGS = 2 };
+       RTT_NOISE_US = 100, FEW_SEGS = 2, CALM_SEGS = 64 };
 #define MIN_RTT_FILTER_NS (10 * NSEC_PER_SEC)
 #define PROBE_RTT_INTERVAL_NS (5 * NSEC_PER_SEC)
 
@@ -170,9 +171,25 @@ static uint32_t loss_percent(const struct tcp_bbr *s)
 	return is_queued(s) ? BBR_LOSS_PERCENT : BBR_LOSS_ALONE_PERCENT;
 }
 
+/* The share that gets lost of n bytes, in millionths. */
+static uint32_t loss_ppm(uint32_t lost, uint32_t n)
+{
+	return (uint32_t)((uint64_t)lost * BBR_MILLION / max_u32(n, 1));
+}
+
+/* What the path loses in the stretches in which nothing is sent on top; 0 until enough is known. */
+static uint32_t calm_loss(const struct tcp_conn *c)
+{
+	const struct tcp_bbr *s = bbr_of(c);
+
+	return s->calm_bytes < CALM_SEGS * c->mss ? 0 : loss_ppm(s->calm_lost, s->calm_bytes);
+}
+
 bool bbr_too_much_lost(const struct tcp_conn *c, uint32_t lost, uint32_t flight)
 {
-	return lost > (uint64_t)flight * loss_percent(bbr_of(c)) / 100 || (lost && !c->sack_ok);
+	uint32_t few = calm_loss(c) >= BBR_MILLION / 100 ? FEW_SEGS * c->mss : 0;
+
+	return lost > (uint64_t)flight * loss_percent(bbr_of(c)) / 100 + few || (lost && !c->sack_ok);
 }
 
 /* Two of its parts are tcp_cc_bbr.c's: it leaves ProbeBW_UP when go_down says so. */
@@ -268,6 +285,40 @@ static bool loss_counts(const struct tcp_conn *c)
 				    lost > all * BBR_LOSS_ALONE_PERCENT / 100 + FEW_SEGS * c->mss);
 }
 
+/* Once a round: what does this path lose by itself? On average of the rounds without a queue; and because
+ * a path that polices its rate loses whatever is sent beyond it, no more than LossThresh above what
+ * was lost in a stretch of each ProbeBW cycle in which nothing was sent on top. */
+static void update_own_loss(struct tcp_conn *c)
+{
+	struct tcp_bbr *s = bbr_of(c);
+	uint32_t lost = c->lost_bytes - s->round_lost;
+	uint32_t all = lost + (tcp_delivered(c) - s->loss_round_delivered);
+	uint32_t ppm = min_u32(loss_ppm(lost, all), BBR_OWN_LOSS_PERCENT * BBR_MILLION / 100);
+	bool calm = !is_queued(s) && (s->state == BBR_DOWN || s->state == BBR_CRUISE);
+
+	if (!is_queued(s) || ppm < s->own_loss_ppm)
+		s->own_loss_ppm += ((int32_t)ppm - (int32_t)s->own_loss_ppm) / 8;
+	if (calm && s->was_calm && !s->calm_done) {
+		if (s->calm_bytes > 2u * CALM_SEGS * c->mss) {
+			s->calm_lost /= 2;
+			s->calm_bytes /= 2;
+		}
+		s->calm_lost += lost;
+		s->calm_bytes += all;
+		s->calm_done = true;
+	}
+	s->was_calm = calm;
+}
+
+uint32_t bbr_own_loss(const struct tcp_conn *c)
+{
+	const struct tcp_bbr *s = bbr_of(c);
+
+	if (!s->calm_done || s->calm_bytes < CALM_SEGS * c->mss)
+		return 0;
+	return min_u32(s->own_loss_ppm, calm_loss(c) + BBR_LOSS_PERCENT * BBR_MILLION / 100);
+}
+
 /* 5.5.10.3: once a round, towards what was delivered in it. */
 static void lower_bounds(struct tcp_conn *c)
 {
@@ -291,6 +342,7 @@ void bbr_model_update(struct tcp_conn *c, const struct tcp_rate_sample *rs)
 	if (s->loss_round_start) {
 		if (loss_counts(c) && !bbr_is_probing(s))
 			lower_bounds(c);
+		update_own_loss(c);
 		s->loss_round_delivered = tcp_delivered(c);
 		s->round_lost = c->lost_bytes;
 		if (s->round_rtt_us != BBR_INF) /* what is sent again measures nothing */

@@ -25,6 +25,8 @@ static void set_pacing(struct tcp_conn *c, uint32_t gain)
 	struct tcp_bbr *s = bbr_of(c);
 	uint64_t rate = s->bw * gain / BBR_UNIT / 100 * (100 - PACING_MARGIN_PERCENT);
 
+	/* not the draft's: bw is what arrives (tcp_bbr_model.c) */
+	rate = rate * BBR_MILLION / (BBR_MILLION - bbr_own_loss(c));
 	if (rate && (s->full_bw_reached || rate > c->pace_rate))
 		c->pace_rate = rate;
 }
@@ -113,6 +115,7 @@ static void start_down(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	struct tcp_bbr *s = bbr_of(c);
 
 	bbr_reset_congestion(s);
+	s->was_calm = s->calm_done = false;
 	s->up_acked_per_inc = BBR_INF;
 	s->rounds_since_probe = rng_below(env->rng, 2); /* PickProbeWait() */
 	s->probe_wait_ns = PROBE_WAIT_NS + rng_below(env->rng, 1000) * NSEC_PER_MSEC;
