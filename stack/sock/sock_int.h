@@ -18,7 +18,7 @@ enum {
 	SOCK_RCVBUF = 1 << 20,	  /* default window, before it has grown ... */
 	SOCK_RCVBUF_MAX = UINT16_MAX << 7, /* ... and when it has: what Linux's usual scale can tell */
 	SOCK_SNDBUF_MIN = 128 << 10, /* default send buffer before it has grown ... */
-	SOCK_SNDBUF_MAX = 16 << 20,  /* ... and when it has: twice a window */
+	SOCK_SNDBUF_MAX = 64 << 20,  /* ... and when it has: twice a window, of a gigabit over 250 ms */
 	SOCK_BUF_MIN = 4 << 10, SOCK_BUF_MAX = 16 << 20, /* what SO_RCVBUF and SO_SNDBUF may ask */
 	SOCK_CLAMP_MIN = 1152,	  /* TCP_WINDOW_CLAMP */
 	SOCK_BACKLOG_MAX = 4096,
