@@ -69,13 +69,33 @@ replaced_engine()
 		-n 2 -c 200 -r 5
 }
 
+all_connected() { (($(fn_tool ss | grep -c 'ESTAB.*:7004 .*epload') == 50)); }
+
+# a client whose engine ends is told so at once, on every connection
+ending_with_the_engine()
+{
+	local client
+	on_native "$bin/epload" -a "$FN_CLI_ADDR" -p 7004 -n 2 -c 50 -r 1000000 >"$FN_TMP/ending.out" \
+		2>"$FN_TMP/ending.log" &
+	client=$!
+	check "a client is at work" fn_wait_for 10 all_connected
+	kill -KILL "$1"
+	if wait "$client"; then
+		fn_die "a client has not noticed that its engine has ended"
+	fi
+	same "connections that ended with the engine" "$(jq .errors "$FN_TMP/ending.out")" 50
+	same "why" "$(grep -c 'Connection reset by peer' "$FN_TMP/ending.log")" 10
+}
+
 answers() { FN_TIMEOUT=5 fn_client "$bin/epload_kernel" -a "$FN_SRV_ADDR" -p 7001 -c 1; }
 
 killed_engine()
 {
 	local pid
 	pid=$(fn_tool engine status | awk '$1 == "pid" { print $2 }')
-	kill -KILL "$pid"
+	fn_client_bg kernel "$bin/epserve_kernel" -a "$FN_CLI_ADDR" -p 7004 -n 2
+	check "the kernel's server listens" fn_wait_for 10 on_native "$bin/epload" -a "$FN_CLI_ADDR" -p 7004
+	ending_with_the_engine "$pid"
 	fn_wait_for 10 eval "[[ ! -d /proc/$pid ]]"
 	fn_engine_start engine "$FN_SRV" "$FN_SRV_ADDR" "$(fn_port_of srv)" ||
 		fn_die "no engine after the kill"
