@@ -83,9 +83,14 @@ static int start_here(struct mtcp_context *m, struct slot *s, const struct endpo
  * one, which the engine tells by EADDRNOTAVAIL. */
 static int start(struct mtcp_context *m, struct slot *s, const struct endpoint *to)
 {
-	int r = start_here(m, s, to);
-	uint32_t home = s->link ? slot_a(s)->worker : 0, n = s->link ? s->link->app.n_workers : 0;
+	uint32_t home, n;
+	int r = sock_follow(m, s);
 
+	if (r < 0)
+		return r;
+	r = start_here(m, s, to);
+	home = s->link ? slot_a(s)->worker : 0;
+	n = s->link ? s->link->app.n_workers : 0;
 	for (uint32_t i = 1; r == -EADDRNOTAVAIL && i < n; i++) {
 		r = sock_rehome(m, s, (home + i) % n);
 		if (r == 0)

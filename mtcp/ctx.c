@@ -4,7 +4,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include "mtcp/export.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/wait.h"
@@ -76,7 +75,7 @@ static int ctx_open(struct mtcp_context *m, int cpu)
 	m->slot = calloc(m->n_slots, sizeof(*m->slot));
 	if (!m->slot)
 		return ENOMEM;
-	m->kick_fd = (int)sys_call3(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK, 0);
+	m->kick_fd = link_eventfd();
 	if (m->kick_fd < 0) {
 		free(m->slot);
 		return -m->kick_fd;
@@ -121,9 +120,12 @@ EXPORT mctx_t mtcp_create_context(int cpu)
 
 static void ctx_close(struct mtcp_context *m, bool ours)
 {
-	for (uint32_t i = 0; ours && i < m->used; i++)
-		if (m->slot[i].kind != MTCP_SOCK_UNUSED)
+	for (uint32_t i = 0; i < m->used; i++) {
+		if (ours && m->slot[i].kind != MTCP_SOCK_UNUSED)
 			slot_close(m, &m->slot[i]);
+		else if (m->slot[i].kind == MTCP_SOCK_EPOLL)
+			sys_close(m->slot[i].ep->wake_fd);
+	}
 	if (ours)
 		link_close_all(m);
 	else

@@ -180,6 +180,8 @@ int slot_wait(struct mtcp_context *m, const struct slot *s, uint32_t seen);
 /* A bound socket gives up its place and has the same address on another data thread. 0 or -errno: it is not
  * bound any more. */
 int sock_rehome(struct mtcp_context *m, struct slot *s, uint32_t worker);
+/* Before a bound socket listens or connects: its place is at the engine that serves now. As above. */
+int sock_follow(struct mtcp_context *m, struct slot *s);
 
 /* ---- link.c ---- */
 /* New sockets belong there. */
@@ -194,13 +196,15 @@ void link_enter(struct mtcp_context *m, struct slot *s, struct link *l, uint32_t
 /* The engine's socket is given up: closed when nobody else has it. */
 void link_leave(struct mtcp_context *m, struct slot *s);
 void link_close_all(struct mtcp_context *m);
+/* An eventfd out of the program's way, or -errno. */
+int link_eventfd(void);
 /* In the child of a fork: nothing of the engine's is ours. */
 void link_forget_all(struct mtcp_context *m);
 /* One try to reach an engine, starting it if need be: 0, or -errno with one line in err. */
 int link_find(struct chan_app *app, const struct chan_key *key, char err[MTCP_CONF_TEXT]);
 /* mtcp_init() has attached already: the first context takes that over. */
 extern struct chan_app link_first;
-extern bool link_has_first;
+extern _Atomic bool link_has_first;
 
 /* ---- epoll.c ---- */
 int ctx_lock(struct mtcp_context *m);

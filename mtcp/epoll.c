@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: MIT
 #include "mtcp/epoll.h"
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include "mtcp/ctx.h"
 #include "mtcp/export.h"
 #include "stack/chan/evq.h"
@@ -162,7 +161,7 @@ EXPORT int mtcp_epoll_create1(mctx_t mctx, int flags)
 		slot_give(m, s);
 		return fail(ENOMEM);
 	}
-	e->wake_fd = (int)sys_call3(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK, 0);
+	e->wake_fd = link_eventfd();
 	if (e->wake_fd < 0) {
 		int err = -e->wake_fd;
 

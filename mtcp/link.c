@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include "mtcp/ctx.h"
 #include "stack/chan/evq.h"
@@ -13,10 +14,12 @@
 #include "stack/chan/wait.h"
 
 enum { START_TIMEOUT_MS = 10000 };
-static const uint64_t RETRY_NS = 200 * NSEC_PER_MSEC;
+/* Connecting in vain is cheap; starting is not, and what stopped it does not pass quickly. */
+static const uint64_t RETRY_NS = 200 * NSEC_PER_MSEC, RETRY_START_NS = 30 * NSEC_PER_SEC;
+static _Atomic uint64_t start_at_ns;
 
 struct chan_app link_first;
-bool link_has_first;
+_Atomic bool link_has_first;
 
 static int attach_any(struct chan_app *app, const struct chan_paths *paths, char *text, size_t n)
 {
@@ -88,16 +91,26 @@ int link_find(struct chan_app *app, const struct chan_key *key, char err[MTCP_CO
 	if (key)
 		app->key = *key;
 	r = attach_any(app, &paths, text, sizeof(text));
-	if (is_nobody(r) && !(autostart && !strcmp(autostart, "0"))) {
+	if (is_nobody(r) && !(autostart && !strcmp(autostart, "0")) &&
+	    chan_now_ns() >= atomic_load(&start_at_ns)) {
 		r = start_engine(socket, text);
 		if (r == 0)
 			r = attach_any(app, &paths, text, sizeof(text));
+		if (r < 0)
+			atomic_store(&start_at_ns, chan_now_ns() + RETRY_START_NS);
 	}
 	if (r < 0)
 		snprintf(err, MTCP_CONF_TEXT, "%s", *text ? text : strerror(-r));
 	else
 		introduce(app);
 	return r;
+}
+
+int link_eventfd(void)
+{
+	int fd = (int)sys_call3(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK, 0);
+
+	return fd < 0 ? fd : chan_fd_high(fd);
 }
 
 /* ---- links ---- */
@@ -161,10 +174,13 @@ static struct link *link_open(struct mtcp_context *m)
 	l = free_link(m);
 	if (!l)
 		return NULL;
-	if (link_has_first) {
+	if (atomic_exchange(&link_has_first, false)) {
 		l->app = link_first;
 		memset(&link_first, 0, sizeof(link_first));
-		link_has_first = false;
+		if (!chan_alive(&l->app)) {
+			chan_app_detach(&l->app);
+			r = link_find(&l->app, &key, err);
+		}
 	} else {
 		r = link_find(&l->app, &key, err);
 	}

@@ -91,12 +91,18 @@ int sock_rehome(struct mtcp_context *m, struct slot *s, uint32_t worker)
 		return -EDEADLK;
 	link_leave(m, s);
 	ctx_unlock(m);
-	chan_call(&l->app, home, &req, NULL);
+	if (link_serves(l))
+		chan_call(&l->app, home, &req, NULL);
 	s->opts = opts;
 	r = bind_on(m, s, &at, worker);
 	if (r < 0)
 		s->flags &= (uint8_t)~SLOT_BOUND;
 	return r;
+}
+
+int sock_follow(struct mtcp_context *m, struct slot *s)
+{
+	return !s->link || link_serves(s->link) ? 0 : sock_rehome(m, s, (uint32_t)m->cpu);
 }
 
 EXPORT int mtcp_bind(mctx_t mctx, int sockid, const struct sockaddr *addr, socklen_t addrlen)
@@ -166,13 +172,14 @@ EXPORT int mtcp_listen(mctx_t mctx, int sockid, int backlog)
 {
 	struct slot *s = sock_of(mctx, sockid);
 	struct endpoint any = { .addr = ipaddr_v4(0) }, at;
-	int r = 0;
+	int r;
 
 	if (!s)
 		return -1;
 	if (backlog <= 0 || s->flags & SLOT_CONNECTED)
 		return fail(EINVAL);
-	if (!s->link)
+	r = s->kind == MTCP_SOCK_LISTENER ? 0 : sock_follow(mctx, s);
+	if (r == 0 && !s->link)
 		r = bind_at(mctx, s, &any);
 	if (r < 0)
 		return fail(-r);
@@ -209,6 +216,11 @@ static int accept_next(struct mtcp_context *m, struct slot *s, struct link **l, 
 	return chan_accept_pop(&s->link->app, s->id, id, gen);
 }
 
+static bool has_next(const struct slot *s)
+{
+	return chan_rx_avail(slot_a(s), slot_b(s)) || (s->elder && follow_has(s));
+}
+
 EXPORT int mtcp_accept(mctx_t mctx, int sockid, struct sockaddr *addr, socklen_t *addrlen)
 {
 	struct slot *s = sock_of(mctx, sockid), *n;
@@ -223,7 +235,7 @@ EXPORT int mtcp_accept(mctx_t mctx, int sockid, struct sockaddr *addr, socklen_t
 	/* Without a descriptor for it the connection stays in the queue. */
 	n = slot_take(mctx, MTCP_SOCK_STREAM);
 	if (!n)
-		return fail(ENFILE);
+		return fail(has_next(s) ? ENFILE : EAGAIN);
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&slot_a(s)->evseq, memory_order_acquire);
 

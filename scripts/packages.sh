@@ -23,6 +23,7 @@ test_packages=(
 	iputils-ping radvd tcpdump strace jq netcat-openbsd
 	postgresql apache2-bin apache2-utils gunicorn openssh-server openssh-client haproxy
 	shellcheck cppcheck libpython3.11-testsuite
+	g++ groff-base	# mTCP's header as C++, its pages
 	valgrind	# scripts/bench-instr
 )
 

@@ -54,9 +54,13 @@ stream_of_loads()
 	echo "$n" >"$FN_TMP/stream"
 }
 
+both_bound() { (($(grep -c bound "$FN_TMP/bound.log") == 2)); }
+
 replaced_engine()
 {
 	local stream
+	native bound "$bin/epserve" -a "$FN_SRV_ADDR" -p 7005 -n 2 -w "$FN_TMP/listen"
+	check "sockets that are bound only" fn_wait_for 10 both_bound
 	stream_of_loads &
 	stream=$!
 	sleep 0.3
@@ -65,6 +69,10 @@ replaced_engine()
 	touch "$FN_TMP/enough"
 	wait "$stream" || { cat "$FN_TMP/stream.log" >&2; fn_die "a connection failed meanwhile"; }
 	ok "connections meanwhile, none failed: $(cat "$FN_TMP/stream")"
+	touch "$FN_TMP/listen"
+	fn_wait_port 7005 bound
+	load "bound before the upgrade" fn_client "$bin/epload_kernel" -a "$FN_SRV_ADDR" -p 7005 -n 2 -c 100
+	served bound
 	load "after the upgrade, kernel client" fn_client "$bin/epload_kernel" -a "$FN_SRV_ADDR" -p 7001 \
 		-n 2 -c 200 -r 5
 }

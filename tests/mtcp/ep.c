@@ -43,7 +43,7 @@ struct ep_options ep_options(int argc, char **argv)
 	int c;
 
 	o.addr = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(7000) };
-	while ((c = getopt(argc, argv, "f:a:p:n:c:k:r:s:m:e")) != -1) {
+	while ((c = getopt(argc, argv, "f:a:p:n:c:k:r:s:m:w:e")) != -1) {
 		switch (c) {
 		case 'f': o.conf = optarg; break;
 		case 'a': o.addr.sin_addr.s_addr = inet_addr(optarg); break;
@@ -54,6 +54,7 @@ struct ep_options ep_options(int argc, char **argv)
 		case 'r': o.requests = number(optarg); break;
 		case 's': o.size = number(optarg); break;
 		case 'm': o.stop_after = number(optarg); break;
+		case 'w': o.wait_for = optarg; break;
 		case 'e': o.edge = true; break;
 		default: exit(2);
 		}

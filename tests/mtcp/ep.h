@@ -21,6 +21,7 @@ struct ep_options {
 	uint32_t size;		/* -s: bytes of a request, and of its answer */
 	uint32_t stop_after;	/* -m: the server ends after so many requests, 0: by a signal */
 	bool edge;		/* -e: MTCP_EPOLLET */
+	const char *wait_for;	/* -w: the server is bound, and listens when this file is there */
 };
 struct ep_options ep_options(int argc, char **argv);
 /* Set by SIGTERM and SIGINT. */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "tests/mtcp/ep.h"
 
 struct conn {
@@ -128,8 +129,13 @@ static void listen_on(struct server *s)
 
 	s->listener = mtcp_socket(s->m, AF_INET, SOCK_STREAM, 0);
 	if (s->listener < 0 ||
-	    mtcp_bind(s->m, s->listener, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ||
-	    mtcp_listen(s->m, s->listener, 4096) < 0)
+	    mtcp_bind(s->m, s->listener, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
+		ep_die("bind");
+	if (s->o->wait_for)
+		fprintf(stderr, "bound\n");
+	while (s->o->wait_for && access(s->o->wait_for, F_OK) != 0 && !ep_stop)
+		usleep(10000);
+	if (mtcp_listen(s->m, s->listener, 4096) < 0)
 		ep_die("listen");
 	ev.data.ptr = NULL;
 	if (mtcp_epoll_ctl(s->m, s->ep, MTCP_EPOLL_CTL_ADD, s->listener, &ev) < 0)

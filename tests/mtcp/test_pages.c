@@ -302,6 +302,7 @@ START_TEST(enfile)
 	other = mtcp_socket(m, AF_INET, SOCK_STREAM, 0);
 	API_FAILS(mtcp_socket(m, AF_INET, SOCK_STREAM, 0), ENFILE);
 	API_FAILS(mtcp_epoll_create(m, 8), ENFILE);
+	API_FAILS(mtcp_accept(m, l, NULL, NULL), EAGAIN);
 	api_block(api_ctx, a, 1);
 	ck_assert_int_eq(mtcp_connect(api_ctx, a, (struct sockaddr *)&at, sizeof(at)), 0);
 	API_FAILS(mtcp_accept(m, l, NULL, NULL), ENFILE);
