@@ -28,7 +28,7 @@ __attribute__((constructor)) static void count_cores(void)
 
 /* What applies; also numbers that programs ask for, though they change nothing (`idle`). */
 static const struct key {
-	const char *name;
+	char name[24];
 	size_t at;
 	int min, max;
 	bool idle;
@@ -134,7 +134,7 @@ static int take_line(struct reading *r, char *line)
 	if (k && !take_number(&r->conf, k, value)) {
 		char range[64];
 
-		snprintf(range, sizeof(range), "%s must be %d to %d, not", name, k->min, k->max);
+		snprintf(range, sizeof(range), "%s must be %d to %d, not", k->name, k->min, k->max);
 		return bad(r, range, value);
 	}
 	if (k && !k->idle)

@@ -21,7 +21,7 @@ for name in mtcp_api mtcp_epoll; do
 	echo "#include <$name.h>" | "$cc" "${strict[@]}" -std=c11 -x c -c -o "$tmp/alone.o" -
 	echo "#include <$name.h>" | "$cxx" "${strict[@]}" -std=c++11 -x c++ -c -o "$tmp/alone.o" -
 done
-if nm -D "$library" | grep -q __asan; then
+if nm -D "$library" | grep __asan >/dev/null; then
 	echo "not linked: the library is sanitized"
 	exit 0
 fi
