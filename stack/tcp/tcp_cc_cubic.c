@@ -130,6 +130,8 @@ static void cubic_undo(struct tcp_conn *c)
 {
 	c->cc_state.cubic.w_max = c->cc_state.cubic.undo_w_max;
 	c->cc_state.cubic.epoch_ns = c->cc_state.cubic.undo_epoch_ns;
+	if (c->ssthresh == UINT32_MAX) /* the first slow start goes on */
+		c->cc_state.cubic.hystart.left = 0;
 }
 
 /* 5.8: time without data is not time in which the window was tried. */
