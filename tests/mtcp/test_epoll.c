@@ -266,6 +266,50 @@ START_TEST(a_pipe_wakes_who_waits)
 }
 END_TEST
 
+enum { SPEAKERS = 4, WORDS = 5000 };
+static void *speak(void *arg)
+{
+	for (int i = 0; i < WORDS; i++) {
+		while (mtcp_write(api_ctx, *(int *)arg, "w", 1) != 1)
+			sched_yield();
+		if (i % 64 == 0)
+			usleep(50); /* the other side goes to sleep now and then */
+	}
+	return NULL;
+}
+
+/* No wake-up is lost, by level nor by edge. */
+START_TEST(threads_wake_who_waits)
+{
+	uint32_t how = _i ? (uint32_t)MTCP_EPOLLET : 0;
+	struct mtcp_epoll_event ev[SPEAKERS];
+	pthread_t t[SPEAKERS];
+	int p[SPEAKERS][2];
+	char buf[256];
+	long got = 0;
+
+	for (int i = 0; i < SPEAKERS; i++) {
+		ck_assert_int_eq(mtcp_pipe(api_ctx, p[i]), 0);
+		ck_assert_int_eq(control(MTCP_EPOLL_CTL_ADD, p[i][0], MTCP_EPOLLIN | how), 0);
+	}
+	for (int i = 0; i < SPEAKERS; i++)
+		ck_assert_int_eq(pthread_create(&t[i], NULL, speak, &p[i][1]), 0);
+	while (got < (long)SPEAKERS * WORDS) {
+		int n = mtcp_epoll_wait(api_ctx, ep, ev, SPEAKERS, LONG);
+		ssize_t r;
+
+		ck_assert_int_gt(n, 0);
+		for (int i = 0; i < n; i++)
+			while ((r = mtcp_read(api_ctx, ev[i].data.sockid, buf, sizeof(buf))) > 0)
+				got += r;
+	}
+	for (int i = 0; i < SPEAKERS; i++)
+		pthread_join(t[i], NULL);
+	ck_assert_int_eq(got, (long)SPEAKERS * WORDS);
+	ck_assert_uint_eq(wait_ms(0), 0);
+}
+END_TEST
+
 START_TEST(events_have_names)
 {
 	ck_assert_str_eq(EventToString(MTCP_EPOLLIN), "IN");
@@ -292,5 +336,6 @@ int main(void)
 	tcase_add_test(t, a_wait_ends_in_time);
 	tcase_add_test(t, a_pipe_wakes_who_waits);
 	tcase_add_test(t, events_have_names);
+	tcase_add_loop_test(t, threads_wake_who_waits, 0, 2);
 	return unit_run("mtcp_epoll", t);
 }
