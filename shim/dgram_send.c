@@ -436,9 +436,27 @@ static int six_destination(const struct sock *s, const struct msghdr *msg)
 		       SOCK_TO_KERNEL : 0;
 }
 
-/* Too long, or MSG_OOB. */
+/* Does it go by IPv6? udpv6_sendmsg() does not look at MSG_OOB. */
+static bool is_six(const struct sock *s, const struct msghdr *msg)
+{
+	struct endpoint to;
+	int r;
+
+	if (likely(s->family != AF_INET6))
+		return false;
+	r = destination(s, msg, &to);
+	if (r == 1 && dgram_is_stack_conn(s))
+		to = s->a->remote;
+	else if (r != 0)
+		return false;
+	return !ipaddr_is_v4(&to.addr);
+}
+
+/* Too long, or MSG_OOB. 0: it may go on. */
 static int refuse(struct sock *s, const struct msghdr *msg, size_t len, int flags, uint32_t pending)
 {
+	if (len <= IP_BYTES_MAX && pending == DGRAM_NOBODY && is_six(s, msg))
+		return 0;
 	int r = pending == DGRAM_NOBODY ? six_destination(s, msg) : 0;
 
 	if (r == SOCK_TO_KERNEL)
@@ -463,8 +481,11 @@ static ssize_t send_or_check(struct sock *s, int fd, const struct msghdr *msg, s
 	r = dgram_need_port(s, fd);
 	if (unlikely(r < 0))
 		return r == SOCK_TO_KERNEL ? to_kernel(s, flags) : r;
-	if (unlikely(len > IP_BYTES_MAX || flags & MSG_OOB))
-		return refuse(s, msg, len, flags, pending);
+	if (unlikely(len > IP_BYTES_MAX || flags & MSG_OOB)) {
+		r = refuse(s, msg, len, flags, pending);
+		if (r)
+			return r;
+	}
 	if (unlikely(pending == DGRAM_STACK))
 		return only_check ? (ssize_t)len : cork_send(s, msg, len, flags, NULL);
 	memset(&o, 0, sizeof(o));

@@ -219,7 +219,8 @@ static void tell_engine(struct sock *s, const struct opt *o)
 		return;
 	switch (o->kind) {
 	case OPT_BIT:
-		now |= o->arg & (CHAN_O_RECVERR | CHAN_O_RECVERR6 | CHAN_O_KEEPALIVE | CHAN_O_CORK | CHAN_O_OOBINLINE);
+		now |= o->arg & (CHAN_O_RECVERR | CHAN_O_RECVERR6 | CHAN_O_KEEPALIVE |
+				 CHAN_O_CORK | CHAN_O_OOBINLINE);
 		break;
 	case OPT_STAMP:
 	case OPT_STAMPING:

@@ -9,6 +9,7 @@
 #include "stack/base/stats.h"
 #include "stack/wire/eth.h"
 #include "stack/wire/ip4.h"
+#include "stack/wire/ip6.h"
 
 enum { PKT_LINEAR_MAX = ETH_HDR_LEN + ETH_VLAN_LEN + 40 + 65535 /* IPv6, the longer one */ };
 
@@ -67,12 +68,20 @@ static inline void pkt_want_ip_csum(struct rte_mbuf *m)
 	m->l2_len = ETH_HDR_LEN;
 	m->l3_len = IP4_HDR_MIN;
 }
-/* It finishes the UDP checksum. */
+/* It finishes the UDP checksum; ip: RTE_MBUF_F_TX_IPV4 or _IPV6, and the length of that header. */
+static inline void pkt_want_udp_of(struct rte_mbuf *m, uint64_t ip, uint8_t ip_len)
+{
+	m->ol_flags |= ip | RTE_MBUF_F_TX_UDP_CKSUM;
+	m->l2_len = ETH_HDR_LEN;
+	m->l3_len = ip_len;
+}
 static inline void pkt_want_udp(struct rte_mbuf *m)
 {
-	m->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM;
-	m->l2_len = ETH_HDR_LEN;
-	m->l3_len = IP4_HDR_MIN;
+	pkt_want_udp_of(m, RTE_MBUF_F_TX_IPV4, IP4_HDR_MIN);
+}
+static inline void pkt_want_udp6(struct rte_mbuf *m)
+{
+	pkt_want_udp_of(m, RTE_MBUF_F_TX_IPV6, IP6_HDR_LEN);
 }
 /* It finishes the TCP checksum, and cuts into segments of mss bytes when mss > 0. */
 static inline void pkt_want_tcp(struct rte_mbuf *m, uint8_t tcp_len, uint16_t mss)
@@ -88,4 +97,13 @@ static inline void pkt_want_tcp(struct rte_mbuf *m, uint8_t tcp_len, uint16_t ms
 	} else {
 		m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
 	}
+}
+static inline void pkt_want_tcp6(struct rte_mbuf *m, uint8_t tcp_len, uint16_t mss)
+{
+	m->ol_flags |= RTE_MBUF_F_TX_IPV6 |
+		       (mss ? RTE_MBUF_F_TX_TCP_SEG : RTE_MBUF_F_TX_TCP_CKSUM);
+	m->l2_len = ETH_HDR_LEN;
+	m->l3_len = IP6_HDR_LEN;
+	m->l4_len = tcp_len;
+	m->tso_segsz = mss;
 }

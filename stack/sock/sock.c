@@ -154,6 +154,8 @@ void sock_take_opts(struct sock *s)
 	if (s->l)
 		sock_listener_opts(s, &o);
 	s->conn.opts = sock_tcp_opts(s->b, &o);
+	if (s->started && !ipaddr_is_v4(&s->a->remote.addr))
+		s->conn.opts.minttl = o.minhops;
 	if (s->started)
 		tcp_opts_changed(&env->tcp, &s->conn, env->now_ns);
 }

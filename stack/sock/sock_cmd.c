@@ -206,6 +206,8 @@ static int start_connect(struct call *k, struct sock *s)
 	flow.local.scope = ipaddr_has_zone(&flow.local.addr) ? flow.remote.scope : 0;
 	flow.local.pad = 0;
 	s->conn.id = s->id;
+	struct chan_opts o = sock_read_opts(s->b);
+	s->conn.opts.minttl = ipaddr_is_v4(&flow.remote.addr) ? o.minttl : o.minhops;
 	s->conn.opts.fastopen_syn = k->req.arg[0] & CHAN_ARG_FASTOPEN;
 	err = tcp_connect(&env->tcp, &s->conn, &flow, env->now_ns);
 	if (err) {

@@ -178,7 +178,8 @@ struct tcp_sockopts {
 	int32_t linger2_s;	     /* FIN-WAIT-2 life of an orphan, 0 = 60, < 0 = none */
 	uint8_t ttl, tos;	     /* 0 = default */
 	uint8_t minttl;		     /* IP_MINTTL: what comes from farther away is dropped */
-	uint8_t hops, tclass, minhops; /* the same three by IPv6 */
+	uint8_t hops, tclass;	     /* the same by IPv6 */
+	uint8_t minhops;	     /* of a listener; of a connection minttl is that of its family */
 	uint8_t cc;		     /* 0 = default, else 1 + index into the list of controllers */
 	uint8_t defer;		     /* listener: how often the SYN-ACK is due until data is waited for */
 	uint16_t fastopen;	     /* listener: so many may be open before their final ACK, 0 = none */

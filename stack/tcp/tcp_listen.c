@@ -218,6 +218,8 @@ static struct tcp_conn *conn_of_synq(struct tcp_env *env, const struct tcp_synq 
 	}
 	if (l->opts)
 		c->opts = *l->opts;
+	if (l->opts && !ipaddr_is_v4(&q->flow.remote.addr))
+		c->opts.minttl = l->opts->minhops;
 	c->listener = l;
 	c->iss = c->snd_una = q->iss;
 	c->snd_nxt = c->snd_end = seq_add(q->iss, 1);
@@ -390,7 +392,8 @@ struct tcp_conn *tcp_listen_input(struct tcp_env *env, const struct tcp_flow *fl
 		tcp_reply_rst(env, flow, seg, now_ns);
 		return NULL;
 	}
-	if (l->opts && seg->ttl < l->opts->minttl) {
+	bool v4 = ipaddr_is_v4(&flow->remote.addr);
+	if (l->opts && seg->ttl < (v4 ? l->opts->minttl : l->opts->minhops)) {
 		STAT_INC(tcp_drop_minttl);
 		TRACE(TCP_DROP, 0, now_ns, TCP_DROP_MINTTL, seg->seq.v, seg->ack.v);
 		return NULL;

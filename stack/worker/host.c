@@ -5,6 +5,7 @@
 #include <errno.h>
 #include "stack/base/checksum.h"
 #include "stack/net/flow.h"
+#include "stack/net/ip6.h"
 #include "stack/net/pkt.h"
 #include "stack/worker/worker_int.h"
 
@@ -69,20 +70,23 @@ bool pieces_copy(struct worker *w, struct rte_mbuf *m, const struct sock_piece *
 	return true;
 }
 
-static uint16_t mtu_mss(const struct netif *nif) { return nif->mtu - IP4_HDR_MIN - TCP_HDR_MIN; }
+static uint16_t mtu_mss(const struct netif *nif, bool v6)
+{
+	return nif->mtu - (v6 ? IP6_HDR_LEN : IP4_HDR_MIN) - TCP_HDR_MIN;
+}
 
-/* One segment as a frame to r. */
-static void output_frame(struct worker *w, const struct route *r, const struct tcp_flow *flow,
-			 const struct tcp_seg *seg, const struct sock_piece *piece,
-			 unsigned n_pieces, struct ip4_out *out)
+/* One segment in a buffer, from its TCP header on, for nif. NULL: no buffers. */
+static inline struct rte_mbuf *segment_buf(struct worker *w, const struct netif *nif, bool v6,
+					   const struct tcp_flow *flow, const struct tcp_seg *seg,
+					   const struct sock_piece *piece, unsigned n_pieces)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(w->conf.mbufs);
-	bool offload = r->nif->tx_csum_l4;
+	bool offload = nif->tx_csum_l4;
 	uint32_t sum = 0;
 
 	if (unlikely(!m)) {
 		STAT_INC(port_drop_nombuf);
-		return;
+		return NULL;
 	}
 	uint8_t *hdr = pkt_data(m);
 	uint32_t hdr_len = tcp_seg_emit(seg, hdr);
@@ -91,22 +95,65 @@ static void output_frame(struct worker *w, const struct route *r, const struct t
 	if (unlikely(!pieces_copy(w, m, piece, n_pieces, offload ? NULL : &sum))) {
 		STAT_INC(port_drop_nombuf);
 		pkt_free(m);
-		return;
+		return NULL;
 	}
-	uint32_t room = mtu_mss(r->nif) - (hdr_len - TCP_HDR_MIN);
+	uint32_t room = mtu_mss(nif, v6) - (hdr_len - TCP_HDR_MIN);
 	bool tso = offload && seg->len > room;
 	/* For segmentation the pseudo header goes without the length, which differs per segment. */
 	uint32_t pseudo = csum_pseudo(&flow->local.addr, &flow->remote.addr, IP_PROTO_TCP,
 				      tso ? 0 : hdr_len + seg->len);
 	uint16_t csum;
 	if (offload) {
+		uint16_t cut = tso ? (uint16_t)min_u32(seg->mss, room) : 0;
+
 		csum = csum_fold_plain(pseudo);
-		pkt_want_tcp(m, (uint8_t)hdr_len, tso ? (uint16_t)min_u32(seg->mss, room) : 0);
+		if (v6)
+			pkt_want_tcp6(m, (uint8_t)hdr_len, cut);
+		else
+			pkt_want_tcp(m, (uint8_t)hdr_len, cut);
 	} else {
 		csum = csum_fold(csum_join(csum_add(pseudo, hdr, hdr_len), sum));
 	}
 	tcp_store_csum(hdr, csum);
-	ip4_output(&w->net, r, out, m);
+	return m;
+}
+
+/* The same for all packets of a flow, and not to be guessed by strangers (RFC 6437 3); keyed apart from the
+ * table, whose buckets it must not tell. */
+static uint32_t flow_label(const struct worker *w, const struct tcp_flow *flow)
+{
+	const struct siphash_key *key = &w->sock.udp.key;
+	uint64_t ports = (uint64_t)flow->local.port << 16 | flow->remote.port;
+	uint64_t h = (flow->local.addr.q[1] ^ key->k[0]) * 0x9e3779b97f4a7c15 +
+		     (flow->remote.addr.q[0] ^ flow->remote.addr.q[1]) * 0xc2b2ae3d27d4eb4f;
+
+	h = (h ^ h >> 29 ^ ports ^ key->k[1]) * 0xbf58476d1ce4e5b9;
+	h >>= 44;
+	return h ? (uint32_t)h : 1;
+}
+
+static void output6(struct worker *w, const struct tcp_flow *flow, const struct tcp_seg *seg,
+		    const struct sock_piece *piece, unsigned n_pieces,
+		    const struct tcp_sockopts *opts)
+{
+	struct ip6_out out = {
+		.src = flow->local.addr, .dst = flow->remote.addr,
+		.flow = flow_label(w, flow), .proto = IP_PROTO_TCP,
+		.hops = opts ? opts->hops : 0,
+		.tclass = (uint8_t)((opts ? opts->tclass & 0xfc : 0) | seg->ecn),
+		.dont_frag = true,
+		.nif = flow->remote.scope ? worker_netif(w, flow->remote.scope) : NULL,
+	};
+	struct route tmp;
+	const struct route *r = ip6_route(&w->net, &out.dst, out.nif, &tmp);
+
+	if (unlikely(!r)) {
+		STAT_INC(ip6_drop_noroute);
+		return;
+	}
+	struct rte_mbuf *m = segment_buf(w, r->nif, true, flow, seg, piece, n_pieces);
+	if (likely(m))
+		ip6_output(&w->net, r, &out, m);
 }
 
 static void host_tcp_output(void *arg, const struct tcp_flow *flow, const struct tcp_seg *seg,
@@ -120,7 +167,11 @@ static void host_tcp_output(void *arg, const struct tcp_flow *flow, const struct
 		loop_push(w, flow, seg, piece, n_pieces);
 		return;
 	}
-	if (unlikely(!r || r->kind == ROUTE_BROADCAST || !ipaddr_is_v4(&flow->remote.addr))) {
+	if (!ipaddr_is_v4(&flow->remote.addr)) {
+		output6(w, flow, seg, piece, n_pieces, opts);
+		return;
+	}
+	if (unlikely(!r || r->kind == ROUTE_BROADCAST)) {
 		STAT_INC(ip4_drop_noroute);
 		return;
 	}
@@ -132,7 +183,9 @@ static void host_tcp_output(void *arg, const struct tcp_flow *flow, const struct
 		.tos = (uint8_t)((opts ? opts->tos & 0xfc : 0) | seg->ecn),
 		.dont_frag = !opts || !opts->may_cut, /* RFC 1191: TCP learns the path's MTU */
 	};
-	output_frame(w, r, flow, seg, piece, n_pieces, &out);
+	struct rte_mbuf *m = segment_buf(w, r->nif, false, flow, seg, piece, n_pieces);
+	if (likely(m))
+		ip4_output(&w->net, r, &out, m);
 }
 
 static uint16_t host_path_mss(void *arg, const struct ipaddr *remote)
@@ -144,13 +197,16 @@ static uint16_t host_path_mss(void *arg, const struct ipaddr *remote)
 		return 0;
 	if (r->kind == ROUTE_LOCAL)
 		return LOOP_MSS;
-	return ipaddr_is_v4(remote) ? mtu_mss(r->nif) : 0;
+	return mtu_mss(r->nif, !ipaddr_is_v4(remote));
 }
 
 static bool host_source_addr(void *arg, const struct ipaddr *remote, struct ipaddr *src)
 {
 	struct worker *w = arg;
+	const struct route *r = ipaddr_is_v4(remote) ? NULL : route_lookup(w->conf.routes, remote);
 
+	if (r && r->kind != ROUTE_LOCAL)
+		return route_source6(w->conf.routes, remote, NULL, 0, src);
 	return route_source(w->conf.routes, remote, src);
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <time.h>
 #include "stack/base/checksum.h"
+#include "stack/net/ip6.h"
 #include "stack/net/mcast.h"
 #include "stack/net/pkt.h"
 #include "stack/net/pmtu.h"
@@ -64,8 +65,10 @@ uint32_t host_path_mtu(void *arg, const struct ipaddr *remote)
 		return LOCAL_MTU;
 	if (!r && ipaddr_is_multicast(remote) && w->conf.n_netif)
 		return w->conf.netif[0]->mtu;
-	if (!r || !r->nif || !ipaddr_is_v4(remote))
+	if (!r || !r->nif)
 		return 0;
+	if (!ipaddr_is_v4(remote))
+		return pmtu_get6(w->pmtu, remote, r->nif->mtu, w->now_ns);
 	return pmtu_get(w->pmtu, ipaddr_get_v4(remote), r->nif->mtu, &may_cut, w->now_ns);
 }
 
@@ -75,6 +78,8 @@ void host_path_told(void *arg, const struct ipaddr *remote, uint32_t mtu)
 
 	if (ipaddr_is_v4(remote))
 		pmtu_set(w->pmtu, ipaddr_get_v4(remote), mtu, w->now_ns);
+	else
+		pmtu_set6(w->pmtu, remote, mtu, w->now_ns);
 }
 
 uint64_t host_realtime_ns(void *arg)
@@ -143,6 +148,25 @@ static int plan_link(struct worker *w, const struct sock_udp_tx *tx, struct plan
 	return 0;
 }
 
+static int plan_route6(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
+{
+	uint32_t zone = ipaddr_has_zone(&p->dst) ? tx->remote.scope : 0;
+	struct netif *nif = worker_netif(w, zone ? zone : tx->ifindex);
+	struct route tmp;
+	const struct route *r = ip6_route(&w->net, &p->dst, nif, &tmp);
+
+	if (!r || (r->kind == ROUTE_GATEWAY && tx->flags & CHAN_DG_DONTROUTE))
+		return -ENETUNREACH;
+	if (ipaddr_is_any(&p->src) && !route_source6(w->conf.routes, &p->dst, nif, 0, &p->src))
+		return -ENETUNREACH;
+	p->via = *r;
+	p->nif = p->loop_nif = r->nif;
+	p->mtu = r->nif->mtu;
+	if (!(tx->flags & CHAN_DG_NO_PMTU))
+		p->mtu = pmtu_get6(w->pmtu, &p->dst, p->mtu, w->now_ns);
+	return 0;
+}
+
 static int plan_route(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
 {
 	const struct route *r = route_lookup(w->conf.routes, &p->dst);
@@ -152,6 +176,8 @@ static int plan_route(struct worker *w, const struct sock_udp_tx *tx, struct pla
 		return -ENETUNREACH;
 	if (r->kind == ROUTE_BROADCAST && !(tx->flags & CHAN_DG_BROADCAST))
 		return -EACCES;
+	if (is_v6(p) && r->kind != ROUTE_LOCAL)
+		return plan_route6(w, tx, p);
 	if (ipaddr_is_any(&p->src))
 		p->src = r->src;
 	if (r->kind == ROUTE_LOCAL) {
@@ -160,8 +186,6 @@ static int plan_route(struct worker *w, const struct sock_udp_tx *tx, struct pla
 		p->mtu = LOCAL_MTU;
 		return 0;
 	}
-	if (is_v6(p))
-		return -ENETUNREACH;
 	p->loop = r->kind == ROUTE_BROADCAST;
 	p->nif = p->loop_nif = r->nif;
 	p->via = *r;
@@ -218,6 +242,16 @@ static struct ip4_out out4(const struct plan *p)
 				 .dont_frag = p->dont_frag };
 }
 
+static struct ip6_out out6(const struct worker *w, const struct plan *p)
+{
+	const struct endpoint src = { .addr = p->src, .port = p->sport };
+	const struct endpoint dst = { .addr = p->dst, .port = p->dport };
+
+	return (struct ip6_out){ .src = p->src, .dst = p->dst, .proto = IP_PROTO_UDP,
+				 .hops = p->ttl, .tclass = p->tos, .nif = p->nif,
+				 .flow = ip6_flow_label(&w->sock.udp.key, &src, &dst, IP_PROTO_UDP) };
+}
+
 static int send_frame(struct worker *w, const struct plan *p, const struct sock_piece *piece,
 		      unsigned n, uint32_t len)
 {
@@ -236,13 +270,23 @@ static int send_frame(struct worker *w, const struct plan *p, const struct sock_
 		uint16_t plain = csum_fold_plain(pseudo_sum(p, len));
 
 		memcpy(hdr + 6, &plain, sizeof(plain));
-		pkt_want_udp(m);
+		if (is_v6(p))
+			pkt_want_udp6(m);
+		else
+			pkt_want_udp(m);
 	} else if (csum) {
 		sum = csum_join(csum_add(pseudo_sum(p, len), hdr, UDP_HDR_LEN), sum);
 		udp_store_csum(hdr, csum_fold(sum));
 	}
-	struct ip4_out out = out4(p);
-	ip4_output(&w->net, &p->via, &out, m);
+	if (is_v6(p)) {
+		struct ip6_out out = out6(w, p);
+
+		ip6_output(&w->net, &p->via, &out, m);
+	} else {
+		struct ip4_out out = out4(p);
+
+		ip4_output(&w->net, &p->via, &out, m);
+	}
 	return 0;
 nombuf:
 	STAT_INC(port_drop_nombuf);
@@ -255,7 +299,6 @@ static int send_fragments(struct worker *w, const struct plan *p, const struct s
 {
 	uint8_t hdr[UDP_HDR_LEN];
 	struct iovec iov[1 + PIECES] = { { hdr, sizeof(hdr) } };
-	struct ip4_out out = out4(p);
 
 	emit_udp(p, len, hdr);
 	if (!(p->flags & CHAN_DG_NO_CSUM)) {
@@ -265,6 +308,12 @@ static int send_fragments(struct worker *w, const struct plan *p, const struct s
 	}
 	for (unsigned i = 0; i < n; i++)
 		iov[1 + i] = (struct iovec){ (void *)piece[i].p, piece[i].len };
+	if (is_v6(p)) {
+		struct ip6_out out = out6(w, p);
+
+		return ip6_send_via(&w->net, &p->via, p->mtu, &out, iov, (int)n + 1);
+	}
+	struct ip4_out out = out4(p);
 	out.dont_frag = false;
 	return ip4_send_via(&w->net, &p->via, p->mtu, &out, iov, (int)n + 1);
 }

@@ -84,6 +84,7 @@ static void run_seed(uint64_t seed, int steps, const char *dropped, unsigned int
 			drop[n] = true;
 	}
 	choose_weights(seed);
+	w.native = w.six && seed % 2 == 0 && getenv("FN_TEST_ADDR6");
 	world_begin(seed, turn);
 	for (int i = 0; i < steps && i < MAX_STEPS; i++)
 		if (!drop[i])

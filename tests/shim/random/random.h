@@ -49,6 +49,7 @@ struct world {
 	bool nodelay;		/* profile: TCP_NODELAY on each connection */
 	bool small_buffers;	/* SO_RCVBUF or SO_SNDBUF was set: little in flight from now on */
 	bool udp, oob, six;	/* datagram sockets, out-of-band data, IPv6 sockets are wanted */
+	bool native;		/* these use IPv6 in this seed, not IPv4 by mapped addresses */
 	int base_fd;		/* lowest free number when the seed began */
 };
 extern struct world w;
@@ -122,7 +123,8 @@ extern const struct action conn_actions[], name_actions[], send_actions[], recv_
 const char *port_name(uint16_t port);
 /* a is of any family; what was cut off is 0. */
 const char *addr_text(const void *a);
-/* The family of a new socket: with "six" some speak IPv4 by mapped addresses (RFC 4291 2.5.5.2). */
+/* The family of a new socket: with "six" some are of IPv6 and speak it, or IPv4 by mapped addresses (RFC 4291
+ * 2.5.5.2). */
 int some_family(struct dice *d);
 /* *a as the socket fd wants it: itself, or mapped (then *len is another). Valid until the next call. */
 const struct sockaddr *addr_for(int fd, const struct sockaddr_in *a, socklen_t *len);

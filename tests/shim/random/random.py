@@ -20,6 +20,7 @@ import threading
 import time
 
 ADDR = "10.77.0.2"
+ADDR6 = "fd77::2"
 STALL = 60  # seconds without a trace line: the program hangs
 
 
@@ -51,7 +52,7 @@ def start_engine(opt):
     r, w = os.pipe()
     log = open(os.path.join(opt.out, "engine.log"), "ab")
     cmd = [opt.engine, "--socket", os.path.join(opt.out, "engine.sock"), "--port", "none",
-           "--addr", ADDR + "/24", "--config", "/dev/null", "--hugepages", "off",
+           "--addr", f"{ADDR}/24,{ADDR6}/64", "--config", "/dev/null", "--hugepages", "off",
            "--ready-fd", str(w)]
     engine = subprocess.Popen(cmd, pass_fds=[w], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     os.close(w)
@@ -67,11 +68,12 @@ def run_side(opt):
     def ip(*words):
         subprocess.run(["ip"] + list(words), check=True)
     ip("link", "set", "lo", "up")
-    env = dict(os.environ, FN_TEST_ADDR=ADDR)
+    env = dict(os.environ, FN_TEST_ADDR=ADDR, FN_TEST_ADDR6=ADDR6)
     env.pop("LD_PRELOAD", None)
     engine = None
     if opt.side == "bare":
         ip("addr", "add", ADDR + "/32", "dev", "lo")
+        ip("addr", "add", ADDR6 + "/128", "dev", "lo", "nodad")
     else:
         # Down again: nothing that goes to the kernel by mistake can be connected to anything.
         ip("link", "set", "lo", "down")

@@ -239,7 +239,9 @@ const struct sockaddr *addr_for(int fd, const struct sockaddr_in *a, socklen_t *
 	    getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &room) < 0 || domain != AF_INET6)
 		return (const struct sockaddr *)a;
 	six = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = a->sin_port};
-	if (a->sin_addr.s_addr != INADDR_ANY) {
+	if (w.native && a->sin_addr.s_addr == t_addr(0).sin_addr.s_addr) {
+		inet_pton(AF_INET6, getenv("FN_TEST_ADDR6"), &six.sin6_addr);
+	} else if (a->sin_addr.s_addr != INADDR_ANY) {
 		six.sin6_addr.s6_addr16[5] = 0xffff;
 		six.sin6_addr.s6_addr32[3] = a->sin_addr.s_addr;
 	}
@@ -258,6 +260,8 @@ static const char *host_text(int family, const void *addr, char *to, socklen_t r
 	inet_ntop(family, addr, to, room);
 	if (!strcmp(to, "0.0.0.0") || !strcmp(to, "::"))
 		return "any";
+	if (getenv("FN_TEST_ADDR6") && !strcmp(to, getenv("FN_TEST_ADDR6")))
+		return "server6";
 	skip = strncmp(to, prefix, strlen(prefix)) ? 0 : strlen(prefix);
 	return strcmp(to + skip, own) ? to : "server";
 }
