@@ -106,7 +106,7 @@ struct tcp_conn {
 	seq_t rcv_adv;		 /* right edge of the window we promised; never moves left */
 	seq_t rcv_acked;	 /* RFC 7323's Last.ACK.sent */
 	uint32_t rx_head;	 /* position up to which the application has read */
-	uint32_t ts_recent;
+	uint32_t ts_recent, ts_lead; /* so much later is what is echoed */
 	uint16_t mss;		 /* payload of a full segment, options already taken off */
 	uint16_t rcv_mss;	 /* full segment of the peer, estimated */
 	uint16_t snd_wnd_raw;	 /* window field as last received: header prediction */

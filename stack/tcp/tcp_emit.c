@@ -53,7 +53,7 @@ static inline void begin_seg(struct tcp_conn *c, struct tcp_seg *seg, uint64_t n
 	if (c->ts_ok) {
 		seg->has_ts = true;
 		seg->tsval = tcp_ts_now(c->ts_offset, now_ns);
-		seg->tsecr = c->ts_recent;
+		seg->tsecr = c->ts_recent + c->ts_lead;
 	}
 }
 
@@ -156,7 +156,7 @@ void tcp_emit_syn(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 
 	put_fo(&seg, &c->fo);
 	seg.tsval = seg.has_ts ? tcp_ts_now(c->ts_offset, now_ns) : 0;
-	seg.tsecr = c->ts_ok ? c->ts_recent : 0;
+	seg.tsecr = c->ts_ok ? c->ts_recent + c->ts_lead : 0;
 	syn_options(&seg, c->adv_mss, active || c->syn_wscale,
 		    tcp_choose_wscale(c->opts.rcvbuf), active || c->sack_ok);
 	if (c->syn_rcvd) {

@@ -18,18 +18,28 @@ static void ack_at_flush(struct tcp_env *env, struct tcp_conn *c)
 	tcp_want_output(env, c);
 }
 
-/* RFC 7323 4.3 (2): only a segment that covers Last.ACK.sent is echoed. What is all old (5.3 R2) must not
- * count: a needless retransmission would make PAWS throw away what it has overtaken. */
+/* RFC 7323 4.3 (2): only a segment that covers Last.ACK.sent is echoed. What is all old does not count for
+ * PAWS (5.3 R2): a needless retransmission would make it throw away what it has overtaken. But it is
+ * echoed, where Linux has the last that counted: when it was our ACK that got lost, that one is as old
+ * as the timeout, and the peer takes it for a round trip. */
 static void take_timestamp(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns)
 {
 	seq_t end = seq_add(seg->seq, tcp_seg_space(seg));
 
-	if (!c->ts_ok || !seg->has_ts || seq_gt(seg->seq, c->rcv_acked) || seq_lt(end, c->rcv_acked))
+	if (!c->ts_ok || !seg->has_ts || seq_gt(seg->seq, c->rcv_acked))
 		return;
+	if (seq_lt(end, c->rcv_acked)) {
+		uint32_t lead = seg->tsval - c->ts_recent;
+
+		if ((int32_t)(lead - c->ts_lead) > 0)
+			c->ts_lead = lead;
+		return;
+	}
 	if ((int32_t)(seg->tsval - c->ts_recent) >= 0 ||
 	    now_ns - c->ts_recent_ns >= TS_OUTDATED_NS) {
 		c->ts_recent = seg->tsval;
 		c->ts_recent_ns = now_ns;
+		c->ts_lead = 0;
 	}
 }
 
@@ -61,6 +71,7 @@ static void fast_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp
 	if (c->ts_ok && seq_le(seg->seq, c->rcv_acked)) { /* as take_timestamp() */
 		c->ts_recent = seg->tsval;
 		c->ts_recent_ns = now_ns;
+		c->ts_lead = 0;
 	}
 	c->last_rx_ns = now_ns;
 	c->keep_probes = 0;

@@ -219,7 +219,7 @@ START_TEST(isn_differs_by_tuple_and_grows_with_time) /* RFC 6528 3 */
 }
 END_TEST
 
-START_TEST(what_is_all_old_does_not_move_the_echo) /* RFC 7323 5.3 R2 before R3, RFC 2883 4 */
+START_TEST(what_is_all_old_is_echoed_and_does_not_count) /* RFC 7323 5.3 R2, RFC 2883 4 */
 {
 	struct rig *r = rig_established(.ts = true, .sack = true);
 	IN(r, .seq = 1, .ack = 1, .flags = A, .len = 10, .tsval = 900100000);
@@ -227,7 +227,7 @@ START_TEST(what_is_all_old_does_not_move_the_echo) /* RFC 7323 5.3 R2 before R3,
 	IN(r, .seq = 11, .ack = 1, .flags = A, .len = 10, .tsval = 900100001);
 	OUT(r, .seq = 1, .ack = 21, .flags = A);
 	IN(r, .seq = 1, .ack = 1, .flags = A, .len = 10, .tsval = 900100050); /* sent again for nothing */
-	OUT(r, .seq = 1, .ack = 21, .flags = A, .tsecr = 900100001, .sack = { { 1, 11 } });
+	OUT(r, .seq = 1, .ack = 21, .flags = A, .tsecr = 900100050, .sack = { { 1, 11 } });
 	IN(r, .seq = 21, .ack = 1, .flags = A, .len = 10, .tsval = 900100040); /* had been overtaken by it */
 	OUT(r, .seq = 1, .ack = 31, .flags = A, .tsecr = 900100040);
 	COUNT(r, tcp_drop_paws, 0);
@@ -238,7 +238,7 @@ START_TEST(what_is_all_old_does_not_move_the_echo) /* RFC 7323 5.3 R2 before R3,
 }
 END_TEST
 
-RIG_MAIN("tcp_options", { what_is_all_old_does_not_move_the_echo },
+RIG_MAIN("tcp_options", { what_is_all_old_is_echoed_and_does_not_count },
 	 { missing_mss_option_means_536 },
 	 { mss_is_the_smallest_of_peer_path_and_user }, { timestamps_are_taken_off_the_mss },
 	 { absurd_mss_is_raised }, { options_are_answered_only_when_offered },
