@@ -1,0 +1,234 @@
+/* What the engine costs a segment, by processor cycles: the whole way from the port's burst to the event of
+ * the program and back, without a NIC, a second thread or a system call. scripts/bench-engine runs it natively and
+ * under callgrind, which counts the instructions of the phase_ functions. */
+// SPDX-License-Identifier: MIT
+#include <rte_cycles.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "stack/base/bug.h"
+#include "stack/chan/evq.h"
+#include "stack/chan/stream.h"
+#include "stack/wire/tcp.h"
+#include "tests/bench/engine_rig.h"
+
+enum phase { RX, TX, APP, PHASES };
+enum { ROUNDS_MAX = 4096 };
+
+static uint64_t spent[PHASES], segments[PHASES];
+static double rounds[PHASES][ROUNDS_MAX];
+static uint32_t n_rounds;
+static uint64_t all_segments; /* those of the warm-up, too */
+
+/* ---- what is measured ---- */
+#define NOINLINE __attribute__((noinline))
+void phase_rx(void);
+void phase_tx(void);
+void phase_app(uint32_t from, uint32_t n, bool answer);
+
+NOINLINE void phase_rx(void) { rig_poll(); }
+NOINLINE void phase_tx(void) { rig_poll(); }
+
+/* As a program with epoll does it: takes the events, reads, perhaps writes as much. */
+NOINLINE void phase_app(uint32_t from, uint32_t n, bool answer)
+{
+	struct rig_program *p = rig_program_of(from);
+	uint32_t ids[RIG_BURST], over = 0;
+	bool lost;
+	uint32_t got = chan_evq_drain(&p->app, p->evq, ids, RIG_BURST, &over, &lost);
+
+	for (uint32_t k = 0; k < got; k++) {
+		uint8_t b[RIG_BURST * RIG_PAYLOAD];
+		struct iovec iov = { b, sizeof(b) };
+		struct chan_handle h = { .id = ids[k], .gen = p->app.sock_a[ids[k]].gen };
+		size_t wrote;
+
+		if (!(chan_readiness(&p->app.sock_a[ids[k]], &p->app.sock_b[ids[k]]) & EPOLLIN))
+			continue;
+		ssize_t len = chan_rx_read(&p->app, ids[k], &iov, 1, 0, 0);
+		iov.iov_len = (size_t)len;
+		CHECK(len > 0);
+		if (answer)
+			CHECK(chan_write(&p->app, h, 0, &iov, 1, &wrote) == CHAN_OK);
+	}
+}
+
+static uint64_t timed(enum phase ph, uint32_t n, uint64_t since)
+{
+	uint64_t now = rte_rdtsc_precise();
+
+	spent[ph] += now - since;
+	segments[ph] += n;
+	return now;
+}
+
+static uint32_t wrap(uint32_t at, uint32_t n) { return at < n ? at : at % n; }
+
+/* Each of n peers asks, is answered, and asks again: its next segment acknowledges the answer. */
+static void round_rr(uint32_t n, uint32_t burst)
+{
+	for (uint32_t at = 0; at < n; at += burst) {
+		uint32_t k = min_u32(burst, n - at);
+
+		for (uint32_t i = 0; i < k; i++)
+			rig_receive(at + i, TCPF_ACK | TCPF_PSH, RIG_PAYLOAD);
+		uint64_t t = rte_rdtsc_precise();
+		phase_rx();
+		t = timed(RX, k, t);
+		phase_app(at, k, true);
+		t = timed(APP, k, t);
+		phase_tx();
+		timed(TX, k, t);
+		rig_deliver();
+	}
+}
+
+/* One way in: bursts of segments, of n peers in turn. ACKs are part of it. */
+static void round_in(uint32_t n, uint32_t burst)
+{
+	for (uint32_t at = 0; at < max_u32(n, burst); at += burst) {
+		for (uint32_t i = 0; i < burst; i++)
+			rig_receive(wrap(at + i, n), TCPF_ACK | TCPF_PSH, RIG_PAYLOAD);
+		uint64_t t = rte_rdtsc_precise();
+		phase_rx();
+		t = timed(RX, burst, t);
+		phase_app(wrap(at, n), burst, false);
+		timed(APP, burst, t);
+		rig_deliver();
+	}
+}
+
+static void (*const modes[])(uint32_t n, uint32_t burst) = { round_rr, round_in };
+static const char *const mode_names[] = { "rr", "in" };
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *v, uint32_t n)
+{
+	qsort(v, n, sizeof(*v), by_value);
+	return n ? v[n / 2] : 0;
+}
+
+/* Rounds over n connections for at least `segs` segments; the first ones only warm up. */
+static void run(int mode, uint32_t n, uint32_t burst, uint64_t segs)
+{
+	uint64_t total = 0;
+
+	n_rounds = 0;
+	for (uint32_t r = 0; (total < segs || r < 6) && n_rounds < ROUNDS_MAX; r++) {
+		memset(spent, 0, sizeof(spent));
+		memset(segments, 0, sizeof(segments));
+		for (uint32_t again = 0; again < max_u32(1, 1000 / n); again++)
+			modes[mode](n, burst);
+		total += segments[RX];
+		all_segments += segments[RX];
+		if (r < 3)
+			continue;
+		for (int ph = 0; ph < PHASES; ph++)
+			rounds[ph][n_rounds] =
+				segments[ph] ? (double)spent[ph] / (double)segments[ph] : 0;
+		n_rounds++;
+	}
+}
+
+static void show(int mode, uint32_t n, uint32_t burst)
+{
+	printf("{\"mode\": \"%s\", \"connections\": %u, \"burst\": %u", mode_names[mode], n, burst);
+	for (int ph = 0; ph < PHASES; ph++) {
+		static const char *const name[] = { "rx", "tx", "app" };
+
+		printf(", \"%s\": %.0f", name[ph], median(rounds[ph], n_rounds));
+	}
+	printf(", \"segments\": %lu}\n", all_segments);
+	fflush(stdout);
+}
+
+static void cost(int mode, uint32_t n, uint32_t burst, uint64_t segs)
+{
+	rig_connect(0, n);
+	for (uint32_t i = 0; i < n; i++)
+		rig_make_sender(i);
+	run(mode, n, min_u32(burst, mode == 0 ? n : burst), segs);
+	show(mode, n, burst);
+}
+
+/* ---- memory ---- */
+static uint64_t rss_kb(void)
+{
+	char line[128];
+	uint64_t kb = 0;
+	FILE *f = fopen("/proc/self/status", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "VmRSS: %lu kB", &kb) == 1)
+			break;
+	}
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+/* n connections that say nothing beside `active` ones that do. */
+static void idle(uint32_t n, uint32_t active)
+{
+	uint64_t before = rss_kb();
+
+	rig_connect(0, active);
+	for (uint32_t i = 0; i < active; i++)
+		rig_make_sender(i);
+	for (int i = 0; i < 2; i++) {
+		run(0, active, RIG_BURST, 400000);
+		printf("{\"mode\": \"idle\", \"connections\": %u, \"active\": %u, \"rss_mib\": %lu, "
+		       "\"bytes\": %lu, \"rx\": %.0f, \"tx\": %.0f, \"app\": %.0f}\n",
+		       rig.w.sock.tcp.n_conns, active, rss_kb() >> 10,
+		       (rss_kb() - before) * 1024 / rig.w.sock.tcp.n_conns, median(rounds[RX], n_rounds),
+		       median(rounds[TX], n_rounds), median(rounds[APP], n_rounds));
+		fflush(stdout);
+		if (i == 0 && n > active)
+			rig_connect(active, n);
+	}
+	rig_close(0, n);
+}
+
+/* Everything opened, closed, and opened again: where does the memory go? */
+static void churn(uint32_t n, uint32_t times)
+{
+	printf("{\"mode\": \"churn\", \"connections\": %u, \"rss_mib\": [%lu", n, rss_kb() >> 10);
+	for (uint32_t i = 0; i < times; i++) {
+		rig_connect(0, n);
+		printf(", %lu", rss_kb() >> 10);
+		rig_close(0, n);
+		CHECK(rig.w.sock.tcp.n_conns == 0 && rig.w.sock.n_socks == rig.n_programs);
+		printf(", %lu", rss_kb() >> 10);
+	}
+	printf("]}\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+	uint32_t n = argc > 2 ? (uint32_t)atoi(argv[2]) : 1;
+	uint32_t x = argc > 3 ? (uint32_t)atoi(argv[3]) : 0;
+	uint64_t segs = argc > 4 ? strtoull(argv[4], NULL, 0) : 1000000;
+	bool offload = argc > 5 && strcmp(argv[5], "offload") == 0;
+
+	if (argc < 3 || n == 0 || n > RIG_PROGRAMS * RIG_PROGRAM_SOCKS) {
+		fprintf(stderr, "usage: engine rr|in CONNECTIONS BURST [SEGMENTS [offload]]\n"
+				"       engine idle CONNECTIONS ACTIVE | churn CONNECTIONS TIMES\n");
+		return 2;
+	}
+	rig_start(n, offload);
+	if (strcmp(mode, "idle") == 0)
+		idle(n, x ? x : 1000);
+	else if (strcmp(mode, "churn") == 0)
+		churn(n, x ? x : 3);
+	else
+		cost(strcmp(mode, "in") == 0, n, x ? min_u32(x, RIG_BURST) : RIG_BURST, segs);
+	rig_stop();
+	return 0;
+}

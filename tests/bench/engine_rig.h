@@ -1,0 +1,59 @@
+/* A data thread without a NIC and without a second process: a worker over a port of arrays, programs that
+ * speak the channel directly, and any number of peers behind a gateway that send what they are told. */
+// SPDX-License-Identifier: MIT
+#pragma once
+#include "stack/base/util.h"
+#include <rte_mbuf.h>
+#include "stack/chan/app.h"
+#include "stack/sock/client.h"
+#include "stack/worker/worker_int.h"
+
+enum {
+	RIG_BURST = RX_BURST,
+	RIG_PAYLOAD = 64,
+	RIG_PORTS = 1 << 15,	   /* peers of an address */
+	RIG_PROGRAMS = 8,
+	RIG_PROGRAM_SOCKS = 250000, /* of one program, which has CHAN_MAX_SOCKS at most */
+};
+
+/* One end of a connection outside, and the socket that serves it here. */
+struct rig_peer {
+	uint32_t seq, ack;   /* next number to send, next one expected */
+	uint32_t tsecr;
+	uint32_t sock;	     /* of program i / RIG_PROGRAM_SOCKS */
+};
+struct rig_program {
+	struct client *c;
+	struct chan_app app;
+	uint32_t evq, listener, call_seq;
+};
+struct rig {
+	struct worker w;
+	uint64_t now_ns;
+	struct rig_peer *peer;
+	uint32_t n_peers;
+	struct rig_program program[RIG_PROGRAMS];
+	uint32_t n_programs;
+	uint64_t frames_out;
+};
+extern struct rig rig;
+
+/* For n connections at most; offload: the port sees to the checksums. */
+void rig_start(uint32_t n, bool offload);
+void rig_stop(void);
+/* What the next poll receives: a segment of peer i with len bytes. */
+void rig_receive(uint32_t i, uint8_t flags, uint32_t len);
+/* One turn of the data thread's loop, and the clock goes on; what it sends waits for rig_deliver(). */
+void rig_poll(void);
+/* The peers take what has been sent. */
+void rig_deliver(void);
+/* Peers [from, to) connect, a batch at a time, and are accepted. */
+void rig_connect(uint32_t from, uint32_t to);
+/* The programs close theirs, then the peers do. */
+void rig_close(uint32_t from, uint32_t to);
+/* A ring to send from, which the first write of a program would ask for. */
+void rig_make_sender(uint32_t i);
+static inline struct rig_program *rig_program_of(uint32_t i)
+{
+	return &rig.program[i / RIG_PROGRAM_SOCKS];
+}
