@@ -87,15 +87,37 @@ static uint64_t word(const uint8_t *p)
 	return v;
 }
 
-/* Sum of fewer than BLOCK bytes; an odd last byte is the first of a word padded with zero. */
-static uint64_t sum_rest(const uint8_t *p, size_t n)
+/* Sum of fewer than BLOCK bytes; an odd last byte is the first of a word padded with zero. Carries collect in
+ * the upper half. */
+FORCE_INLINE uint64_t sum_rest(const uint8_t *p, size_t n)
 {
-	uint64_t total = 0, last = 0;
+	unsigned __int128 total = 0;
 
+	for (; n >= 32; n -= 32, p += 32) {
+		total += word(p);
+		total += word(p + 8);
+		total += word(p + 16);
+		total += word(p + 24);
+	}
 	for (; n >= 8; n -= 8, p += 8)
-		total = add_carry(total, word(p));
-	memcpy(&last, p, n);
-	return add_carry(total, last);
+		total += word(p);
+	if (n & 4) {
+		uint32_t v;
+
+		memcpy(&v, p, 4);
+		total += v;
+		p += 4;
+	}
+	if (n & 2) {
+		uint16_t v;
+
+		memcpy(&v, p, 2);
+		total += v;
+		p += 2;
+	}
+	if (n & 1)
+		total += *p;
+	return add_carry((uint64_t)total, (uint64_t)(total >> 64));
 }
 
 static uint32_t fold64(uint64_t s)
