@@ -10,27 +10,22 @@
 
 enum { V4_BITS = 96 }; /* of ::ffff:0:0/96 */
 
-static bool prefix_match(const struct route *r, const struct ipaddr *a)
+static inline bool prefix_match(const struct route *r, const struct ipaddr *a)
 {
-	uint8_t plen = r->plen;
-
-	if (plen == 128)
-		return ipaddr_eq(&r->prefix, a);
-	if (plen >= 64 && r->prefix.q[0] != a->q[0])
-		return false;
-	unsigned byte = plen / 8, bits = plen % 8;
-	if (memcmp(r->prefix.b, a->b, byte) != 0)
-		return false;
-	return bits == 0 || (r->prefix.b[byte] ^ a->b[byte]) >> (8 - bits) == 0;
+	return (a->q[0] & r->mask.q[0]) == r->prefix.q[0] &&
+	       (a->q[1] & r->mask.q[1]) == r->prefix.q[1];
 }
 
-static void mask_prefix(struct ipaddr *a, uint8_t plen)
+static struct ipaddr mask_of(uint8_t plen)
 {
+	struct ipaddr m;
+
 	for (unsigned i = 0; i < 16; i++) {
 		unsigned keep = plen > i * 8 ? min_u32(plen - i * 8, 8) : 0;
 
-		a->b[i] &= (uint8_t)(0xff00 >> keep);
+		m.b[i] = (uint8_t)(0xff00 >> keep);
 	}
+	return m;
 }
 
 static bool is_linklocal(const struct ipaddr *a) { return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80; }
@@ -44,7 +39,9 @@ int route_add(struct route_table *t, const struct route *r)
 
 	if (in.plen > 128)
 		return -EINVAL;
-	mask_prefix(&in.prefix, in.plen);
+	in.mask = mask_of(in.plen);
+	in.prefix.q[0] &= in.mask.q[0];
+	in.prefix.q[1] &= in.mask.q[1];
 	if (t->n == ROUTE_MAX)
 		return -ENOSPC;
 	for (; at < t->n && t->r[at].plen >= in.plen; at++) {

@@ -16,7 +16,7 @@ enum route_kind {
 };
 
 struct route {
-	struct ipaddr prefix;
+	struct ipaddr prefix, mask; /* mask: made of plen by route_add() */
 	uint8_t plen;	   /* of the 128-bit form: 10.77.0.0/24 is 120 */
 	uint8_t kind;	   /* enum route_kind */
 	struct netif *nif; /* NULL for loopback */
