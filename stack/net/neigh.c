@@ -33,6 +33,7 @@ struct neigh_table {
 	struct list *bucket;
 	uint32_t mask;
 	struct list age; /* least recently used first */
+	struct neigh *last; /* the one resolved before: most packets go to the same gateway */
 	struct wheel wheel;
 	struct pool pool;
 	struct rng rng;
@@ -75,6 +76,8 @@ static void drop_queue(struct neigh_table *t, struct neigh *e, bool unreachable)
 static void entry_free(struct neigh_table *t, struct neigh *e)
 {
 	drop_queue(t, e, false);
+	if (t->last == e)
+		t->last = NULL;
 	wheel_disarm(&t->wheel, &e->timer);
 	list_del(&e->bucket);
 	list_del(&e->age);
@@ -101,6 +104,11 @@ static struct list *bucket_of(struct neigh_table *t, const struct netif *nif,
 	return &t->bucket[siphash(&t->key, k, sizeof(k)) & t->mask];
 }
 
+static inline bool is_at(const struct neigh *e, const struct netif *nif, const struct ipaddr *addr)
+{
+	return e->nif == nif && ipaddr_eq(&e->addr, addr);
+}
+
 static struct neigh *find(struct neigh_table *t, const struct netif *nif,
 			  const struct ipaddr *addr)
 {
@@ -109,7 +117,7 @@ static struct neigh *find(struct neigh_table *t, const struct netif *nif,
 	list_for_each(it, b) {
 		struct neigh *e = container_of(it, struct neigh, bucket);
 
-		if (e->nif == nif && ipaddr_eq(&e->addr, addr))
+		if (is_at(e, nif, addr))
 			return e;
 	}
 	return NULL;
@@ -211,12 +219,13 @@ static void enqueue(struct neigh_table *t, struct neigh *e, void *pkt)
 bool neigh_resolve(struct neigh_table *t, struct netif *nif, const struct ipaddr *addr, void *pkt,
 		   struct eth_addr *mac, uint64_t now_ns)
 {
-	struct neigh *e = find(t, nif, addr);
+	struct neigh *e = t->last && is_at(t->last, nif, addr) ? t->last : find(t, nif, addr);
 
 	if (!e)
 		e = entry_new(t, nif, addr);
 	else
 		touch(t, e);
+	t->last = e;
 	if (unlikely(!e)) {
 		STAT_INC(neigh_drop_queue);
 		if (pkt)
