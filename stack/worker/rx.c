@@ -147,22 +147,22 @@ static void rx_arp(struct worker *w, struct netif *nif, struct rte_mbuf *m, cons
 		  from == RX_ARP_COPY || from == RX_BRIDGED ? ARP_LEARN_ONLY : ARP_ANSWER);
 }
 
-static void rx_frame(struct worker *w, struct netif *nif, struct rte_mbuf *m, enum rx_from from)
+/* True: m has gone to another worker, else it stays the caller's. */
+static bool rx_frame(struct worker *w, struct netif *nif, struct rte_mbuf *m, enum rx_from from)
 {
 	struct eth eth;
 	uint32_t n = pkt_len(m);
 	const uint8_t *p = pkt_linear(m, w->scratch);
 	int hdr_len = p ? eth_parse(&eth, p, n) : -1;
-	bool given = false;
 
 	if (unlikely(hdr_len < 0)) {
 		STAT_INC(eth_drop_short);
-		goto out;
+		return false;
 	}
 	bool unicast = memcmp(eth.dst.b, nif->mac, sizeof(eth.dst.b)) == 0;
 	if (unlikely(!unicast && !eth_addr_is_multicast(eth.dst))) {
 		STAT_INC(eth_drop_dst);
-		goto out;
+		return false;
 	}
 	if (unlikely(w->bridge)) {
 		bridge_note_frame(w, nif, p, n, from == RX_REASS);
@@ -173,21 +173,20 @@ static void rx_frame(struct worker *w, struct netif *nif, struct rte_mbuf *m, en
 	p += hdr_len;
 	n -= (uint32_t)hdr_len;
 	if (eth.type == ETH_TYPE_IP4 && eth.vlan == 0)
-		given = rx_ip4(w, nif, m, p, n, unicast);
-	else if (eth.type == ETH_TYPE_IP6 && eth.vlan == 0)
-		given = rx_ip6(w, nif, m, p, n, unicast, from);
-	else if (eth.type == ETH_TYPE_ARP && eth.vlan == 0)
+		return rx_ip4(w, nif, m, p, n, unicast);
+	if (eth.type == ETH_TYPE_IP6 && eth.vlan == 0)
+		return rx_ip6(w, nif, m, p, n, unicast, from);
+	if (eth.type == ETH_TYPE_ARP && eth.vlan == 0)
 		rx_arp(w, nif, m, p, n, from);
 	else
 		STAT_INC(eth_drop_type);
-out:
-	if (!given)
-		pkt_free(m);
+	return false;
 }
 
 void rx_bridged(struct worker *w, struct netif *nif, struct rte_mbuf *m)
 {
-	rx_frame(w, nif, m, RX_BRIDGED);
+	if (!rx_frame(w, nif, m, RX_BRIDGED))
+		pkt_free(m);
 }
 
 static uint32_t rx_port(struct worker *w, struct netif *nif)
@@ -196,7 +195,7 @@ static uint32_t rx_port(struct worker *w, struct netif *nif)
 	uint32_t total = 0, bytes = 0;
 
 	for (int burst = 0; burst < BURSTS_PER_LOOP; burst++) {
-		uint16_t n = nif->ops->rx_burst(nif, (uint16_t)w->conf.number, m, RX_BURST);
+		uint16_t n = nif->ops->rx_burst(nif, (uint16_t)w->conf.number, m, RX_BURST), done = 0;
 
 		for (uint16_t i = 0; i < PREFETCH && i < n; i++)
 			rte_prefetch0(pkt_data(m[i]));
@@ -204,8 +203,10 @@ static uint32_t rx_port(struct worker *w, struct netif *nif)
 			if (i + PREFETCH < n)
 				rte_prefetch0(pkt_data(m[i + PREFETCH]));
 			bytes += pkt_len(m[i]);
-			rx_frame(w, nif, m[i], RX_WIRE);
+			if (likely(!rx_frame(w, nif, m[i], RX_WIRE)))
+				m[done++] = m[i];
 		}
+		rte_pktmbuf_free_bulk(m, done);
 		total += n;
 		if (n < RX_BURST)
 			break;
@@ -245,8 +246,8 @@ uint32_t rx_steered(struct worker *w)
 		if (pkt->hash.usr == STEER_LOCAL || pkt->hash.usr == STEER_LOCAL_REFUSED ||
 		    pkt->hash.usr == STEER_LOCAL_SECOND)
 			local_steered(w, pkt);
-		else
-			rx_frame(w, w->conf.netif[pkt->port], pkt, from);
+		else if (!rx_frame(w, w->conf.netif[pkt->port], pkt, from))
+			pkt_free(pkt);
 	}
 	return n;
 }
