@@ -10,8 +10,6 @@
 #include "stack/base/trace.h"
 #include "stack/sock/sock_int.h"
 
-enum { SOCKS_PER_CHUNK = 64 };
-
 void sock_violation(struct client_worker *cw, const char *what)
 {
 	struct sock_mail m = { .type = SOCK_MAIL_VIOLATION, .from = cw->env->worker,
@@ -300,9 +298,8 @@ int sock_env_init(struct sock_env *env, uint64_t now_ns)
 	list_init(&env->priv->event);
 	list_init(&env->priv->rings);
 	list_init(&env->priv->later);
-	pool_init(&env->priv->socks, align_up(sizeof(struct sock), 64), SOCKS_PER_CHUNK,
-		  env->tcp.max_conns ? env->tcp.max_conns + SOCK_BLOCK : UINT32_MAX,
-		  &pool_mem_libc);
+	slab_init(&env->priv->socks, sizeof(struct sock),
+		  env->tcp.max_conns ? env->tcp.max_conns + SOCK_BLOCK : UINT32_MAX);
 	env->udp.ops = &sock_udp_ops;
 	env->udp.host = env;
 	int err = tcp_env_init(&env->tcp, now_ns);
@@ -321,9 +318,25 @@ void sock_env_fini(struct sock_env *env)
 	sock_post_forget(env, NULL);
 	tcp_env_fini(&env->tcp);
 	udp_env_fini(&env->udp);
-	CHECK(pool_fini(&env->priv->socks) == 0);
+	CHECK(slab_fini(&env->priv->socks) == 0);
 	free(env->priv);
 	env->priv = NULL;
+}
+
+static inline void ahead(const struct sock *s)
+{
+	__builtin_prefetch(s->a, 1);
+	__builtin_prefetch(s->b);
+	if (s->rx.n != s->rx.first) {
+		const struct sock_seg *seg = &s->rx.seg[(s->rx.n - 1) % CHAN_SEGS];
+
+		__builtin_prefetch(seg->base + ((s->rx_end - seg->s.start) & (seg->s.size - 1)), 1);
+	}
+}
+
+void sock_ahead(const struct tcp_conn *c)
+{
+	ahead(container_of(c, const struct sock, conn));
 }
 
 /* Dirty sockets of a client, at most SOCK_TAKE. True when there may be more. */

@@ -1,7 +1,7 @@
 /* What the files of stack/sock tell each other. Nothing outside includes this, except their tests. */
 // SPDX-License-Identifier: MIT
 #pragma once
-#include "stack/base/pool.h"
+#include "stack/base/slab.h"
 #include "stack/base/stats.h"
 #include "stack/chan/evq.h"
 #include "stack/chan/stream.h"
@@ -191,7 +191,7 @@ struct client_worker {
 
 /* The private part of a sock_env. */
 struct sock_priv {
-	struct pool socks;
+	struct slab socks;
 	struct list event; /* sockets to publish, by event_link */
 	struct list rings; /* client_workers with doorbells to ring */
 	uint64_t drain_look_ns;

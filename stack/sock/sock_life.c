@@ -117,7 +117,7 @@ struct sock *sock_new(struct client_worker *cw)
 	}
 	if (cw->n_free == 0 && take_block(cw) < 0)
 		goto fail;
-	struct sock *s = pool_alloc(&cw->env->priv->socks);
+	struct sock *s = slab_alloc(&cw->env->priv->socks);
 	if (!s)
 		goto fail;
 	memset(s, 0, sizeof(*s));
@@ -164,7 +164,7 @@ void sock_free(struct sock *s)
 	cw->n_socks--;
 	env->n_socks--;
 	atomic_fetch_sub_explicit(&cw->client->n_socks, 1, memory_order_relaxed);
-	pool_free(&env->priv->socks, s);
+	slab_free(&env->priv->socks, s);
 }
 
 /* ---- death ---- */
