@@ -228,6 +228,10 @@ void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tc
 	       const void *payload, uint64_t now_ns);
 /* IP_MINTTL: can an error come from near enough that quotes a packet of ours with so many hops left? */
 bool tcp_icmp_is_near(struct tcp_env *env, const struct tcp_flow *flow, uint8_t ttl);
+/* For a burst of segments: starts fetching where flow's connection is looked for, and with the result for all
+ * of them, the connections themselves; NULL: none is there. */
+uint32_t tcp_ahead(const struct tcp_env *env, const struct tcp_flow *flow);
+struct tcp_conn *tcp_ahead_conn(const struct tcp_env *env, uint32_t hash);
 /* ICMP error about a segment that we sent: err is a positive errno (EHOSTUNREACH, ECONNREFUSED,
  * EMSGSIZE with mtu ...), hard says whether RFC 1122 lets it end a connection in SYN-SENT. */
 void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq, int err, bool hard,

@@ -46,6 +46,28 @@ struct tcp_node *tcp_table_lookup(const struct tcp_env *env, const struct tcp_fl
 	return find(env, flow, tcp_flow_hash(env, flow));
 }
 
+uint32_t tcp_ahead(const struct tcp_env *env, const struct tcp_flow *flow)
+{
+	uint32_t hash = tcp_flow_hash(env, flow);
+
+	__builtin_prefetch(&env->table->bucket[hash & env->table->mask]);
+	return hash;
+}
+
+struct tcp_conn *tcp_ahead_conn(const struct tcp_env *env, uint32_t hash)
+{
+	struct tcp_node *n = env->table->bucket[hash & env->table->mask];
+
+	while (n && n->hash != hash)
+		n = n->next;
+	if (!n || n->kind != TCPN_CONN)
+		return NULL;
+	struct tcp_conn *c = container_of(n, struct tcp_conn, node);
+	for (size_t at = CACHE_LINE; at < TCP_CONN_HOT; at += CACHE_LINE)
+		__builtin_prefetch((const char *)c + at, 1);
+	return c;
+}
+
 void tcp_table_add(struct tcp_env *env, struct tcp_node *node)
 {
 	struct tcp_node **head = &env->table->bucket[node->hash & env->table->mask];

@@ -197,6 +197,7 @@ static uint32_t rx_port(struct worker *w, struct netif *nif)
 	for (int burst = 0; burst < BURSTS_PER_LOOP; burst++) {
 		uint16_t n = nif->ops->rx_burst(nif, (uint16_t)w->conf.number, m, RX_BURST), done = 0;
 
+		rx_ahead(w, m, n);
 		for (uint16_t i = 0; i < PREFETCH && i < n; i++)
 			rte_prefetch0(pkt_data(m[i]));
 		for (uint16_t i = 0; i < n; i++) {

@@ -95,6 +95,9 @@ uint32_t rx_steered(struct worker *w);
 /* A frame that the other engine has received for us. Consumes m. */
 void rx_bridged(struct worker *w, struct netif *nif, struct rte_mbuf *m);
 
+/* ahead.c: asks for the memory that the frames of a burst are about. */
+void rx_ahead(struct worker *w, struct rte_mbuf **m, uint16_t n);
+
 /* steer.c: frames that belong to another worker. */
 enum steer_kind {
 	STEER_FRAME = 1,
