@@ -14,6 +14,9 @@
 #include "stack/tcp/tcp_sent.h"
 #include "stack/tcp/tcp_state.h"
 
+/* A segment in order touches little behind so many of its bytes (tcp_ahead_conn()). */
+enum { TCP_CONN_HOT = 10 * 64 };
+
 struct tcp_cc_ops;
 
 /* What sits in the 4-tuple table. The flow follows the node at once in all three. */
