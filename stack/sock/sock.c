@@ -339,12 +339,32 @@ void sock_ahead(const struct tcp_conn *c)
 	ahead(container_of(c, const struct sock, conn));
 }
 
+/* The same for a socket that is about to be looked at. */
+static void ahead_dirty(struct client_worker *cw, uint32_t id)
+{
+	const struct sock *s = sock_find(cw, id);
+
+	if (!s)
+		return;
+	__builtin_prefetch(&cw->client->sock_a[id], 1);
+	__builtin_prefetch(&cw->client->sock_b[id]);
+	for (size_t at = 0; at < TCP_CONN_HOT; at += CACHE_LINE)
+		__builtin_prefetch((const char *)s + at, 1);
+	for (size_t at = offsetof(struct sock, cw); at < sizeof(*s); at += CACHE_LINE)
+		__builtin_prefetch((const char *)s + at, 1);
+}
+
 /* Dirty sockets of a client, at most SOCK_TAKE. True when there may be more. */
 static bool poll_dirty(struct sock_env *env, struct client_worker *cw, struct chan_dirty *d)
 {
 	uint32_t n = chan_dirty_take(d, env->priv->ids, SOCK_TAKE);
+	bool many = unlikely(cw->n_socks >= SOCK_MANY);
 
+	for (uint32_t i = 0; many && i < n && i < SOCK_AHEAD; i++)
+		ahead_dirty(cw, env->priv->ids[i]);
 	for (uint32_t i = 0; i < n && !cw->violated; i++) {
+		if (many && i + SOCK_AHEAD < n)
+			ahead_dirty(cw, env->priv->ids[i + SOCK_AHEAD]);
 		struct sock *s = sock_find(cw, env->priv->ids[i]);
 
 		if (s)

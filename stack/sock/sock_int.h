@@ -24,6 +24,8 @@ enum {
 	SOCK_BACKLOG_MAX = 4096,
 	SOCK_BLOCK = 4096,	  /* socket ids that a worker takes at a time */
 	SOCK_TAKE = 256,	  /* dirty sockets of a client a round */
+	SOCK_AHEAD = 4,		  /* of these, so many are fetched ahead ... */
+	SOCK_MANY = 512,	  /* ... for who has more than stay in the cache by themselves */
 	SOCK_PAYLOADS = 16,	  /* payload extents of one kind and worker */
 	SOCK_TYPE_STREAM = 1,	  /* Linux's SOCK_STREAM: chan_call_b.type, chan_sock_a.type */
 	SOCK_TYPE_DGRAM = 2,	  /* SOCK_DGRAM */
