@@ -98,8 +98,36 @@ static void round_in(uint32_t n, uint32_t burst)
 	}
 }
 
-static void (*const modes[])(uint32_t n, uint32_t burst) = { round_rr, round_in };
-static const char *const mode_names[] = { "rr", "in" };
+/* Both ends in one program on this engine, each answers what it gets: a turn takes one segment to its end. */
+static void round_local(uint32_t n, uint32_t burst)
+{
+	uint64_t t = rte_rdtsc_precise();
+
+	phase_rx();
+	t = timed(RX, n, t);
+	phase_app(0, n, true);
+	timed(APP, n, t);
+}
+
+static void start_local(uint32_t n)
+{
+	struct rig_program *p = &rig.program[0];
+	uint32_t ids[2 * RIG_BURST], old[4 * RIG_BURST], over = 0;
+	uint8_t b[RIG_PAYLOAD] = { 0 };
+	bool lost;
+
+	rig_connect_local(ids, n);
+	chan_evq_drain(&p->app, p->evq, old, ARRAY_LEN(old), &over, &lost);
+	for (uint32_t i = 0; i < n; i++) {
+		struct iovec iov = { b, sizeof(b) };
+
+		CHECK(chan_tx_write(&p->app, ids[2 * i], &iov, 1) == RIG_PAYLOAD);
+	}
+}
+
+enum { RR, IN, LOCAL, MODES };
+static void (*const modes[MODES])(uint32_t n, uint32_t burst) = { round_rr, round_in, round_local };
+static const char *const mode_names[MODES] = { "rr", "in", "local" };
 
 static int by_value(const void *a, const void *b)
 {
@@ -150,10 +178,15 @@ static void show(int mode, uint32_t n, uint32_t burst)
 
 static void cost(int mode, uint32_t n, uint32_t burst, uint64_t segs)
 {
-	rig_connect(0, n);
-	for (uint32_t i = 0; i < n; i++)
-		rig_make_sender(i);
-	run(mode, n, min_u32(burst, mode == 0 ? n : burst), segs);
+	if (mode == LOCAL) {
+		n = min_u32(n, RIG_BURST);
+		start_local(n);
+	} else {
+		rig_connect(0, n);
+		for (uint32_t i = 0; i < n; i++)
+			rig_make_sender(rig_program_of(i), rig.peer[i].sock);
+	}
+	run(mode, n, mode == RR ? min_u32(burst, n) : burst, segs);
 	show(mode, n, burst);
 }
 
@@ -180,9 +213,9 @@ static void idle(uint32_t n, uint32_t active)
 
 	rig_connect(0, active);
 	for (uint32_t i = 0; i < active; i++)
-		rig_make_sender(i);
+		rig_make_sender(rig_program_of(i), rig.peer[i].sock);
 	for (int i = 0; i < 2; i++) {
-		run(0, active, RIG_BURST, 400000);
+		run(RR, active, RIG_BURST, 400000);
 		printf("{\"mode\": \"idle\", \"connections\": %u, \"active\": %u, \"rss_mib\": %lu, "
 		       "\"bytes\": %lu, \"rx\": %.0f, \"tx\": %.0f, \"app\": %.0f}\n",
 		       rig.w.sock.tcp.n_conns, active, rss_kb() >> 10,
@@ -218,7 +251,7 @@ int main(int argc, char **argv)
 	bool offload = argc > 5 && strcmp(argv[5], "offload") == 0;
 
 	if (argc < 3 || n == 0 || n > RIG_PROGRAMS * RIG_PROGRAM_SOCKS) {
-		fprintf(stderr, "usage: engine rr|in CONNECTIONS BURST [SEGMENTS [offload]]\n"
+		fprintf(stderr, "usage: engine rr|in|local CONNECTIONS BURST [SEGMENTS [offload]]\n"
 				"       engine idle CONNECTIONS ACTIVE | churn CONNECTIONS TIMES\n");
 		return 2;
 	}
@@ -228,7 +261,8 @@ int main(int argc, char **argv)
 	else if (strcmp(mode, "churn") == 0)
 		churn(n, x ? x : 3);
 	else
-		cost(strcmp(mode, "in") == 0, n, x ? min_u32(x, RIG_BURST) : RIG_BURST, segs);
+		cost(strcmp(mode, "in") == 0 ? IN : strcmp(mode, "local") == 0 ? LOCAL : RR, n,
+		     x ? min_u32(x, RIG_BURST) : RIG_BURST, segs);
 	rig_stop();
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* The worker, its port and the peers: see engine_rig.h. */
 // SPDX-License-Identifier: MIT
 #include "tests/bench/engine_rig.h"
+#include <errno.h>
 #include <rte_eal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,11 +186,8 @@ static void start_program(struct rig_program *p, uint32_t number)
 	CHECK(a->result == 0);
 }
 
-void rig_make_sender(uint32_t i)
+void rig_make_sender(struct rig_program *p, uint32_t id)
 {
-	struct rig_program *p = rig_program_of(i);
-	uint32_t id = rig.peer[i].sock;
-
 	if (p->app.sock_a[id].tx_nseg)
 		return;
 	for (int tries = 0; tries < 2; tries++) { /* one more extent may be on its way */
@@ -341,6 +339,32 @@ void rig_close(uint32_t from, uint32_t to)
 			rig_receive(i, TCPF_ACK, 0);
 		for (uint32_t i = 0; i <= BATCH / RIG_BURST; i++)
 			step();
+	}
+}
+
+void rig_connect_local(uint32_t *ids, uint32_t n)
+{
+	struct rig_program *p = &rig.program[0];
+	const struct chan_req req = { .op = CHAN_OP_CONNECT, .sock = CHAN_SOCK_NEW,
+				      .type = SOCK_TYPE_STREAM,
+				      .remote = { ipaddr_v4(US), PORT },
+				      .local = { .addr = ipaddr_v4(0) },
+				      .opts.flags = CHAN_O_NODELAY };
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct chan_call_a *a = call(p, &req);
+		uint32_t *id = &ids[2 * i], gen;
+
+		CHECK(a->result == -EINPROGRESS);
+		id[0] = a->sock;
+		chan_hold(&p->app, id[0]);
+		step();
+		CHECK(chan_accept_pop(&p->app, p->listener, &id[1], &gen) == 0);
+		chan_mark(&p->app, p->listener);
+		for (int end = 0; end < 2; end++) {
+			chan_subscribe(&p->app, id[end], p->evq);
+			rig_make_sender(p, id[end]);
+		}
 	}
 }
 

@@ -52,7 +52,9 @@ void rig_connect(uint32_t from, uint32_t to);
 /* The programs close theirs, then the peers do. */
 void rig_close(uint32_t from, uint32_t to);
 /* A ring to send from, which the first write of a program would ask for. */
-void rig_make_sender(uint32_t i);
+void rig_make_sender(struct rig_program *p, uint32_t id);
+/* Program 0 connects to itself, by no port: both ends of n connections, ready to send, in ids[2 * n]. */
+void rig_connect_local(uint32_t *ids, uint32_t n);
 static inline struct rig_program *rig_program_of(uint32_t i)
 {
 	return &rig.program[i / RIG_PROGRAM_SOCKS];
