@@ -15,6 +15,7 @@
 #include "stack/net/pkt.h"
 #include "stack/net/ports.h"
 #include "stack/net/route.h"
+#include "stack/sock/sock_int.h"
 #include "stack/wire/eth.h"
 
 enum { MBUFS = 4095, QUEUE = 2048, BATCH = 1024, PORT = 8000, PEER_PORT = 1024, STEP_NS = 10000,
