@@ -87,37 +87,34 @@ static uint64_t word(const uint8_t *p)
 	return v;
 }
 
-/* Sum of fewer than BLOCK bytes; an odd last byte is the first of a word padded with zero. Carries collect in
- * the upper half. */
+/* Sum of fewer than BLOCK bytes; an odd last byte is the first of a word padded with zero. */
 FORCE_INLINE uint64_t sum_rest(const uint8_t *p, size_t n)
 {
-	unsigned __int128 total = 0;
+	uint64_t total = 0;
 
 	for (; n >= 32; n -= 32, p += 32) {
-		total += word(p);
-		total += word(p + 8);
-		total += word(p + 16);
-		total += word(p + 24);
+		total = add_carry(total, word(p));
+		total = add_carry(total, word(p + 8));
+		total = add_carry(total, word(p + 16));
+		total = add_carry(total, word(p + 24));
 	}
 	for (; n >= 8; n -= 8, p += 8)
-		total += word(p);
+		total = add_carry(total, word(p));
 	if (n & 4) {
 		uint32_t v;
 
 		memcpy(&v, p, 4);
-		total += v;
+		total = add_carry(total, v);
 		p += 4;
 	}
 	if (n & 2) {
 		uint16_t v;
 
 		memcpy(&v, p, 2);
-		total += v;
+		total = add_carry(total, v);
 		p += 2;
 	}
-	if (n & 1)
-		total += *p;
-	return add_carry((uint64_t)total, (uint64_t)(total >> 64));
+	return n & 1 ? add_carry(total, *p) : total;
 }
 
 static uint32_t fold64(uint64_t s)
@@ -127,16 +124,25 @@ static uint32_t fold64(uint64_t s)
 	return (uint32_t)s;
 }
 
+/* Apart, so that short messages do not set up what only the vectors need. */
+static __attribute__((noinline)) uint64_t add_bulk(const uint8_t *from, size_t n)
+{
+	return __builtin_cpu_supports("avx2") ? add_blocks_avx2(from, n) : add_blocks(from, n);
+}
+
+static __attribute__((noinline)) uint64_t copy_bulk(uint8_t *to, const uint8_t *from, size_t n)
+{
+	return __builtin_cpu_supports("avx2") ? copy_blocks_avx2(to, from, n) :
+						copy_blocks(to, from, n);
+}
+
 uint32_t csum_add(uint32_t sum, const void *p, size_t n)
 {
 	const uint8_t *b = p;
 	size_t bulk = n - n % BLOCK;
-	uint64_t total = sum_rest(b + bulk, n - bulk);
+	uint64_t total = bulk ? add_bulk(b, bulk) : 0;
 
-	if (bulk && __builtin_cpu_supports("avx2"))
-		total = add_carry(total, add_blocks_avx2(b, bulk));
-	else if (bulk)
-		total = add_carry(total, add_blocks(b, bulk));
+	total = add_carry(total, sum_rest(b + bulk, n - bulk));
 	return fold64(add_carry(total, sum));
 }
 
@@ -145,12 +151,8 @@ uint32_t csum_copy(void *dst, const void *src, size_t n, uint32_t sum)
 	const uint8_t *b = src;
 	uint8_t *d = dst;
 	size_t bulk = n - n % BLOCK;
-	uint64_t total = 0;
+	uint64_t total = bulk ? copy_bulk(d, b, bulk) : 0;
 
-	if (bulk && __builtin_cpu_supports("avx2"))
-		total = copy_blocks_avx2(d, b, bulk);
-	else if (bulk)
-		total = copy_blocks(d, b, bulk);
 	/* What is summed is what was copied, also when an application changes it meanwhile. */
 	memcpy(d + bulk, b + bulk, n - bulk);
 	return fold64(add_carry(add_carry(total, sum_rest(d + bulk, n - bulk)), sum));

@@ -12,8 +12,8 @@ enum { V4_BITS = 96 }; /* of ::ffff:0:0/96 */
 
 static inline bool prefix_match(const struct route *r, const struct ipaddr *a)
 {
-	return (a->q[0] & r->mask.q[0]) == r->prefix.q[0] &&
-	       (a->q[1] & r->mask.q[1]) == r->prefix.q[1];
+	return (a->q[1] & r->mask.q[1]) == r->prefix.q[1] && /* where those of IPv4 differ */
+	       (a->q[0] & r->mask.q[0]) == r->prefix.q[0];
 }
 
 static struct ipaddr mask_of(uint8_t plen)
@@ -52,6 +52,8 @@ int route_add(struct route_table *t, const struct route *r)
 	memmove(&t->r[at + 1], &t->r[at], (t->n - at) * sizeof(in));
 	t->r[at] = in;
 	t->n++;
+	/* ::/0 is a route of IPv6: IPv4 has its own default, of 96 bits. */
+	t->n_v4 += in.plen >= V4_BITS;
 	return 0;
 }
 
@@ -123,14 +125,11 @@ int route_add_loopback(struct route_table *t)
 
 const struct route *route_lookup(const struct route_table *t, const struct ipaddr *dst)
 {
-	bool v4 = ipaddr_is_v4(dst);
+	const struct route *end = &t->r[ipaddr_is_v4(dst) ? t->n_v4 : t->n];
 
-	for (uint32_t i = 0; i < t->n; i++) {
-		/* ::/0 is a route of IPv6: IPv4 has its own default, of 96 bits. */
-		if (t->r[i].plen < V4_BITS && v4)
-			return NULL;
-		if (prefix_match(&t->r[i], dst))
-			return &t->r[i];
+	for (const struct route *r = t->r; r < end; r++) {
+		if (prefix_match(r, dst))
+			return r;
 	}
 	return NULL;
 }

@@ -112,7 +112,7 @@ static void ring_follow(struct sock *s, enum region_kind kind, uint32_t pos)
 	struct sock_ring *r = ring_of(s, kind);
 	struct chan_seg *seg = &ring_last(r)->s, *shown;
 
-	if ((int32_t)(pos - seg->start) < 1 << 30)
+	if ((int32_t)(pos - seg->start) < SOCK_RING_NEAR)
 		return;
 	seg->start += (pos - seg->start) & ~(seg->size - 1);
 	shown = kind == REGION_DOWN ? &s->a->rx_seg[(r->n - 1) % CHAN_SEGS] :
@@ -120,7 +120,7 @@ static void ring_follow(struct sock *s, enum region_kind kind, uint32_t pos)
 	*(volatile uint32_t *)&shown->start = seg->start;
 }
 
-void sock_ring_trim(struct sock *s, enum region_kind kind, uint32_t pos)
+void sock_ring_trim_slow(struct sock *s, enum region_kind kind, uint32_t pos)
 {
 	struct sock_ring *r = ring_of(s, kind);
 

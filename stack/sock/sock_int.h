@@ -302,8 +302,17 @@ void sock_accepted(struct tcp_env *tcp, struct tcp_listener *l, struct tcp_conn 
 /* Opens the next segment at `start` with size bytes. 0, -ENOBUFS (no memory, quota), -EAGAIN (all
  * slots alive). */
 int sock_ring_open(struct sock *s, enum region_kind kind, uint32_t start, uint32_t size);
-/* Gives back the segments that end at or before pos. */
-void sock_ring_trim(struct sock *s, enum region_kind kind, uint32_t pos);
+/* Gives back the segments that end at or before pos. Mostly there is one, which stays. */
+void sock_ring_trim_slow(struct sock *s, enum region_kind kind, uint32_t pos);
+enum { SOCK_RING_NEAR = 1 << 30 }; /* pos may be so far from the start of a lone segment */
+static inline void sock_ring_trim(struct sock *s, enum region_kind kind, uint32_t pos)
+{
+	struct sock_ring *r = kind == REGION_DOWN ? &s->rx : &s->tx;
+
+	if (unlikely(r->n - r->first != 1 ||
+		     (int32_t)(pos - ring_last(r)->s.start) >= SOCK_RING_NEAR))
+		sock_ring_trim_slow(s, kind, pos);
+}
 void sock_ring_free(struct sock *s);
 /* Makes room for received positions up to end: 0 or -ENOMEM. */
 int sock_rx_room(struct sock *s, uint32_t end);
