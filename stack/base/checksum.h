@@ -13,6 +13,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include "stack/base/ipaddr.h"
 
 /* sum plus the n bytes at p (any alignment). n may be odd only in the last piece of a message. */
@@ -44,6 +45,17 @@ static inline uint16_t csum_fold_plain(uint32_t sum)
 static inline uint16_t csum_fold(uint32_t sum)
 {
 	return (uint16_t)~csum_fold_plain(sum);
+}
+
+/* The checksum over an IPv4 header of 20 bytes, as csum_fold() gives it. */
+static inline uint16_t csum_ip4(const void *hdr)
+{
+	uint32_t w[5];
+	uint64_t s;
+
+	memcpy(w, hdr, sizeof(w));
+	s = (uint64_t)w[0] + w[1] + w[2] + w[3] + w[4];
+	return csum_fold(csum_join((uint32_t)s, (uint32_t)(s >> 32)));
 }
 
 /* Partial sum of the pseudo header: RFC 9293 3.1 and RFC 768 when both addresses are v4-mapped,

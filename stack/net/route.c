@@ -52,8 +52,6 @@ int route_add(struct route_table *t, const struct route *r)
 	memmove(&t->r[at + 1], &t->r[at], (t->n - at) * sizeof(in));
 	t->r[at] = in;
 	t->n++;
-	/* ::/0 is a route of IPv6: IPv4 has its own default, of 96 bits. */
-	t->n_v4 += in.plen >= V4_BITS;
 	return 0;
 }
 
@@ -125,13 +123,14 @@ int route_add_loopback(struct route_table *t)
 
 const struct route *route_lookup(const struct route_table *t, const struct ipaddr *dst)
 {
-	const struct route *end = &t->r[ipaddr_is_v4(dst) ? t->n_v4 : t->n];
+	const struct route *r = t->r, *end = &t->r[t->n];
 
-	for (const struct route *r = t->r; r < end; r++) {
-		if (prefix_match(r, dst))
-			return r;
-	}
-	return NULL;
+	while (r < end && !prefix_match(r, dst))
+		r++;
+	/* ::/0 is a route of IPv6: IPv4 has its own default, of 96 bits. */
+	if (r == end || (r->plen < V4_BITS && ipaddr_is_v4(dst)))
+		return NULL;
+	return r;
 }
 
 const struct route *route_lookup_on(const struct route_table *t, const struct ipaddr *dst,

@@ -25,7 +25,7 @@ struct route {
 };
 
 struct route_table {
-	uint32_t n, n_v4; /* n_v4: so many of them, the first, may be IPv4's */
+	uint32_t n;
 	struct route r[ROUTE_MAX]; /* longest prefix first, then in order of entry */
 };
 

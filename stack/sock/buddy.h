@@ -2,6 +2,7 @@
  * memory of the engine describes it, so an application can't harm it. One thread. */
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { BUDDY_SHIFT = 12, BUDDY_ORDERS = 20, BUDDY_NONE = UINT32_MAX };
@@ -17,6 +18,8 @@ struct buddy {
 /* bytes: a power of two. 0 or -ENOMEM. */
 int buddy_init(struct buddy *b, uint64_t bytes);
 void buddy_fini(struct buddy *b);
+/* Less than an eighth is left. */
+static inline bool buddy_is_low(const struct buddy *b) { return b->used > b->blocks - b->blocks / 8; }
 /* First block of 1 << order blocks, BUDDY_NONE when there is no room. */
 uint32_t buddy_alloc(struct buddy *b, uint32_t order);
 void buddy_free(struct buddy *b, uint32_t block, uint32_t order);

@@ -28,7 +28,8 @@ int sock_payload_add(struct client_worker *cw, enum region_kind kind, uint32_t n
 	return 0;
 }
 
-/* More address space comes from the control thread; this request has to do without. */
+/* More address space comes from the control thread. It is asked for while the last extent still has an eighth,
+ * because who finds none has to do without: a handshake would wait for its next retransmission. */
 static void want_extent(struct client_worker *cw, enum region_kind kind)
 {
 	struct sock_payload *p = &cw->payload[kind];
@@ -62,6 +63,8 @@ static int seg_alloc(struct client_worker *cw, enum region_kind kind, uint32_t s
 		seg->base = p->ext[i].base + seg->s.off;
 		seg->ext = (uint8_t)i;
 		seg->order = (uint8_t)order;
+		if (unlikely(i + 1 == p->n && buddy_is_low(&p->ext[i].buddy)))
+			want_extent(cw, kind);
 		return 0;
 	}
 	want_extent(cw, kind);

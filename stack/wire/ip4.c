@@ -39,18 +39,14 @@ int ip4_parse_quoted(struct ip4 *h, const void *p, uint32_t n)
 
 int ip4_parse(struct ip4 *h, const void *p, uint32_t n)
 {
-	struct ip4 r;
-	int hdr_len = ip4_parse_quoted(&r, p, n);
+	int hdr_len = ip4_parse_quoted(h, p, n);
 
-	if (hdr_len < 0 || r.total_len > n)
-		return -EINVAL;
-	*h = r;
-	return hdr_len;
+	return hdr_len < 0 || h->total_len > n ? -EINVAL : hdr_len;
 }
 
 bool ip4_csum_ok(const void *p, uint32_t hdr_len)
 {
-	return csum_fold(csum_add(0, p, hdr_len)) == 0;
+	return (hdr_len == IP4_HDR_MIN ? csum_ip4(p) : csum_fold(csum_add(0, p, hdr_len))) == 0;
 }
 
 uint32_t ip4_emit(const struct ip4 *h, void *p, enum ip4_csum csum)
@@ -69,7 +65,7 @@ uint32_t ip4_emit(const struct ip4 *h, void *p, enum ip4_csum csum)
 	};
 
 	if (csum == IP4_CSUM_FILL)
-		w.csum.raw = csum_fold(csum_add(0, &w, sizeof(w)));
+		w.csum.raw = csum_ip4(&w);
 	memcpy(p, &w, sizeof(w));
 	return IP4_HDR_MIN;
 }

@@ -517,6 +517,32 @@ START_TEST(info_and_rows)
 }
 END_TEST
 
+/* Nobody should have to do without a ring while the control thread makes an extent. */
+START_TEST(an_extent_is_asked_for_before_the_last_is_full)
+{
+	struct sock_mail m;
+	uint16_t port;
+
+	pair_up(1);
+	rig_listen(&srv, 0, 64, &port);
+	for (int i = 0; i < 60; i++) { /* of an extent's 64 */
+		struct chan_req req = { .op = CHAN_OP_CONNECT, .sock = CHAN_SOCK_NEW, .type = 1,
+					.remote = { .addr = RIG_ADDR, .port = port },
+					.opts = { .sndbuf = 16 << 20 } };
+		struct chan_rep rep;
+
+		ck_assert_int_eq(chan_call(&cli, 0, &req, &rep), -EINPROGRESS);
+		chan_hold(&cli, rep.sock);
+		rig_connected((struct end){ &cli, rep.sock, rep.gen });
+		req = (struct chan_req){ .op = CHAN_OP_TX_GROW, .sock = rep.sock, .gen = rep.gen,
+					 .arg = { 15 << 20, 0 } };
+		ck_assert_int_eq(chan_call(&cli, 0, &req, NULL), 0);
+	}
+	ck_assert(rig_control_mail(rig, SOCK_MAIL_EXTENT_WANTED, &m, 5000));
+	pair_down();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("sock");
@@ -540,5 +566,6 @@ int main(void)
 	tcase_add_test(tc, a_line_is_closed_as_a_line_only);
 	tcase_add_loop_test(tc, many_connections_come_and_go, 1, 3);
 	tcase_add_test(tc, info_and_rows);
+	tcase_add_test(tc, an_extent_is_asked_for_before_the_last_is_full);
 	return unit_run("sock", tc);
 }
