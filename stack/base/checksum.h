@@ -50,11 +50,11 @@ static inline uint16_t csum_fold(uint32_t sum)
 /* The checksum over an IPv4 header of 20 bytes, as csum_fold() gives it. */
 static inline uint16_t csum_ip4(const void *hdr)
 {
-	uint32_t w[5];
+	uint32_t word[5];
 	uint64_t s;
 
-	memcpy(w, hdr, sizeof(w));
-	s = (uint64_t)w[0] + w[1] + w[2] + w[3] + w[4];
+	memcpy(word, hdr, sizeof(word));
+	s = (uint64_t)word[0] + word[1] + word[2] + word[3] + word[4];
 	return csum_fold(csum_join((uint32_t)s, (uint32_t)(s >> 32)));
 }
 

@@ -39,9 +39,13 @@ int ip4_parse_quoted(struct ip4 *h, const void *p, uint32_t n)
 
 int ip4_parse(struct ip4 *h, const void *p, uint32_t n)
 {
-	int hdr_len = ip4_parse_quoted(h, p, n);
+	struct ip4 r;
+	int hdr_len = ip4_parse_quoted(&r, p, n);
 
-	return hdr_len < 0 || h->total_len > n ? -EINVAL : hdr_len;
+	if (hdr_len < 0 || r.total_len > n)
+		return -EINVAL;
+	*h = r;
+	return hdr_len;
 }
 
 bool ip4_csum_ok(const void *p, uint32_t hdr_len)
