@@ -49,11 +49,11 @@ static uint16_t rx_burst(struct netif *n, uint16_t queue, struct rte_mbuf **pkts
 
 static uint16_t tx_burst(struct netif *n, uint16_t queue, struct rte_mbuf **pkts, uint16_t count)
 {
-	for (uint16_t i = 0; i < count; i++) {
-		CHECK(n_out < QUEUE);
-		out[n_out++] = pkts[i];
-	}
-	return count;
+	uint16_t k = 0;
+
+	while (k < count && n_out < QUEUE) /* full only when everything closes at once */
+		out[n_out++] = pkts[k++];
+	return k;
 }
 
 static const struct netif_ops port_ops = { .rx_burst = rx_burst, .tx_burst = tx_burst };
@@ -298,6 +298,8 @@ static void accept_all(uint32_t from, uint32_t to)
 		chan_subscribe(&p->app, rig.peer[i].sock, p->evq);
 		chan_mark(&p->app, p->listener);
 	}
+	for (uint32_t i = 0; i < rig.n_programs; i++)
+		map_extents(&rig.program[i]);
 	step();
 }
 
