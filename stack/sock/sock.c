@@ -325,6 +325,19 @@ void sock_env_fini(struct sock_env *env)
 
 static inline void ahead(const struct sock *s)
 {
+	for (size_t at = offsetof(struct sock, cw); at < sizeof(*s); at += CACHE_LINE)
+		__builtin_prefetch((const char *)s + at, 1);
+}
+
+void sock_ahead(const struct tcp_conn *c)
+{
+	ahead(container_of(c, const struct sock, conn));
+}
+
+void sock_ahead_shared(const struct tcp_conn *c)
+{
+	const struct sock *s = container_of(c, const struct sock, conn);
+
 	__builtin_prefetch(s->a, 1);
 	__builtin_prefetch(s->b);
 	if (s->rx.n != s->rx.first) {
@@ -332,11 +345,6 @@ static inline void ahead(const struct sock *s)
 
 		__builtin_prefetch(seg->base + ((s->rx_end - seg->s.start) & (seg->s.size - 1)), 1);
 	}
-}
-
-void sock_ahead(const struct tcp_conn *c)
-{
-	ahead(container_of(c, const struct sock, conn));
 }
 
 /* The same for a socket that is about to be looked at. */
@@ -350,8 +358,7 @@ static void ahead_dirty(struct client_worker *cw, uint32_t id)
 	__builtin_prefetch(&cw->client->sock_b[id]);
 	for (size_t at = 0; at < TCP_CONN_HOT; at += CACHE_LINE)
 		__builtin_prefetch((const char *)s + at, 1);
-	for (size_t at = offsetof(struct sock, cw); at < sizeof(*s); at += CACHE_LINE)
-		__builtin_prefetch((const char *)s + at, 1);
+	ahead(s);
 }
 
 /* Dirty sockets of a client, at most SOCK_TAKE. True when there may be more. */

@@ -128,8 +128,9 @@ uint64_t sock_next_ns(const struct sock_env *env);
 /* Is there work that a sleeping worker would miss? Asked between `sleeping = 1`, a fence and the
  * sleep itself. */
 bool sock_has_work(const struct sock_env *env);
-/* Starts fetching what a segment of c will touch of its socket. */
+/* Starts fetching what a segment of c will touch of its socket, and with that, of what it points to. */
 void sock_ahead(const struct tcp_conn *c);
+void sock_ahead_shared(const struct tcp_conn *c);
 /* A message that the worker received. */
 void sock_mail(struct sock_env *env, const struct sock_mail *msg);
 /* One line of `fastnet ss` per socket into out; returns bytes. Runs on the data thread. */

@@ -14,8 +14,8 @@
 #include "stack/tcp/tcp_sent.h"
 #include "stack/tcp/tcp_state.h"
 
-/* A segment in order touches little behind so many of its bytes (tcp_ahead_conn()). */
-enum { TCP_CONN_HOT = 10 * 64 };
+/* A segment in order touches little behind so many of its bytes, but for reass (tcp_ahead_conn()). */
+enum { TCP_CONN_HOT = 14 * 64 };
 
 struct tcp_cc_ops;
 

@@ -65,6 +65,7 @@ struct tcp_conn *tcp_ahead_conn(const struct tcp_env *env, uint32_t hash)
 	struct tcp_conn *c = container_of(n, struct tcp_conn, node);
 	for (size_t at = CACHE_LINE; at < TCP_CONN_HOT; at += CACHE_LINE)
 		__builtin_prefetch((const char *)c + at, 1);
+	__builtin_prefetch(&c->reass);
 	return c;
 }
 

@@ -45,10 +45,13 @@ void rx_ahead(struct worker *w, struct rte_mbuf **m, uint16_t n)
 		if (flow_of(m[i], &flow))
 			hash[known++] = tcp_ahead(tcp, &flow);
 	}
-	for (uint32_t i = 0; i < known; i++)
-		conn[i] = tcp_ahead_conn(tcp, hash[i]);
 	for (uint32_t i = 0; i < known; i++) {
+		conn[i] = tcp_ahead_conn(tcp, hash[i]);
 		if (conn[i])
 			sock_ahead(conn[i]);
+	}
+	for (uint32_t i = 0; i < known; i++) {
+		if (conn[i])
+			sock_ahead_shared(conn[i]);
 	}
 }

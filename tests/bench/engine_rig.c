@@ -32,7 +32,7 @@ static struct region engine;
 static struct ports *ports;
 static struct rte_mbuf *in[QUEUE], *out[QUEUE];
 static uint32_t n_in, at_in, n_out;
-static bool csum_offload;
+static bool csum_offload, stopping;
 static const struct eth_addr peer_mac = { { 2, 0, 0, 0, 0, 1 } };
 
 /* ---- the port ---- */
@@ -263,7 +263,7 @@ void rig_deliver(void)
 		    tcp_seg_parse(&s, b + n, h.total_len - (uint32_t)n) > 0) {
 			struct rig_peer *p = &rig.peer[(h.dst - PEERS) * RIG_PORTS + s.dport - PEER_PORT];
 
-			CHECK(!(s.flags & TCPF_RST));
+			CHECK(!(s.flags & TCPF_RST) || stopping);
 			p->ack = s.seq.v + tcp_seg_space(&s);
 			p->tsecr = s.tsval;
 			rig.frames_out++;
@@ -400,6 +400,7 @@ void rig_start(uint32_t n, bool offload)
 
 void rig_stop(void)
 {
+	stopping = true;
 	for (uint32_t i = 0; i < rig.n_programs; i++) {
 		client_proc_gone(rig.program[i].c, rig.program[i].app.proc);
 		client_del(rig.program[i].c);
