@@ -1,5 +1,5 @@
-/* Each page has its own free objects and counts them; an object's page is found by its address. Objects that were
- * never used are not touched, so a page costs only what is used of it. */
+/* Each page has its own free objects and counts them; an object's page is found by its address. Objects that
+ * were never used are not touched, so a page costs only what is used of it. */
 // SPDX-License-Identifier: MIT
 #include "stack/base/slab.h"
 #include <sys/mman.h>

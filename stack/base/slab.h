@@ -1,7 +1,7 @@
-/* Objects of one size that may become many and then few again, for one thread: memory is taken from the kernel in
- * pages of 2 MB and goes back when all objects of one have returned, in constant time each. Where there are
- * more than a page full, the kernel is asked for huge pages: objects that are used at random then meet
- * far fewer TLB misses. */
+/* Objects of one size that may become many and then few again, for one thread: memory is taken from the
+ * kernel in pages of 2 MB and goes back when all objects of one have returned, in constant time each. Where
+ * there are more than a page full, the kernel is asked for huge pages: objects that are used at random then
+ * meet far fewer TLB misses. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdbool.h>

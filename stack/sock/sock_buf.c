@@ -28,8 +28,8 @@ int sock_payload_add(struct client_worker *cw, enum region_kind kind, uint32_t n
 	return 0;
 }
 
-/* More address space comes from the control thread. It is asked for while the last extent still has an eighth,
- * because who finds none has to do without: a handshake would wait for its next retransmission. */
+/* More address space comes from the control thread. It is asked for while the last extent still has an
+ * eighth, because who finds none has to do without: a handshake would wait for its next retransmission. */
 static void want_extent(struct client_worker *cw, enum region_kind kind)
 {
 	struct sock_payload *p = &cw->payload[kind];

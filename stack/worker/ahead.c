@@ -1,7 +1,7 @@
-/* With many connections a segment waits for its connection's memory, line after line. So what the segments of a
- * burst will touch is asked for before the first of them is taken, step by step for all of them together:
- * the hash bucket, the connection, the socket's halves in shared memory. Nothing here is needed for the
- * right result, and whatever a frame says is harmless: the table is only looked at. */
+/* With many connections a segment waits for its connection's memory, line after line. So what the segments
+ * of a burst will touch is asked for before the first of them is taken, step by step for all of them
+ * together: the hash bucket, the connection, the socket's halves in shared memory. Nothing here is needed
+ * for the right result, and whatever a frame says is harmless: the table is only looked at. */
 // SPDX-License-Identifier: MIT
 #include "stack/base/util.h"
 #include "stack/net/pkt.h"

@@ -1,6 +1,6 @@
 /* What the engine costs a segment, by processor cycles: the whole way from the port's burst to the event of
- * the program and back, without a NIC, a second thread or a system call. scripts/bench-engine measures with it,
- * and scripts/bench-instr has callgrind count the instructions of the phase_ functions. */
+ * the program and back, without a NIC, a second thread or a system call. For scripts/bench-engine and, where
+ * callgrind counts the instructions of the phase_ functions, scripts/bench-instr. */
 // SPDX-License-Identifier: MIT
 #include <rte_cycles.h>
 #include <stdio.h>
