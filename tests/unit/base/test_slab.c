@@ -91,11 +91,11 @@ START_TEST(any_order)
 
 	rng_seed(&rng, (uint64_t)_i);
 	slab_init(&s, SIZE, MANY);
-	for (int step = 0; step < 20000; step++) {
+	for (int step = 0; step < 3000; step++) {
 		int i = (int)rng_below(&rng, MANY);
 
 		/* Mostly filling, then mostly emptying. */
-		if (out[i] && rng_below(&rng, 8) < (step / 2500 % 2 ? 7u : 2u)) {
+		if (out[i] && rng_below(&rng, 8) < (step / 750 % 2 ? 7u : 2u)) {
 			check(i);
 			slab_free(&s, objs[i]);
 			out[i] = false;
