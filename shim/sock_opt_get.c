@@ -14,6 +14,7 @@
 #include "shim/wait.h"
 #include "stack/chan/app.h"
 #include "stack/chan/cc.h"
+#include "stack/chan/info.h"
 #include "stack/chan/stream.h"
 
 enum { RCVBUF_DEFAULT = 131072 }; /* the middle one of Linux' tcp_rmem */
@@ -37,7 +38,7 @@ static ssize_t get_info(struct sock *s, void *buf, size_t room)
 {
 	struct chan_req req = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen };
 	struct chan_rep rep = { .len = 0 };
-	struct tcp_info info = { .tcpi_state = 7 /* TCP_CLOSE */ };
+	struct tcp_info info = chan_info_closed();
 
 	if (sock_is_attached(s) && sock_mode(s) == SOCK_STACK && !sock_is_dead(s) &&
 	    chan_call(s->app, s->a->worker, &req, &rep) == 0)

@@ -2,13 +2,9 @@
  * every field of it may be nonsense. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
-#include <linux/inet_diag.h>
-#include <linux/tcp.h>
 #include <string.h>
 #include "stack/base/util.h"
-#include "stack/chan/cc.h"
 #include "stack/sock/sock_int.h"
-#include "stack/tcp/tcp_cc.h"
 
 enum { DEFERRED = 1 }; /* result of a handler: sock_reply() comes later */
 enum { PORT_LOW = 1024 };
@@ -265,53 +261,6 @@ static int op_tx_grow(struct call *k)
 	return sock_tx_grow(s, k->req.arg[0], (uint32_t)k->req.arg[1]);
 }
 
-/* TCP_CC_INFO: nothing where the controller tells nothing. */
-static void put_cc_info(struct call *k, struct chan_call_a *a)
-{
-	const struct tcp_conn *c = &k->s->conn;
-	union tcp_cc_info info;
-
-	a->len = 0;
-	if (k->s->l || !k->s->started || !c->cc || !c->cc->info || (c->cc->control && !c->model))
-		return;
-	memset(&info, 0, sizeof(info));
-	a->len = (uint32_t)c->cc->info(c, &info);
-	memcpy(a->payload, &info, a->len);
-}
-
-static int op_info(struct call *k)
-{
-	struct chan_call_a *a = &k->cw->client->call_a[k->slot];
-	struct sock_env *env = k->cw->env;
-	struct tcp_info ti;
-
-	if (k->s->dgram) {
-		a->len = sock_dgram_info(k->s, a->payload);
-		return 0;
-	}
-	if (k->req.arg[0] == CHAN_ARG_CC_INFO) {
-		put_cc_info(k, a);
-		return 0;
-	}
-	memset(&ti, 0, sizeof(ti));
-	if (k->s->l) {
-		ti.tcpi_state = 10; /* TCP_LISTEN */
-		ti.tcpi_unacked = k->s->l->tail - k->s->l->head;
-		ti.tcpi_sacked = k->s->l->tl.backlog;
-	} else if (k->s->started) {
-		tcp_fill_info(&env->tcp, &k->s->conn, &ti, env->now_ns);
-		/* Linux counts the sequence numbers of SYN and FIN, too. */
-		ti.tcpi_bytes_acked += !k->s->passive && k->s->conn.syn_acked;
-		ti.tcpi_bytes_acked += k->s->conn.fin_acked;
-		ti.tcpi_bytes_received += k->s->conn.fin_rcvd;
-	} else {
-		ti.tcpi_state = 7; /* TCP_CLOSE */
-	}
-	a->len = min_u32(sizeof(ti), sizeof(a->payload));
-	memcpy(a->payload, &ti, a->len);
-	return 0;
-}
-
 /* The process that asked for a socket holds it from birth, before its chan_hold(): else the late close_seq of
  * somebody who gave up the id's last owner would find nobody and close the new one. */
 static void set_held(const struct call *k, bool held)
@@ -388,7 +337,7 @@ static int dispatch(struct call *k)
 	case CHAN_OP_TX_GROW:
 		return op_tx_grow(k);
 	case CHAN_OP_INFO:
-		return op_info(k);
+		return sock_info(k);
 	case CHAN_OP_UNBIND:
 		return op_unbind(k);
 	case CHAN_OP_FO_KEY:

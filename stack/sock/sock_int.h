@@ -262,6 +262,10 @@ struct sock *sock_make(struct call *k);
 /* PORTS_ of CHAN_O_. */
 uint32_t sock_port_flags(uint32_t opt_flags);
 
+/* ---- sock_info.c ---- */
+/* CHAN_OP_INFO. */
+int sock_info(struct call *k);
+
 /* ---- sock_post.c: mail to other data threads ---- */
 /* Arrives after all that was posted before it. False: no memory. */
 bool sock_post(struct sock_env *env, uint32_t to, const struct sock_mail *m);

@@ -33,9 +33,17 @@ static int size_of(int fd, int name)
 	return v;
 }
 
+/* In one look: between two what waited may have been sent. */
+static bool is_acked(int fd)
+{
+	struct info now = info(fd);
+
+	return !now.ti.tcpi_unacked && !now.notsent_bytes;
+}
+
 static void until_acked(int fd)
 {
-	for (int i = 0; i < 5000 && (info(fd).ti.tcpi_unacked || info(fd).notsent_bytes); i++)
+	for (int i = 0; i < 5000 && !is_acked(fd); i++)
 		t_sleep_ms(1);
 }
 
@@ -56,6 +64,57 @@ static void fresh(void)
 	close(fd);
 }
 
+static void show(const char *what, const struct info *x)
+{
+	const struct tcp_info *t = &x->ti;
+
+	t_out("%s: state %d rto %u ato %u mss %u %u rtt %u %u", what, t->tcpi_state, t->tcpi_rto, t->tcpi_ato,
+	      t->tcpi_snd_mss, t->tcpi_rcv_mss, t->tcpi_rtt, t->tcpi_rttvar);
+	t_out("%s: ssthresh %u cwnd %u advmss %u reordering %u unacked %u sacked %u pmtu %u", what,
+	      t->tcpi_snd_ssthresh, t->tcpi_snd_cwnd, t->tcpi_advmss, t->tcpi_reordering,
+	      t->tcpi_unacked, t->tcpi_sacked, t->tcpi_pmtu);
+	t_out("%s: pacing %llu %llu min_rtt %u delivered %u", what, (num)x->pacing_rate,
+	      (num)x->max_pacing_rate, x->min_rtt, x->delivered);
+}
+
+static void without_a_connection(void)
+{
+	struct sockaddr_in addr = t_addr(0);
+	struct info ti;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	ti = info(fd);
+	show("fresh", &ti);
+	bind(fd, (struct sockaddr *)&addr, sizeof(addr));
+	ti = info(fd);
+	show("bound", &ti);
+	listen(fd, 5);
+	ti = info(fd);
+	show("listening", &ti);
+	close(fd);
+}
+
+/* Segments, not bytes; the SYN and the FIN are among them. */
+static void small_ones_are_delivered(void)
+{
+	struct info ti;
+	int a, b, one = 1;
+
+	t_pair(&a, &b);
+	setsockopt(a, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	until_acked(b);
+	t_out("delivered %u %u", info(a).delivered, info(b).delivered);
+	for (int i = 0; i < 20; i++) {
+		send(a, "0123456789", 10, 0);
+		until_acked(a);
+	}
+	ti = info(a);
+	t_out("delivered %u, sent %u", ti.delivered + ti.ti.tcpi_total_retrans,
+	      ti.data_segs_out - ti.ti.tcpi_total_retrans);
+	close(a);
+	close(b);
+}
+
 static void peer_does_not_read(void)
 {
 	struct info ti, later;
@@ -69,7 +128,7 @@ static void peer_does_not_read(void)
 	t_out("waits: busy %d rwnd %d part of it %d", ti.busy_time >= WAIT_MS * 500,
 	      ti.rwnd_limited >= WAIT_MS * 500, ti.rwnd_limited <= ti.busy_time);
 	fcntl(b, F_SETFL, O_NONBLOCK);
-	while (info(a).ti.tcpi_unacked || info(a).notsent_bytes)
+	while (!is_acked(a))
 		if (read(b, buf, sizeof(buf)) < 0)
 			t_sleep_ms(1);
 	ti = info(a);
@@ -130,8 +189,8 @@ static void buffers_grow(void)
 	t_out("receiver: rcv_rtt %d, rcv_space %d, busy %llu", ti.ti.tcpi_rcv_rtt > 0,
 	      ti.ti.tcpi_rcv_space > 0, (num)ti.busy_time);
 	ti = info(a);
-	t_out("sender: busy %d, rcv_rtt %u, acked %llu, delivered %d", ti.busy_time > 0,
-	      ti.ti.tcpi_rcv_rtt, (num)ti.bytes_acked, ti.delivered > 0);
+	t_out("sender: rcv_rtt %u, acked %llu, delivered %d", ti.ti.tcpi_rcv_rtt, (num)ti.bytes_acked,
+	      ti.delivered > 0);
 	t_out("min_rtt %d", ti.min_rtt > 0 && ti.min_rtt <= ti.ti.tcpi_rtt * 8);
 	close(a);
 	close(b);
@@ -150,4 +209,6 @@ static void buffers_that_were_set_stay(void)
 	close(b);
 }
 
-T_MAIN(T_CASE(fresh), T_CASE(peer_does_not_read), T_CASE(buffers_grow), T_CASE(buffers_that_were_set_stay))
+T_MAIN(T_CASE(fresh), T_CASE(without_a_connection), T_CASE(small_ones_are_delivered),
+       T_CASE(peer_does_not_read), T_CASE(buffers_grow),
+       T_CASE(buffers_that_were_set_stay))
