@@ -265,10 +265,10 @@ EXPORT int mtcp_accept(mctx_t mctx, int sockid, struct sockaddr *addr, socklen_t
 }
 
 /* ---- the end ---- */
-void slot_close(struct mtcp_context *m, struct slot *s)
+int slot_close(struct mtcp_context *m, struct slot *s)
 {
 	if (ctx_lock(m) < 0)
-		return;
+		return -EDEADLK;
 	if (s->set)
 		set_remove(s);
 	switch (s->kind) {
@@ -290,6 +290,7 @@ void slot_close(struct mtcp_context *m, struct slot *s)
 	}
 	slot_give(m, s);
 	ctx_unlock(m);
+	return 0;
 }
 
 EXPORT int mtcp_close(mctx_t mctx, int sockid)
@@ -299,8 +300,7 @@ EXPORT int mtcp_close(mctx_t mctx, int sockid)
 
 	if (!s)
 		return -1;
-	slot_close(m, s);
-	return 0;
+	return slot_close(m, s) < 0 ? fail(EDEADLK) : 0;
 }
 
 EXPORT int mtcp_abort(mctx_t mctx, int sockid)
@@ -320,8 +320,7 @@ EXPORT int mtcp_abort(mctx_t mctx, int sockid)
 		b->opts.linger_s = 0;
 		atomic_fetch_add(&b->opt_seq, 1);
 	}
-	slot_close(mctx, s);
-	return 0;
+	return slot_close(mctx, s) < 0 ? fail(EDEADLK) : 0;
 }
 
 EXPORT int mtcp_shutdown(mctx_t mctx, int sockid, int how)
