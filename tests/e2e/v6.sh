@@ -10,10 +10,14 @@ srv6=fd77:1::2 cli6=fd77:1::1
 FN_ENGINE_ARGS="--addr $FN_SRV_ADDR/24,$srv6/64"
 e2e_start "${1:-auto}" nowire
 fn_up
-fn_in "$FN_CLI" sh -c 'for f in all fn1; do echo 0 >/proc/sys/net/ipv6/conf/$f/disable_ipv6; done'
+enable_v6() { fn_in "$1" sh -c "echo 0 >/proc/sys/net/ipv6/conf/$2/disable_ipv6"; }
+enable_v6 "$FN_CLI" all
+enable_v6 "$FN_CLI" fn1
 fn_ip "$FN_CLI" addr add "$cli6/64" dev fn1 nodad
-[[ $FN_STACK != kernel ]] || { fn_in "$FN_SRV" sh -c 'echo 0 >/proc/sys/net/ipv6/conf/fn0/disable_ipv6'
-	fn_ip "$FN_SRV" addr add "$srv6/64" dev fn0 nodad; }
+if [[ $FN_STACK == kernel ]]; then
+	enable_v6 "$FN_SRV" fn0
+	fn_ip "$FN_SRV" addr add "$srv6/64" dev fn0 nodad
+fi
 
 mkdir "$FN_TMP/www"
 for size in 0 1 1024 1048576 20000003; do
