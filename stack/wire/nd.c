@@ -30,18 +30,26 @@ static void parse_prefix(struct nd_msg *m, const uint8_t *o)
 	m->n_prefixes++;
 }
 
+/* One that is not Ethernet's, or no station's, counts as none. */
+static void parse_link_addr(const uint8_t *o, uint32_t len, struct eth_addr *a, bool *has)
+{
+	struct eth_addr x;
+
+	memcpy(&x, o + 2, sizeof(x));
+	if (len != OPT_UNIT || eth_addr_is_zero(x) || eth_addr_is_multicast(x))
+		return;
+	*a = x;
+	*has = true;
+}
+
 static void parse_option(struct nd_msg *m, const uint8_t *o, uint32_t len)
 {
 	switch (o[0]) {
 	case OPT_SLLA:
+		parse_link_addr(o, len, &m->slla, &m->has_slla);
+		break;
 	case OPT_TLLA:
-		if (len != OPT_UNIT)
-			return; /* not Ethernet's */
-		memcpy(o[0] == OPT_SLLA ? &m->slla : &m->tlla, o + 2, sizeof(m->slla));
-		if (o[0] == OPT_SLLA)
-			m->has_slla = true;
-		else
-			m->has_tlla = true;
+		parse_link_addr(o, len, &m->tlla, &m->has_tlla);
 		break;
 	case OPT_PREFIX:
 		if (len == OPT_PREFIX_LEN && m->type == ICMP6_T_ND_RA)

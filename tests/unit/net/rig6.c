@@ -18,16 +18,21 @@ struct ipaddr a6(const char *text)
 	return a;
 }
 
-void rig6_setup(void)
+void rig6_add(void)
 {
 	struct ipaddr gw = RIG6_PEER;
 
-	rig_setup();
 	rig.nif.addr[rig.nif.n_addrs++] = (struct netif_addr){ .addr = RIG6_US, .plen = 64 };
 	rig.nif.addr[rig.nif.n_addrs++] = (struct netif_addr){ .addr = RIG6_LL, .plen = 64 };
 	route_init(&rig.routes);
 	ck_assert_int_eq(route_add_netif(&rig.routes, &rig.nif), 0);
 	ck_assert_int_eq(route_add_gateway(&rig.routes, &gw), 0);
+}
+
+void rig6_setup(void)
+{
+	rig_setup();
+	rig6_add();
 }
 
 void rig6_know_peer(void)

@@ -13,6 +13,8 @@ extern const struct ipaddr rig6_us, rig6_ll, rig6_peer, rig6_peer_ll;
 #define RIG6_PEER rig6_peer  /* 2001:db8::1 */
 #define RIG6_PEER_LL rig6_peer_ll
 
+/* Gives the port its addresses; part of the fixture. */
+void rig6_add(void);
 /* Fixture; ends by rig_teardown(). */
 void rig6_setup(void);
 void rig6_know_peer(void);

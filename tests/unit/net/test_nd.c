@@ -292,6 +292,19 @@ START_TEST(bad_messages_are_not_heard)
 }
 END_TEST
 
+START_TEST(a_group_is_no_link_address)
+{
+	static const uint8_t bad[][6] = { { 0 }, { 0x33, 0x33, 0, 0, 0, 1 }, { 255, 255, 255, 255, 255, 255 } };
+	struct nd_msg q = ns_for(&RIG6_US);
+
+	rig6_know_peer();
+	memcpy(&q.slla, bad[_i], 6);
+	ck_assert(nd_arrives(&RIG6_PEER, &RIG6_US, &q));
+	ck_assert(!nd.has_slla);
+	ck_assert_mem_eq(rig.sent[0].b, rig_peer_mac().b, 6);
+}
+END_TEST
+
 START_TEST(redirects_are_not_obeyed)
 {
 	uint8_t m[40] = { ICMP6_T_ND_REDIRECT };
@@ -324,6 +337,7 @@ int main(void)
 	tcase_add_test(tc, who_looks_for_our_address_hears_that_it_is_taken);
 	tcase_add_test(tc, an_optimistic_address_overrides_nobody);
 	tcase_add_loop_test(tc, bad_messages_are_not_heard, 0, HOWS);
+	tcase_add_loop_test(tc, a_group_is_no_link_address, 0, 3);
 	tcase_add_test(tc, redirects_are_not_obeyed);
 	return unit_run("nd", tc);
 }

@@ -55,6 +55,23 @@ START_TEST(a_flood_only_makes_it_forget)
 }
 END_TEST
 
+START_TEST(paths_of_ipv6_have_1280_at_least)
+{
+	const struct ipaddr a = { .b = { 0x20, 1, [15] = 1 } }, b = { .b = { 0x20, 1, [15] = 2 } };
+
+	ck_assert_uint_eq(pmtu_get6(&p, &a, 1500, now), 1500);
+	pmtu_set6(&p, &a, 1279, now); /* RFC 8201 4 */
+	ck_assert_uint_eq(pmtu_get6(&p, &a, 1500, now), 1500);
+	pmtu_set6(&p, &a, 1400, now);
+	pmtu_set6(&p, &a, 1450, now);
+	ck_assert_uint_eq(pmtu_get6(&p, &a, 1500, now), 1400);
+	pmtu_set6(&p, &a, 1280, now);
+	ck_assert_uint_eq(pmtu_get6(&p, &a, 1500, now), 1280);
+	ck_assert_uint_eq(pmtu_get6(&p, &b, 1500, now), 1500);
+	ck_assert_uint_eq(pmtu_get6(&p, &a, 1500, now + PMTU_EXPIRES_S * NSEC_PER_SEC), 1500);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("pmtu");
@@ -62,6 +79,7 @@ int main(void)
 	tcase_add_test(tc, an_error_lowers_and_never_raises);
 	tcase_add_test(tc, it_is_forgotten_after_ten_minutes);
 	tcase_add_test(tc, less_than_the_minimum_lets_routers_cut);
+	tcase_add_test(tc, paths_of_ipv6_have_1280_at_least);
 	tcase_add_test(tc, a_flood_only_makes_it_forget);
 	return unit_run("pmtu", tc);
 }
