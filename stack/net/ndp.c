@@ -46,12 +46,14 @@ uint64_t ndp_until(uint32_t s, uint64_t now_ns)
 static void dad_start(struct ndp *d, struct ndp_if *f, struct ndp_addr *x, uint64_t now_ns)
 {
 	uint64_t random = rng_u64(&d->rng);
+	const struct ipaddr group = ip6_solicited_node(&x->a.addr);
 
 	x->a.flags |= NETIF_ADDR_OPTIMISTIC;
 	x->dad = true;
 	x->asked = false;
 	x->dad_ns = now_ns + rng_below(&d->rng, NDP_RS_DELAY_MS) * NSEC_PER_MSEC;
 	memcpy(x->nonce, &random, sizeof(x->nonce));
+	d->ops->group(d->arg, f->nif, &group, true);
 }
 
 static struct ndp_addr *find(struct ndp_if *f, const struct ipaddr *a)
@@ -91,7 +93,10 @@ struct ndp_addr *ndp_addr_new(struct ndp *d, struct ndp_if *f, enum ndp_origin o
 
 void ndp_addr_end(struct ndp *d, struct ndp_if *f, struct ndp_addr *x, uint64_t now_ns)
 {
+	const struct ipaddr group = ip6_solicited_node(&x->a.addr);
+
 	x->origin = NDP_FREE;
+	d->ops->group(d->arg, f->nif, &group, false);
 	ndp_changed(d, now_ns);
 }
 

@@ -37,6 +37,8 @@ struct ndp_ops {
 	void (*ask_routers)(void *arg, struct netif *nif);
 	/* There is something for ndp_apply(). Called again every second until that is done. */
 	void (*changed)(void *arg);
+	/* The group of an address begins or ends to be heard (RFC 4861 7.2.1). */
+	void (*group)(void *arg, struct netif *nif, const struct ipaddr *group, bool on);
 };
 
 struct ndp;

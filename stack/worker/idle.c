@@ -20,6 +20,7 @@
 #include "stack/base/log.h"
 #include "stack/net/ip4_frag.h"
 #include "stack/net/ip6_frag.h"
+#include "stack/net/mld.h"
 #include "stack/net/ndp.h"
 #include "stack/net/neigh.h"
 #include "stack/worker/worker_int.h"
@@ -219,6 +220,8 @@ static uint64_t next_timer_ns(const struct worker *w)
 	t = min_u64(t, ip6_reass_next_ns(w->reass6));
 	if (w->ndp)
 		t = min_u64(t, ndp_next_ns(w->ndp));
+	if (w->mld)
+		t = min_u64(t, mld_next_ns(w->mld));
 	return min_u64(t, ip4_reass_next_ns(w->reass));
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "stack/base/util.h"
 #include <errno.h>
+#include "stack/net/mld.h"
 #include "stack/net/nd.h"
 #include "stack/net/ndp.h"
 #include "stack/worker/worker_int.h"
@@ -37,9 +38,19 @@ static void on_changed(void *arg)
 		(void)worker_set.control_mail(&m);
 }
 
+static void on_group(void *arg, struct netif *nif, const struct ipaddr *group, bool on)
+{
+	struct worker *w = arg;
+
+	if (on)
+		mld_join(w->mld, nif, group, w->now_ns);
+	else
+		mld_leave(w->mld, nif, group, w->now_ns);
+}
+
 static const struct ndp_ops ndp_ops = {
 	.probe = on_probe, .announce = on_announce, .ask_routers = on_ask_routers,
-	.changed = on_changed,
+	.changed = on_changed, .group = on_group,
 };
 
 int ndp_init(struct worker *w)

@@ -27,7 +27,9 @@ static void rx_icmp6(struct worker *w, const struct ip6_in *in, enum rx_from fro
 			ndp_input(w->ndp, in->nif, &in->h.src, &nd, w->now_ns);
 		return;
 	}
-	if (icmp6_input(&w->net, in, &e))
+	if (in->len && icmp6_is_mld(in->payload[0]))
+		rx_mld(w, in);
+	else if (icmp6_input(&w->net, in, &e))
 		rx6_error(w, &e);
 }
 

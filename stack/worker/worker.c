@@ -9,6 +9,7 @@
 #include "stack/net/arp.h"
 #include "stack/net/ip4_frag.h"
 #include "stack/net/ip6_frag.h"
+#include "stack/net/mld.h"
 #include "stack/net/nd.h"
 #include "stack/net/ndp.h"
 #include "stack/net/neigh.h"
@@ -125,7 +126,8 @@ static int init_parts(struct worker *w)
 	s->tcp.max_synq = SYNQ_MAX;
 	s->udp.key = (struct siphash_key){ { rng_u64(&key_rng), rng_u64(&key_rng) } };
 	if ((err = loop_init(w)) < 0 || (err = local_init(w)) < 0 ||
-	    (err = group_init(w)) < 0 || (err = ndp_init(w)) < 0)
+	    (err = group_init(w)) < 0 || (err = mld_init(w)) < 0 ||
+	    (err = ndp_init(w)) < 0)
 		return err;
 	return sock_env_init(s, now);
 }
@@ -155,6 +157,8 @@ void worker_fini(struct worker *w)
 	group_fini(w);
 	ndp_free(w->ndp);
 	w->ndp = NULL;
+	mld_free(w->mld);
+	w->mld = NULL;
 	bridge_attach(w, NULL);
 	idle_fini(w);
 	mail_fini(w);
@@ -195,6 +199,8 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 	group_poll(w);
 	if (w->ndp)
 		ndp_advance(w->ndp, now_ns);
+	if (w->mld)
+		mld_advance(w->mld, now_ns);
 	tcp_flush(&w->sock.tcp, now_ns);
 	for (int i = 0; i < LOOP_PASSES && loop_pending(w); i++) {
 		work += loop_drain(w);

@@ -16,6 +16,7 @@ struct route_table;
 struct neigh_table;
 struct igmp;
 struct ndp;
+struct mld;
 struct ip4_reass;
 struct ip6_reass;
 struct pmtu;
@@ -70,6 +71,7 @@ struct worker {
 	struct worker_loop *loop;	/* [w] segments to our own addresses */
 	struct worker_local *local;	/* [w] datagrams to our own addresses */
 	struct igmp *igmp;		/* [w] worker 0 only */
+	struct mld *mld;		/* [w] worker 0 only */
 	struct ndp *ndp;		/* [w] worker 0 only; control while all stand still */
 	struct pmtu *pmtu;		/* [w] what routers have told of paths */
 	uint64_t real_ns, real_at_ns;	/* [w] CLOCK_REALTIME of the loop at real_at_ns */

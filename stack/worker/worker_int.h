@@ -89,6 +89,10 @@ int ndp_init(struct worker *w);
 /* The addresses that they have at the start. On the data thread. */
 void ndp_start(struct worker *w);
 
+/* mld_worker.c: and speaks MLD for them. */
+int mld_init(struct worker *w);
+void rx_mld(struct worker *w, const struct ip6_in *in);
+
 /* rx.c: frames from ports and from other workers. Return how many there were. */
 uint32_t rx_ports(struct worker *w);
 uint32_t rx_steered(struct worker *w);

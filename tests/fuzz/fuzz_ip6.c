@@ -11,6 +11,7 @@
 #include "stack/base/stats.h"
 #include "stack/net/icmp6.h"
 #include "stack/net/ip6_frag.h"
+#include "stack/net/mld.h"
 #include "stack/net/nd.h"
 #include "stack/net/ndp.h"
 #include "stack/net/neigh.h"
@@ -28,6 +29,7 @@ static struct {
 	struct stats stats;
 	struct ip6_reass *reass;
 	struct ndp *ndp;
+	struct mld *mld;
 	bool changed;
 } f;
 
@@ -100,7 +102,22 @@ static void on_announce(void *arg, struct netif *nif, const struct netif_addr *a
 }
 static void on_ask(void *arg, struct netif *nif) { nd_ask_routers(&f.env, nif); }
 static void on_changed(void *arg) { f.changed = true; }
-static const struct ndp_ops ndp_ops = { on_probe, on_announce, on_ask, on_changed };
+static void on_mld_send(void *arg, struct netif *nif, const struct ipaddr *dst, void *p, uint32_t n)
+{
+	const struct ip6_out o = { .src = link_us, .dst = *dst, .proto = IP_PROTO_ICMP6, .hops = 1 };
+
+	icmp6_put_csum(&o.src, dst, p, n);
+	CHECK(n <= MTU - IP6_HDR_LEN - 8 && ip6_send_alert(&f.env, nif, &o, p, n) == 0);
+}
+static const struct mld_ops mld_ops = { on_mld_send };
+static void on_group(void *arg, struct netif *nif, const struct ipaddr *group, bool on)
+{
+	if (on)
+		mld_join(f.mld, nif, group, f.env.now_ns);
+	else
+		mld_leave(f.mld, nif, group, f.env.now_ns);
+}
+static const struct ndp_ops ndp_ops = { on_probe, on_announce, on_ask, on_changed, on_group };
 
 static void apply(void)
 {
@@ -129,8 +146,9 @@ static void start(void)
 	rng_seed(&f.env.rng, 4);
 	f.env.neigh = neigh_new(NEIGHS, 3, &neigh_ops, NULL, f.env.now_ns);
 	f.reass = ip6_reass_new(&f.env, 5);
+	f.mld = mld_new(&mld_ops, NULL, 8, f.env.now_ns);
 	f.ndp = ndp_new(&conf, &ndp_ops, NULL, 6, f.env.now_ns);
-	CHECK(f.env.neigh && f.reass && f.ndp);
+	CHECK(f.env.neigh && f.reass && f.ndp && f.mld);
 	ndp_add_netif(f.ndp, &f.nif, f.env.now_ns);
 	apply();
 }
@@ -185,6 +203,9 @@ static void up(const struct ip6_in *in)
 	if (in->proto == IP_PROTO_ICMP6 && in->len && icmp6_is_nd(in->payload[0])) {
 		if (nd_input(&f.env, in, ND_ANSWER, &m))
 			ndp_input(f.ndp, in->nif, &in->h.src, &m, f.env.now_ns);
+	} else if (in->proto == IP_PROTO_ICMP6 && in->len >= ICMP6_HDR_LEN &&
+		   icmp6_is_mld(in->payload[0])) {
+		mld_input(f.mld, in->nif, in->payload, in->len, f.env.now_ns);
 	} else if (in->proto == IP_PROTO_ICMP6) {
 		if (icmp6_input(&f.env, in, &e))
 			CHECK(e.err > 0 && (!e.len || (e.p >= in->payload &&
@@ -349,6 +370,7 @@ static void after(struct input *in)
 		if (f.changed)
 			apply();
 	}
+	mld_advance(f.mld, f.env.now_ns);
 	neigh_advance(f.env.neigh, f.env.now_ns);
 	ip6_reass_advance(f.reass, f.env.now_ns);
 }
@@ -384,6 +406,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	}
 	ip6_reass_free(f.reass);
 	ndp_free(f.ndp);
+	mld_free(f.mld);
 	neigh_free(f.env.neigh);
 	CHECK(rte_mempool_in_use_count(f.env.mbufs) == 0);
 	return 0;
@@ -399,8 +422,8 @@ size_t fuzz_example(unsigned i, uint8_t *buf)
 					  7, 200, 7, 230, 0xc2, 5, 5, 9 };
 	static const uint8_t pieces[] = { 129, 1, 0, 1, 2, 3, 4, 128, 30, 2, 129, 3, 4, 131, 1, 0, 9, 9, 200, 5,
 					  129, 1, 0, 129, 1, 0, 129, 2, 0 };
-	static const uint8_t chain[] = { 4, 9, 0x41, 0, 2, 1, 0x12, 1, 2, 0, 0, 0, 0, 4, 9, 0x41, 0, 5, 1, 1, 1, 1,
-					 1 };
+	static const uint8_t chain[] = { 4, 9, 0x41, 0, 2, 1, 0x12, 1, 2, 0, 0, 0, 0, 4, 9, 0x41, 0, 5, 1,
+					 1, 1, 1, 1 };
 	static const uint8_t error[] = { 2, 16, 0x41, 0, 90, 1, 4, 0, 0, 0, 0, 0, 0 };
 	static const struct {
 		const uint8_t *p;

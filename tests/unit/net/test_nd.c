@@ -294,7 +294,8 @@ END_TEST
 
 START_TEST(a_group_is_no_link_address)
 {
-	static const uint8_t bad[][6] = { { 0 }, { 0x33, 0x33, 0, 0, 0, 1 }, { 255, 255, 255, 255, 255, 255 } };
+	static const uint8_t bad[][6] = { { 0 }, { 0x33, 0x33, 0, 0, 0, 1 },
+					  { 255, 255, 255, 255, 255, 255 } };
 	struct nd_msg q = ns_for(&RIG6_US);
 
 	rig6_know_peer();

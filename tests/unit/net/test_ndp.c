@@ -15,6 +15,7 @@ static struct netif nif;
 static struct ndp *d;
 static uint64_t now;
 static uint32_t n_probes, n_announced, n_rs, n_changed;
+static int n_groups;
 static struct ipaddr probed;
 static uint8_t nonce[ND_NONCE_LEN];
 static struct ipaddr router;
@@ -36,7 +37,12 @@ static void on_probe(void *arg, struct netif *i, const struct ipaddr *target, co
 static void on_announce(void *arg, struct netif *i, const struct netif_addr *a) { n_announced++; }
 static void on_rs(void *arg, struct netif *i) { n_rs++; }
 static void on_changed(void *arg) { n_changed++; }
-static const struct ndp_ops ops = { on_probe, on_announce, on_rs, on_changed };
+static void on_group(void *arg, struct netif *i, const struct ipaddr *group, bool on)
+{
+	ck_assert(ip6_is_solicited_node(group));
+	n_groups += on ? 1 : -1;
+}
+static const struct ndp_ops ops = { on_probe, on_announce, on_rs, on_changed, on_group };
 
 static void start(bool autoconf, bool temporary)
 {
@@ -47,6 +53,7 @@ static void start(bool autoconf, bool temporary)
 	memset(&stats, 0, sizeof(stats));
 	router = a6("fe80::99");
 	now = START;
+	n_groups = 0;
 	n_probes = n_announced = n_rs = n_changed = 0;
 	nif = (struct netif){ .name = "unit0", .mac = { 2, 0, 0, 0, 0, 2 }, .mtu = 1500, .n_addrs = 2 };
 	nif.addr[0] = (struct netif_addr){ .addr = ipaddr_v4(0x0a4d0002), .plen = 120 };
@@ -300,8 +307,10 @@ START_TEST(an_address_is_deprecated_and_then_ends)
 	ck_assert(with_prefix("2001:db8:5::", 0)->flags & NETIF_ADDR_DEPRECATED);
 	pass_s(10000 - 4002);
 	ck_assert_ptr_nonnull(with_prefix("2001:db8:5::", 0));
+	ck_assert_int_eq(n_groups, 2);
 	pass_s(2);
 	ck_assert_ptr_null(with_prefix("2001:db8:5::", 0));
+	ck_assert_int_eq(n_groups, 1);
 }
 END_TEST
 

@@ -1,0 +1,74 @@
+/* Parses and writes MLD messages. */
+// SPDX-License-Identifier: MIT
+#include "stack/wire/mld.h"
+#include <errno.h>
+#include <string.h>
+#include "stack/wire/icmp6.h"
+
+/* RFC 3810 5.1.3 and 5.1.9: from a bound on a code is a mantissa and an exponent. */
+static uint32_t decode16(uint16_t code)
+{
+	if (code < 0x8000)
+		return code;
+	return (uint32_t)((code & 0xfff) | 0x1000) << ((code >> 12 & 7) + 3);
+}
+
+static uint32_t decode8(uint8_t code)
+{
+	if (code < 0x80)
+		return code;
+	return (uint32_t)((code & 0xf) | 0x10) << ((code >> 4 & 7) + 3);
+}
+
+int mld_parse_query(struct mld_query *q, const void *p, uint32_t n)
+{
+	const uint8_t *b = p;
+
+	if (n < MLD1_LEN || b[0] != ICMP6_T_MLD_QUERY || b[1] != 0)
+		return -EINVAL;
+	if (n > MLD1_LEN && n < MLD2_QUERY_MIN)
+		return -EINVAL;
+	struct mld_query r = { .version = n == MLD1_LEN ? 1 : 2 };
+	memcpy(&r.group, b + 8, sizeof(r.group));
+	if (!ipaddr_is_any(&r.group) && r.group.b[0] != 0xff)
+		return -EINVAL;
+	r.max_resp_ms = r.version == 1 ? load_be16(b + 4) : decode16(load_be16(b + 4));
+	if (r.version == 2) {
+		r.qrv = b[24] & 7;
+		r.qqi_s = decode8(b[25]);
+		if ((n - MLD2_QUERY_MIN) / 16 < load_be16(b + 26))
+			return -EINVAL;
+	}
+	*q = r;
+	return 0;
+}
+
+uint32_t mld_emit1(uint8_t type, const struct ipaddr *group, void *p)
+{
+	uint8_t *b = p;
+
+	memset(b, 0, MLD1_LEN);
+	b[0] = type;
+	memcpy(b + 8, group, sizeof(*group));
+	return MLD1_LEN;
+}
+
+uint32_t mld_emit_report(uint16_t n_records, void *p)
+{
+	uint8_t *b = p;
+
+	memset(b, 0, MLD2_REPORT_HDR);
+	b[0] = ICMP6_T_MLD_REPORT2;
+	store_be16(b + 6, n_records);
+	return MLD2_REPORT_HDR;
+}
+
+uint32_t mld_emit_record(enum mld_record type, const struct ipaddr *group, void *p)
+{
+	uint8_t *b = p;
+
+	memset(b, 0, MLD2_RECORD_HDR);
+	b[0] = (uint8_t)type;
+	memcpy(b + 4, group, sizeof(*group));
+	return MLD2_RECORD_HDR;
+}
