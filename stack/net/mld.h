@@ -1,6 +1,7 @@
-/* The host's side of MLD: tells routers and switches which IPv6 groups are heard on a port (RFC 3810), in the
- * words of version 1 when such a querier is on the link (RFC 2710). Groups are heard from all sources. One for
- * the engine, on data thread 0. Pure: time and chance are given, packets leave by ops. */
+/* The host's side of MLD: tells routers and switches which IPv6 groups are heard on a port (RFC
+ * 3810), in the words of version 1 when such a querier is on the link (RFC 2710). Groups are heard
+ * from all sources. One for the engine, on data thread 0. Pure: time and chance are given, packets
+ * leave by ops. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdint.h>

@@ -1,7 +1,7 @@
-/* Fuzz target: the input is a program of IPv6 packets for the network layer: chains of extension headers,
- * fragments, ICMPv6 errors and echoes, neighbour discovery with routers and prefixes, true, lying and torn, and
- * time. All that leaves must be well-formed; tables stay bounded; what comes through lies within its packet; no
- * buffer is lost. */
+/* Fuzz target: the input is a program of IPv6 packets for the network layer: chains of extension
+ * headers, fragments, ICMPv6 errors and echoes, MLD, neighbour discovery with routers and prefixes,
+ * true, lying and torn, and time. All that leaves must be well-formed; tables stay bounded; what
+ * comes through lies within its packet; no buffer is lost. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <stdlib.h>
@@ -417,11 +417,11 @@ size_t fuzz_example(unsigned i, uint8_t *buf)
 	/* op, how, source, destination, ... */
 	static const uint8_t echo[] = { 3, 1, 0x41, 0x00, 3, 1, 0x61, 0x20, 3, 1, 0x61, 0x81 };
 	static const uint8_t asked[] = { 1, 0, 0x41, 0x80, 2, 1, 0x00, 0, 0, 0, 0, 9, 3, 1, 0x41, 0 };
-	static const uint8_t router[] = { 1, 0, 0x61, 0x81, 1, 0x0a, 0xc1, 7, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0,
-					  0, 0xc0, 9, 9, 5, 5, 0xc0, 9, 9, 5, 5, 200, 2, 200, 3, 200, 6, 200,
-					  7, 200, 7, 230, 0xc2, 5, 5, 9 };
-	static const uint8_t pieces[] = { 129, 1, 0, 1, 2, 3, 4, 128, 30, 2, 129, 3, 4, 131, 1, 0, 9, 9, 200, 5,
-					  129, 1, 0, 129, 1, 0, 129, 2, 0 };
+	static const uint8_t router[] = { 1, 0, 0x61, 0x81, 1, 0x0a, 0xc1, 7, 64, 0, 7, 8, 0, 0, 0, 0,
+					  0, 0, 0, 0, 0xc0, 9, 9, 5, 5, 0xc0, 9, 9, 5, 5, 200, 2, 200, 3,
+					  200, 6, 200, 7, 200, 7, 230, 0xc2, 5, 5, 9 };
+	static const uint8_t pieces[] = { 129, 1, 0, 1, 2, 3, 4, 128, 30, 2, 129, 3, 4, 131, 1, 0, 9,
+					  9, 200, 5, 129, 1, 0, 129, 1, 0, 129, 2, 0 };
 	static const uint8_t chain[] = { 4, 9, 0x41, 0, 2, 1, 0x12, 1, 2, 0, 0, 0, 0, 4, 9, 0x41, 0, 5, 1,
 					 1, 1, 1, 1 };
 	static const uint8_t error[] = { 2, 16, 0x41, 0, 90, 1, 4, 0, 0, 0, 0, 0, 0 };
