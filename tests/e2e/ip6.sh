@@ -44,12 +44,15 @@ fn_ip "$FN_CLI" addr add $us/64 dev fn1
 refused() { fn_ip "$FN_CLI" -6 addr show dev fn1 to $us | grep -q dadfailed; }
 check "the peer learns that our address is taken" fn_wait_for 5 refused
 fn_ip "$FN_CLI" addr del $us/64 dev fn1
-if timeout 20 nsenter --net="/run/netns/$FN_SRV" -- "$FN_FASTNETD" --socket "$FN_TMP/second.sock" \
-	--port net_af_packet0,iface=fn0 --addr 10.77.0.3/24,$peer/64 >"$FN_TMP/second.log" 2>&1; then
-	fn_die "an engine has started with the address of a neighbour"
+# An AF_XDP socket takes what a second engine on the same interface would have to hear.
+if [[ $FN_WIRE == af_packet ]]; then
+	if timeout 20 nsenter --net="/run/netns/$FN_SRV" -- "$FN_FASTNETD" --socket "$FN_TMP/second.sock" \
+		--port net_af_packet0,iface=fn0 --addr 10.77.0.3/24,$peer/64 >"$FN_TMP/second.log" 2>&1; then
+		fn_die "an engine has started with the address of a neighbour"
+	fi
+	check "an engine does not start with the address of a neighbour" \
+		grep -q "$peer is in use" "$FN_TMP/second.log"
 fi
-check "an engine does not start with the address of a neighbour" \
-	grep -q "$peer is in use" "$FN_TMP/second.log"
 
 # A router (RFC 4861 6.3, RFC 4862 5.5): prefix, default route, parameters; then it goes.
 cat >"$FN_TMP/radvd.conf" <<-CONF
