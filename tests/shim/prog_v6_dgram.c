@@ -196,7 +196,7 @@ static void asked(void)
 	set_int(s, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
 	to = six_addr(six_port(s));
 	for (size_t i = 0; i < T_COUNT(ask); i++) {
-		char ctl[CMSG_SPACE(16)] = { 0 };
+		_Alignas(struct cmsghdr) char ctl[CMSG_SPACE(16)] = { 0 };
 		struct iovec iov = { "ask", 3 };
 		struct msghdr m = { .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &iov,
 				    .msg_iovlen = 1, .msg_control = ctl,
@@ -210,13 +210,13 @@ static void asked(void)
 	}
 	static const char *const from[] = { NULL, "own", "2001:db8::99", "::ffff:10.9.9.9" };
 	for (size_t i = 0; i < T_COUNT(from); i++) {
-		char ctl[CMSG_SPACE(sizeof(struct in6_pktinfo))] = { 0 };
+		_Alignas(struct cmsghdr) char ctl[CMSG_SPACE(sizeof(struct in6_pktinfo))] = { 0 };
 		struct iovec iov = { "from", 4 };
 		struct msghdr m = { .msg_name = &to, .msg_namelen = sizeof(to), .msg_iov = &iov,
 				    .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof(ctl) };
 		struct sockaddr_in6 src = i == 1 ? six_addr(0) : six_of(from[i], 0);
 		struct in6_pktinfo info = { .ipi6_addr = src.sin6_addr };
-		struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+		struct cmsghdr *h = (struct cmsghdr *)ctl;
 		*h = (struct cmsghdr){ CMSG_LEN(sizeof(info)), IPPROTO_IPV6, IPV6_PKTINFO };
 		memcpy(CMSG_DATA(h), &info, sizeof(info));
 		t_out("from %s", from[i] ? from[i] : "any");
