@@ -39,7 +39,7 @@ fn_ip "$FN_CLI" link set fn1 address 02:00:00:00:77:01
 fn_ip "$FN_CLI" neigh flush dev fn1
 check "ping after the peer has got another link address" ping_to -c 3 $us
 
-# Duplicate addresses, seen from both sides. While ours is still being checked, both give it up (RFC 4862 5.4.3).
+# Duplicate addresses, seen from both sides. While ours is being checked, both give it up (RFC 4862 5.4.3).
 checked() { ! fn_tool engine status | grep -q 'being checked'; }
 check "our addresses are ours" fn_wait_for 10 checked
 fn_ip "$FN_CLI" addr add $us/64 dev fn1
