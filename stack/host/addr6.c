@@ -43,7 +43,7 @@ void addr6_add_linklocal(struct host *h, struct netif *nif)
 
 	for (uint32_t i = 0; i < nif->n_addrs; i++) {
 		v6 |= !ipaddr_is_v4(&nif->addr[i].addr);
-		if (ipaddr_is_linklocal(&nif->addr[i].addr))
+		if (ipaddr_is_link_local(&nif->addr[i].addr))
 			return;
 	}
 	v6 |= config_num(&h->config, CONFIG_autoconf) != 0;

@@ -49,7 +49,7 @@ static bool dst_ok(const struct net_env *env, const struct netif *nif, struct ip
 	if (!r || r->kind != ROUTE_LOCAL)
 		return false;
 	/* An address of a link is one only there (RFC 4291 2.5.6). */
-	if (ipaddr_is_linklocal(&h->dst) && r->nif != nif)
+	if (ipaddr_is_link_local(&h->dst) && r->nif != nif)
 		return false;
 	in->unicast = in->eth_unicast;
 	return true;

@@ -93,7 +93,7 @@ void nd_ask_routers(struct net_env *env, struct netif *nif)
 	for (uint32_t i = 0; i < nif->n_addrs; i++) {
 		const struct netif_addr *a = &nif->addr[i];
 
-		if (!ipaddr_is_linklocal(&a->addr))
+		if (!ipaddr_is_link_local(&a->addr))
 			continue;
 		src = a->addr;
 		m.has_slla = !(a->flags & NETIF_ADDR_OPTIMISTIC);
@@ -175,7 +175,7 @@ static bool header_ok(const struct ip6_in *in, const struct nd_msg *m)
 		return !dad && !(m->solicited && in->multicast);
 	case ICMP6_T_ND_RA:
 	case ICMP6_T_ND_REDIRECT:
-		return ipaddr_is_linklocal(&in->h.src);
+		return ipaddr_is_link_local(&in->h.src);
 	default:
 		return !dad || !m->has_slla;
 	}

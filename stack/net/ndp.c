@@ -158,7 +158,7 @@ void ndp_add_netif(struct ndp *d, struct netif *nif, uint64_t now_ns)
 		if (ipaddr_is_v4(&a->addr))
 			continue;
 		v6 = true;
-		ndp_addr_new(d, f, ipaddr_is_linklocal(&a->addr) ? NDP_LINKLOCAL : NDP_STATIC, &a->addr,
+		ndp_addr_new(d, f, ipaddr_is_link_local(&a->addr) ? NDP_LINKLOCAL : NDP_STATIC, &a->addr,
 			     a->plen, now_ns);
 	}
 	if (v6 && d->conf.autoconf)

@@ -137,7 +137,7 @@ static void auto_input(struct ndp *d, struct ndp_if *f, const struct nd_prefix *
 
 static void prefix_input(struct ndp *d, struct ndp_if *f, const struct nd_prefix *p, uint64_t now_ns)
 {
-	if (ipaddr_is_linklocal(&p->prefix) || ipaddr_is_multicast(&p->prefix) ||
+	if (ipaddr_is_link_local(&p->prefix) || ipaddr_is_multicast(&p->prefix) ||
 	    ipaddr_is_v4(&p->prefix))
 		return;
 	if (p->onlink)

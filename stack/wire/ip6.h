@@ -76,10 +76,6 @@ enum ip6_walk_end ip6_walk(const void *p, uint32_t n, struct ip6_walk *k, struct
  * transport header. */
 bool ip6_walk_quoted(const void *p, uint32_t n, const struct ip6 *h, struct ip6_walk *k);
 
-static inline bool ipaddr_is_linklocal(const struct ipaddr *a)
-{
-	return a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
-}
 /* ff02::1, ff02::2 and ff02::16 by their last byte. */
 static inline struct ipaddr ip6_link_group(uint8_t last)
 {

@@ -14,7 +14,7 @@ static void on_send(void *arg, struct netif *nif, const struct ipaddr *dst, void
 	struct ip6_out out = { .dst = *dst, .proto = IP_PROTO_ICMP6, .hops = 1 };
 
 	for (uint32_t i = 0; i < nif->n_addrs; i++) {
-		if (ipaddr_is_linklocal(&nif->addr[i].addr))
+		if (ipaddr_is_link_local(&nif->addr[i].addr))
 			out.src = nif->addr[i].addr;
 	}
 	icmp6_put_csum(&out.src, dst, p, n);
@@ -34,7 +34,7 @@ int mld_init(struct worker *w)
 void rx_mld(struct worker *w, const struct ip6_in *in)
 {
 	/* RFC 3810 6.2: anything else comes from afar, or is forged. */
-	if (in->h.hops != 1 || !in->walk.alert || !ipaddr_is_linklocal(&in->h.src) ||
+	if (in->h.hops != 1 || !in->walk.alert || !ipaddr_is_link_local(&in->h.src) ||
 	    in->l4_csum == PKT_CSUM_BAD || in->len < ICMP6_HDR_LEN ||
 	    !icmp6_csum_ok(&in->h.src, &in->h.dst, in->payload, in->len)) {
 		STAT_INC(mld_drop_bad);

@@ -170,7 +170,7 @@ START_TEST(an_address_that_is_taken_is_given_up)
 	ck_assert_uint_eq(COUNT(nd_dad_failed), 1);
 	/* RFC 7217 6: the next of the same making */
 	ck_assert_uint_eq(nif.n_addrs, 2);
-	ck_assert(ipaddr_is_linklocal(&nif.addr[1].addr) && !ipaddr_eq(&nif.addr[1].addr, &a));
+	ck_assert(ipaddr_is_link_local(&nif.addr[1].addr) && !ipaddr_eq(&nif.addr[1].addr, &a));
 	first = nif.addr[1].addr;
 	for (int i = 0; i < STABLE_TRIES; i++)
 		claim(&nif.addr[1].addr, types[_i], NULL);
