@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 11,
+	CHAN_VERSION = 12,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -109,7 +109,7 @@ enum chan_sock_flags_a {
 	CHAN_A_URGENT = 1 << 7,	  /* the peer has sent urgent data, once: see chan/urgent.h */
 	CHAN_A_SYN_HELD = 1 << 13, /* Fast Open: the SYN waits for data, which may be written */
 	CHAN_A_URG_BUSY = 1 << 12, /* SIGURG has been sent, what it is about comes in a moment */
-	CHAN_A_DRY = 1 << 13,	  /* listener of an engine that has MOVED: its port is listened on at the
+	CHAN_A_DRY = 1 << 14,	  /* listener of an engine that has MOVED: its port is listened on at the
 				   * other engine, and nothing is half-open or on the way to accept() here:
 				   * with rx_head == rx_tail nothing more will come */
 };

@@ -24,8 +24,10 @@ START_TEST(connections_wait_for_room_in_a_mailbox)
 	atomic_store(&rig->full, false);
 	for (int i = 0; i < CONNS; i++)
 		s[i] = rig_accept(l);
-	for (int i = 0; i < CONNS; i++) {
+	/* s[i] need not be the other end of c[i]: nobody writes to what is closed. */
+	for (int i = 0; i < CONNS; i++)
 		rig_write(c[i], "x", 1);
+	for (int i = 0; i < CONNS; i++) {
 		rig_close(c[i]);
 		rig_close(s[i]);
 	}
