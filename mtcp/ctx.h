@@ -39,7 +39,7 @@ struct edge {
 };
 
 enum slot_flags {
-	SLOT_NONBLOCK = 1 << 0,
+	SLOT_NONBLOCK = 1 << 0, /* changed under the context's lock, which SLOT_READY beside it is, too */
 	SLOT_BOUND = 1 << 1,
 	SLOT_CONNECTED = 1 << 2, /* connect() has been called, or it came from accept() */
 	SLOT_READY = 1 << 3,	 /* in the ready list of its set */
@@ -221,7 +221,7 @@ uint32_t slot_mask(struct slot *s);
 bool set_interrupted(struct mtcp_context *m);
 
 /* ---- pipe.c ---- */
-ssize_t pipe_read(struct mtcp_context *m, struct slot *s, void *buf, size_t len);
+ssize_t pipe_read(struct mtcp_context *m, struct slot *s, void *buf, size_t len, bool nonblock);
 ssize_t pipe_write(struct mtcp_context *m, struct slot *s, const void *buf, size_t len);
 uint32_t pipe_mask(const struct slot *s);
 uint32_t pipe_bytes(const struct slot *s);

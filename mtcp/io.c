@@ -20,7 +20,7 @@ static int why_none(const struct slot *s)
 }
 
 static __attribute__((noinline)) ssize_t read_slow(struct mtcp_context *m, struct slot *s,
-						   const struct iovec *iov, int n, int rx)
+						   const struct iovec *iov, int n, int rx, bool nonblock)
 {
 	for (;;) {
 		uint32_t seen = atomic_load_explicit(&slot_a(s)->evseq, memory_order_acquire);
@@ -31,7 +31,7 @@ static __attribute__((noinline)) ssize_t read_slow(struct mtcp_context *m, struc
 			return r;
 		if (r < 0)
 			return r == -EDEADLK ? -EAGAIN : r == -ENOBUFS ? -ENOMEM : r;
-		if (why != -EAGAIN || s->flags & SLOT_NONBLOCK)
+		if (why != -EAGAIN || nonblock)
 			return why;
 		r = slot_wait(m, s, seen);
 		if (r < 0)
@@ -40,7 +40,7 @@ static __attribute__((noinline)) ssize_t read_slow(struct mtcp_context *m, struc
 }
 
 static inline ssize_t read_iov(struct mtcp_context *m, struct slot *s, const struct iovec *iov, int n,
-			       size_t len, int rx)
+			       size_t len, int rx, bool nonblock)
 {
 	ssize_t r;
 
@@ -49,7 +49,7 @@ static inline ssize_t read_iov(struct mtcp_context *m, struct slot *s, const str
 	if (unlikely(len == 0))
 		return 0;
 	r = chan_rx_read(&s->link->app, s->id, iov, n, rx, 0);
-	return likely(r > 0) ? r : read_slow(m, s, iov, n, rx);
+	return likely(r > 0) ? r : read_slow(m, s, iov, n, rx, nonblock);
 }
 
 static inline ssize_t answer(ssize_t r)
@@ -60,17 +60,20 @@ static inline ssize_t answer(ssize_t r)
 	return -1;
 }
 
-static inline ssize_t read_flags(mctx_t mctx, int sockid, char *buf, size_t len, int rx)
+/* flags: of recv(). */
+static inline ssize_t read_flags(mctx_t mctx, int sockid, char *buf, size_t len, int flags)
 {
 	struct mtcp_context *m = ctx_of(mctx);
 	struct slot *s = likely(m != NULL) ? slot_of(m, sockid) : NULL;
 	struct iovec iov = { buf, len };
+	bool nonblock;
 
 	if (unlikely(!s))
 		return -1;
+	nonblock = flags & MSG_DONTWAIT || s->flags & SLOT_NONBLOCK;
 	if (unlikely(s->kind == MTCP_SOCK_PIPE))
-		return answer(pipe_read(m, s, buf, len));
-	return answer(read_iov(m, s, &iov, 1, len, rx));
+		return answer(pipe_read(m, s, buf, len, nonblock));
+	return answer(read_iov(m, s, &iov, 1, len, flags & MSG_PEEK ? CHAN_RX_PEEK : 0, nonblock));
 }
 
 EXPORT ssize_t mtcp_read(mctx_t mctx, int sockid, char *buf, size_t len)
@@ -82,20 +85,7 @@ EXPORT ssize_t mtcp_recv(mctx_t mctx, int sockid, char *buf, size_t len, int fla
 {
 	if (flags & ~(MSG_PEEK | MSG_DONTWAIT))
 		return fail(EINVAL);
-	if (flags & MSG_DONTWAIT) {
-		struct mtcp_context *m = ctx_of(mctx);
-		struct slot *s = m ? slot_of(m, sockid) : NULL;
-		uint8_t was = s ? s->flags : 0;
-		ssize_t r;
-
-		if (!s)
-			return -1;
-		s->flags |= SLOT_NONBLOCK;
-		r = read_flags(mctx, sockid, buf, len, flags & MSG_PEEK ? CHAN_RX_PEEK : 0);
-		s->flags = was;
-		return r;
-	}
-	return read_flags(mctx, sockid, buf, len, flags & MSG_PEEK ? CHAN_RX_PEEK : 0);
+	return read_flags(mctx, sockid, buf, len, flags);
 }
 
 /* Bytes of the vector: an int, as the calls return one; -1: too many. */
@@ -120,7 +110,7 @@ EXPORT int mtcp_readv(mctx_t mctx, int sockid, const struct iovec *iov, int num_
 		return -1;
 	if (len < 0)
 		return fail(EINVAL);
-	return (int)answer(read_iov(mctx, s, iov, num_iov, (size_t)len, 0));
+	return (int)answer(read_iov(mctx, s, iov, num_iov, (size_t)len, 0, s->flags & SLOT_NONBLOCK));
 }
 
 /* ---- writing ---- */

@@ -167,15 +167,22 @@ EXPORT int mtcp_setsockopt(mctx_t mctx, int sockid, int level, int optname, cons
 }
 
 /* ---- blocking or not, and what is queued ---- */
+/* The other threads that write to a pipe change flags of its reading end. */
+static int set_nonblock(struct mtcp_context *m, struct slot *s, bool on)
+{
+	if (ctx_lock(m) < 0)
+		return fail(EDEADLK);
+	s->flags = on ? s->flags | SLOT_NONBLOCK : s->flags & (uint8_t)~SLOT_NONBLOCK;
+	ctx_unlock(m);
+	return 0;
+}
+
 EXPORT int mtcp_setsock_nonblock(mctx_t mctx, int sockid)
 {
 	struct mtcp_context *m = ctx_of(mctx);
 	struct slot *s = m ? slot_of(m, sockid) : NULL;
 
-	if (!s)
-		return -1;
-	s->flags |= SLOT_NONBLOCK;
-	return 0;
+	return s ? set_nonblock(m, s, true) : -1;
 }
 
 static uint32_t unacked(const struct slot *s)
@@ -203,9 +210,7 @@ EXPORT int mtcp_socket_ioctl(mctx_t mctx, int sockid, int request, void *argp)
 				     s->link ? chan_rx_avail(slot_a(s), slot_b(s)) : 0);
 		return 0;
 	case FIONBIO:
-		s->flags = *(int *)argp ? s->flags | SLOT_NONBLOCK :
-					  s->flags & (uint8_t)~SLOT_NONBLOCK;
-		return 0;
+		return set_nonblock(m, s, *(int *)argp != 0);
 	case SIOCOUTQ:
 		if (is_pipe)
 			return fail(EINVAL);

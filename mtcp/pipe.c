@@ -117,7 +117,7 @@ static int pause_for(struct mtcp_context *m, struct pipe *p, uint32_t seen)
 	return set_interrupted(m) ? -EINTR : 0;
 }
 
-ssize_t pipe_read(struct mtcp_context *m, struct slot *s, void *buf, size_t len)
+ssize_t pipe_read(struct mtcp_context *m, struct slot *s, void *buf, size_t len, bool nonblock)
 {
 	struct pipe *p = s->pipe;
 
@@ -135,7 +135,7 @@ ssize_t pipe_read(struct mtcp_context *m, struct slot *s, void *buf, size_t len)
 		}
 		if (closed || !len)
 			return 0;
-		if (s->flags & SLOT_NONBLOCK)
+		if (nonblock)
 			return -EAGAIN;
 		r = pause_for(m, p, seen);
 		if (r < 0)
