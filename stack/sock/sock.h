@@ -106,6 +106,8 @@ struct sock_host {
 	bool (*is_broadcast)(void *arg, const struct ipaddr *addr);
 	/* The data thread that receives segments of this flow (RSS or software steering). */
 	uint32_t (*flow_worker)(void *arg, const struct tcp_flow *flow);
+	/* Is no segment to one of our own addresses under way? NULL: nobody knows. */
+	bool (*is_settled)(void *arg);
 	/* Sends a message to data thread `to` (handled there by sock_mail) or, to == UINT32_MAX, to the
 	 * control thread. Copies msg. False when the mailbox is full (the caller drops or retries). */
 	bool (*mail)(void *arg, uint32_t to, const struct sock_mail *msg);

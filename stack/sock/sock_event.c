@@ -78,6 +78,9 @@ void sock_head_moved(struct sock *s)
 		s->rx_space = s->conn.tune.space;
 		atomic_store_explicit(&s->a->rcvbuf, tcp_rcvbuf_told(&s->conn), memory_order_relaxed);
 	}
+	/* What has waited at the other end may come now. */
+	if (s->conn.mate && tcp_tx_nxt(s->conn.mate) != sock_of(s->conn.mate)->tx_tail)
+		sock_pipe(sock_of(s->conn.mate));
 	/* It stays set as long as it is needed: too little may have been read for a window update. */
 	if (!needs_head(s))
 		sock_set_flag(s, 0, CHAN_A_WANT_HEAD);

@@ -122,6 +122,8 @@ struct sock {
 	bool una_moved : 1;  /* look at TX_WAIT after the fence */
 	bool head_look : 1;  /* WANT_HEAD was just set: look at rx_head after the fence */
 	bool v6 : 1;
+	bool near_known : 1; /* is_near has been found out */
+	bool is_near : 1;    /* connected to an address of our own */
 	struct listener *l;  /* listening */
 	struct port_hold *hold;
 	struct endpoint local; /* bound to; port 0: not */
@@ -334,6 +336,10 @@ unsigned sock_tx_pieces(struct sock *s, uint32_t pos, uint32_t len, struct sock_
 int sock_tx_grow(struct sock *s, uint64_t want, uint32_t tail);
 int sock_payload_add(struct client_worker *cw, enum region_kind kind, uint32_t number, void *base,
 		     uint64_t bytes);
+
+/* ---- sock_pipe.c ---- */
+/* Hands what s has written and not sent to the other end, if that is a socket here. */
+void sock_pipe(struct sock *s);
 
 /* ---- sock_urgent.c ---- */
 void sock_urgent(struct tcp_env *tcp, struct tcp_conn *c, uint32_t pos);

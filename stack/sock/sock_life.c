@@ -172,7 +172,7 @@ void sock_released(struct tcp_env *tcp, struct tcp_conn *c)
 {
 	struct sock *s = sock_of(c);
 
-	s->started = false;
+	s->started = s->near_known = false;
 	if (!s->reopen)
 		sock_free(s);
 }

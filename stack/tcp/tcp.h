@@ -198,6 +198,13 @@ bool tcp_tuple_in_use(struct tcp_env *env, const struct tcp_flow *flow, uint64_t
 /* The application has written up to stream position tail (monotone, checked by the host against the
  * buffer size). Sending happens at the next flush. push: no more data follows at once. */
 void tcp_app_wrote(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, uint64_t now_ns);
+/* Is the other end of c a connection of this env, too? Then so many bytes of what has been written up to tail
+ * and not been sent may be handed to *peer now (tcp_join.c), before tcp_app_wrote() is told of them; 0: send
+ * them. No segment between the two may be under way. */
+uint32_t tcp_join_room(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, struct tcp_conn **peer,
+		       uint64_t now_ns);
+/* n of them are in its receive stream: sent, received and acknowledged. */
+void tcp_join_passed(struct tcp_env *env, struct tcp_conn *c, uint32_t n, uint64_t now_ns);
 /* The application waits for room in the send buffer. Once in a wait is enough. */
 void tcp_app_waits(struct tcp_conn *c, uint64_t now_ns);
 /* ... and has been told that there is some. */

@@ -72,6 +72,7 @@ void tcp_conn_negotiated(const struct tcp_env *env, struct tcp_conn *c, const st
 /* No table, no timer, no output any more; the host may still look at c. */
 static void detach(struct tcp_env *env, struct tcp_conn *c)
 {
+	tcp_join_end(c);
 	tcp_timer_stop(env, c);
 	tcp_table_del(&c->node);
 	tcp_fo_end(c, TCP_FO_DONE, 0);

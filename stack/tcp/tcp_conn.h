@@ -171,6 +171,7 @@ struct tcp_conn {
 	bool ecn_seen : 1;	 /* the peer's segments were marked as capable of ECN */
 	uint8_t fo_fail : 2;	 /* why active Fast Open did not: Linux' tcpi_fastopen_client_fail */
 
+	struct tcp_conn *mate;	 /* the other end, if that is ours, too, and known (tcp_join.c) */
 	uint32_t events;	 /* enum tcp_event, since the host looked; [h] clears */
 	struct list touch_link;	 /* env->touched while events != 0 */
 	struct list pend_link;	 /* env->pending */
@@ -311,6 +312,11 @@ static inline bool tcp_read_may_ack(const struct tcp_conn *c)
 static inline uint32_t tcp_tx_una(const struct tcp_conn *c)
 {
 	return c->snd_una.v - c->iss.v - c->syn_acked - c->fin_acked;
+}
+/* Position behind what has been sent; not with our FIN. */
+static inline uint32_t tcp_tx_nxt(const struct tcp_conn *c)
+{
+	return c->snd_nxt.v - c->iss.v - 1;
 }
 /* The peer's FIN is in order: EOF follows the data. */
 static inline bool tcp_rx_fin(const struct tcp_conn *c) { return c->fin_rcvd; }

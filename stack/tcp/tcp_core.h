@@ -204,7 +204,20 @@ static inline uint32_t tcp_send_mss(const struct tcp_conn *c)
 	return unlikely(tcp_sack_telling(c)) ? c->mss - tcp_sack_space(c) : c->mss;
 }
 
+/* A segment of len bytes has come: how long are full ones of this peer? */
+void tcp_estimate_peer_mss(struct tcp_conn *c, uint32_t len);
+
+/* ---- tcp_join.c ---- */
+/* c leaves the table: the other end, if that is ours, too, learns it. */
+void tcp_join_end(struct tcp_conn *c);
+
 /* ---- tcp_output.c ---- */
+/* New data leaves: an application that answers within the delay of an ACK is known by it. */
+static inline void tcp_note_answer(struct tcp_conn *c, uint64_t now_ns)
+{
+	if (!c->pingpong && now_ns - c->last_rx_data_ns < TCP_DELACK_NS && c->last_rx_data_ns)
+		c->pingpong = true;
+}
 void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* One segment at snd_una, whatever the windows say. */
 void tcp_retransmit_head(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
@@ -269,6 +282,16 @@ void tcp_challenge_ack(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 /* Edge of the receive window that the buffer allows, silly-window rule applied (RFC 9293
  * 3.8.6.2.2). */
 seq_t tcp_window_edge(const struct tcp_conn *c);
+/* Window field for what leaves now; what it promises is kept. */
+uint16_t tcp_take_window(struct tcp_conn *c);
+/* What a segment says of the receiving side has been said. */
+static inline void tcp_ack_told(struct tcp_conn *c)
+{
+	c->rcv_acked = c->rcv_nxt;
+	c->ack_now = c->ack_delayed = false;
+	c->rx_small = c->rx_small_more = false;
+	c->deadline_ns[TCPD_DELACK] = 0;
+}
 
 /* ---- tcp_urgent.c ---- */
 /* Sixth: the URG bit of an acceptable segment. */
@@ -303,7 +326,6 @@ void tcp_timer_stalled(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 void tcp_timer_syn_soon(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 void tcp_timer_window_opened(struct tcp_conn *c);
 void tcp_timer_ack_owed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
-static inline void tcp_timer_ack_sent(struct tcp_conn *c) { c->deadline_ns[TCPD_DELACK] = 0; }
 void tcp_timer_keepalive_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* The application is gone: keepalive is off, patience is shorter. */
 void tcp_timer_orphaned(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);

@@ -31,7 +31,7 @@ seq_t tcp_window_edge(const struct tcp_conn *c)
 /* Window field for the next segment; what it promises is kept in rcv_adv. With a scale the field
  * may fall short of an older promise by less than one unit: we go on accepting up to the promise
  * (RFC 7323 2.4). */
-static uint16_t take_window(struct tcp_conn *c)
+uint16_t tcp_take_window(struct tcp_conn *c)
 {
 	seq_t edge = tcp_window_edge(c);
 	uint32_t wnd = seq_gt(edge, c->rcv_nxt) ? seq_diff(edge, c->rcv_nxt) : 0;
@@ -48,22 +48,13 @@ static inline void begin_seg(struct tcp_conn *c, struct tcp_seg *seg, uint64_t n
 	seg->sport = c->flow.local.port;
 	seg->dport = c->flow.remote.port;
 	seg->ack = c->rcv_nxt;
-	seg->wnd = take_window(c);
+	seg->wnd = tcp_take_window(c);
 	seg->mss = (uint16_t)tcp_send_mss(c); /* no option here: where a port cuts what is longer */
 	if (c->ts_ok) {
 		seg->has_ts = true;
 		seg->tsval = tcp_ts_now(c->ts_offset, now_ns);
 		seg->tsecr = c->ts_recent + c->ts_lead;
 	}
-}
-
-/* What the segment says of the receiving side has been said. */
-static void ack_told(struct tcp_conn *c)
-{
-	c->rcv_acked = c->rcv_nxt;
-	c->ack_now = c->ack_delayed = false;
-	c->rx_small = c->rx_small_more = false;
-	tcp_timer_ack_sent(c);
 }
 
 static inline void emit_seg(struct tcp_env *env, struct tcp_conn *c, struct tcp_seg *seg, uint32_t n_mss,
@@ -93,7 +84,7 @@ void tcp_emit(struct tcp_env *env, struct tcp_conn *c, uint8_t flags, seq_t seq,
 		tcp_ecn_mark(c, &seg);
 	if (unlikely(c->urg_tx))
 		tcp_urgent_mark(c, &seg);
-	ack_told(c);
+	tcp_ack_told(c);
 	emit_seg(env, c, &seg, len <= c->mss ? len > 0 : (len + c->mss - 1) / c->mss, now_ns);
 }
 
@@ -106,7 +97,7 @@ uint32_t tcp_emit_run(struct tcp_env *env, struct tcp_conn *c, uint32_t run, uin
 	begin_seg(c, &seg, now_ns);
 	seg.flags = TCPF_ACK;
 	seg.len = each;
-	ack_told(c);
+	tcp_ack_told(c);
 	for (; run > each; run -= each) {
 		seg.seq = c->snd_nxt;
 		c->snd_nxt = seq_add(c->snd_nxt, each);

@@ -49,9 +49,8 @@ static void note_new(struct tcp_env *env, struct tcp_conn *c, seq_t start, uint6
 	tcp_rate_sent(c, start, tcp_us(now_ns));
 	if (unlikely(c->prr))
 		c->prr_out += seq_diff(c->snd_nxt, start);
-	if (!c->pingpong && now_ns - c->last_rx_data_ns < TCP_DELACK_NS && c->last_rx_data_ns &&
-	    seq_lt(start, c->snd_end))
-		c->pingpong = true; /* the application answers within the delay of an ACK */
+	if (seq_lt(start, c->snd_end))
+		tcp_note_answer(c, now_ns);
 	c->last_tx_ns = now_ns;
 	tcp_timer_sent(env, c, now_ns);
 }

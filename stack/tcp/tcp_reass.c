@@ -4,7 +4,7 @@
 #include <errno.h>
 #include "stack/tcp/tcp_core.h"
 
-static void estimate_peer_mss(struct tcp_conn *c, uint32_t len)
+void tcp_estimate_peer_mss(struct tcp_conn *c, uint32_t len)
 {
 	uint32_t most = c->adv_mss ? c->adv_mss : TCP_DEFAULT_MSS;
 
@@ -21,7 +21,7 @@ static inline void data_in_order(struct tcp_env *env, struct tcp_conn *c, uint32
 static inline void data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t seg_len, uint64_t now_ns)
 {
 	if (unlikely(seg_len > c->rcv_mss))
-		estimate_peer_mss(c, seg_len);
+		tcp_estimate_peer_mss(c, seg_len);
 	/* after a pause the peer may be in slow start again: help it as in the beginning */
 	if (now_ns - c->last_rx_data_ns > (uint64_t)tcp_rtt_base_us(&c->rtt) * NSEC_PER_USEC)
 		c->quick = TCP_QUICK_SEGS;

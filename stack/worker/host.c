@@ -226,6 +226,11 @@ static bool host_is_broadcast(void *arg, const struct ipaddr *addr)
 	       (r && r->kind == ROUTE_BROADCAST);
 }
 
+static bool host_is_settled(void *arg)
+{
+	return !loop_pending(arg);
+}
+
 static uint32_t host_flow_worker(void *arg, const struct tcp_flow *flow)
 {
 	struct worker *w = arg;
@@ -269,6 +274,7 @@ const struct sock_host worker_host = {
 	.source_addr = host_source_addr,
 	.is_local = host_is_local,
 	.is_broadcast = host_is_broadcast,
+	.is_settled = host_is_settled,
 	.flow_worker = host_flow_worker,
 	.mail = host_mail,
 	.ends_unknown = host_ends_unknown,

@@ -94,6 +94,8 @@ static void output(void *arg, const struct tcp_flow *flow, const struct tcp_seg 
 		at += piece[i].len;
 	}
 	ck_assert_uint_eq(at, seg->len);
+	if (seg->len)
+		atomic_fetch_add(&w->rig->texts, 1);
 	if (seg->flags & TCPF_RST)
 		atomic_fetch_add(&w->rig->rst, 1);
 	if (atomic_load(&w->rig->deaf)) {
@@ -118,6 +120,16 @@ static bool source_addr(void *arg, const struct ipaddr *remote, struct ipaddr *s
 {
 	*src = RIG_ADDR;
 	return rig_is_local(arg, remote);
+}
+
+static bool is_settled(void *arg)
+{
+	struct rig_worker *w = arg;
+
+	if (atomic_load(&w->rig->deaf) || w->frames.n)
+		return false;
+	return atomic_load(&w->rig->way) == RIG_JOINED ||
+	       (atomic_load(&w->rig->way) == RIG_MIXED && rng_below(&w->rng, 2));
 }
 
 static bool put_mail(struct rig_queue *q, const struct sock_mail *m)
@@ -175,6 +187,7 @@ static const struct sock_host host = {
 	.path_mss = path_mss,
 	.source_addr = source_addr,
 	.is_local = rig_is_local,
+	.is_settled = is_settled,
 	.flow_worker = flow_worker,
 	.mail = mail,
 	.ends_unknown = ends_unknown,

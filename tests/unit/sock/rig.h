@@ -52,6 +52,9 @@ struct rig {
 	_Atomic uint32_t group_news; /* memberships begun, ended or changed */
 	_Atomic uint32_t busy;	 /* datagrams that may wait are told to, so many times */
 	_Atomic uint32_t unknown; /* ends of processes that the control thread keeps to itself */
+	/* Between two sockets here: without segments whenever it may be, at random, never. */
+	_Atomic enum { RIG_JOINED, RIG_MIXED, RIG_SEGMENTS } way;
+	_Atomic uint32_t texts;	 /* segments with text on the wire */
 	_Atomic bool full;	 /* the data threads' mailboxes have no room for each other's mail */
 	_Atomic uint32_t mtu;	 /* of all paths; 0: 1500 */
 	uint32_t n_clients;
