@@ -177,8 +177,10 @@ static void conn_dirty(struct sock *s)
 
 	if (!sock_take_tx(s) || !sock_take_rx(s))
 		return;
-	sock_pipe(s);
-	tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, env->now_ns); /* what is left */
+	if (s->is_near || unlikely(!s->near_known))
+		sock_pipe(s);
+	if (tcp_tx_nxt(&s->conn) != s->tx_tail) /* what is left */
+		tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, env->now_ns);
 	/* It found no room for more, before it marked what there was room for. */
 	if (unlikely(!(flags & CHAN_B_TX_WAIT) != !(s->flags_a & CHAN_A_TX_WAKE)))
 		tcp_app_waits(&s->conn, env->now_ns);

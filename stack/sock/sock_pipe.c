@@ -40,15 +40,20 @@ void sock_pipe(struct sock *s)
 {
 	struct sock_env *env = s->cw->env;
 	struct tcp_conn *peer;
+	uint32_t n;
 
 	/* After the tail that has been taken: urgent bytes are noted before it moves. */
 	if (!is_near(s) || s->closing || !env->host->is_settled(env->host_arg) ||
 	    unlikely(atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_URGENT))
 		return;
-	uint32_t n = tcp_join_room(&env->tcp, &s->conn, s->tx_tail, &peer, env->now_ns);
-	uint32_t pos = tcp_tx_nxt(&s->conn);
-	if (n == 0 || !copy(s, pos, sock_of(peer), n))
-		return;
-	tcp_join_passed(&env->tcp, &s->conn, n, env->now_ns);
-	sock_sent(s, pos + n);
+	/* As long as there is any room: the rest is fetched by the next read of the peer, which tells of it only
+	 * when the window is nearly closed. */
+	while ((n = tcp_join_room(&env->tcp, &s->conn, s->tx_tail, &peer, env->now_ns)) > 0) {
+		uint32_t pos = tcp_tx_nxt(&s->conn);
+
+		if (!copy(s, pos, sock_of(peer), n))
+			return;
+		tcp_join_passed(&env->tcp, &s->conn, n, env->now_ns);
+		sock_sent(s, pos + n);
+	}
 }

@@ -281,9 +281,32 @@ bool tcp_may_challenge(struct tcp_env *env, uint64_t now_ns);
 void tcp_challenge_ack(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* Edge of the receive window that the buffer allows, silly-window rule applied (RFC 9293
  * 3.8.6.2.2). */
-seq_t tcp_window_edge(const struct tcp_conn *c);
-/* Window field for what leaves now; what it promises is kept. */
-uint16_t tcp_take_window(struct tcp_conn *c);
+static inline seq_t tcp_window_edge(const struct tcp_conn *c)
+{
+	uint32_t buf = min_u32(c->opts.rcvbuf, 1u << 30);
+	seq_t edge = seq_add(c->irs, 1 + c->rx_head + buf);
+	seq_t most = seq_add(c->rcv_nxt, (uint32_t)UINT16_MAX << c->rcv_wscale);
+
+	if (seq_gt(edge, most)) /* no update for what the field can't say */
+		edge = most;
+	/* RFC 9293 3.8.6.2.2: no crumbs; 3.8.6: never to the left */
+	if (seq_lt(edge, seq_add(c->rcv_adv, min_u32(buf / 2, c->rcv_mss))))
+		return c->rcv_adv;
+	return edge;
+}
+
+/* Window field for the next segment; what it promises is kept in rcv_adv. With a scale the field
+ * may fall short of an older promise by less than one unit: we go on accepting up to the promise
+ * (RFC 7323 2.4). */
+static inline uint16_t tcp_take_window(struct tcp_conn *c)
+{
+	seq_t edge = tcp_window_edge(c);
+	uint32_t wnd = seq_gt(edge, c->rcv_nxt) ? seq_diff(edge, c->rcv_nxt) : 0;
+	uint32_t field = min_u32(wnd >> c->rcv_wscale, UINT16_MAX);
+
+	c->rcv_adv = seq_max(c->rcv_adv, seq_add(c->rcv_nxt, field << c->rcv_wscale));
+	return (uint16_t)field;
+}
 /* What a segment says of the receiving side has been said. */
 static inline void tcp_ack_told(struct tcp_conn *c)
 {

@@ -42,6 +42,8 @@ static bool may_pass(const struct tcp_conn *c, const struct tcp_conn *p)
 		return false; /* something is lost */
 	if (c->urg_tx || p->urg_rx || c->mtu.probe || c->ecn_cwr || p->ecn_echo)
 		return false;
+	if (c->model) /* it is made of what segments tell */
+		return false;
 	return !c->opts.cork && !c->opts.pacing && !p->opts.minttl;
 }
 
@@ -78,7 +80,8 @@ uint32_t tcp_join_room(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, s
 	struct tcp_conn *p = likely(c->mate != NULL) ? c->mate : find_mate(env, c);
 	if (!p || unlikely(!may_pass(c, p)))
 		return 0;
-	ack_crosses(env, c, p, now_ns);
+	if (unlikely(!seq_eq(c->snd_una, c->snd_nxt) || c->snd_wnd < want))
+		ack_crosses(env, c, p, now_ns);
 	*peer = p;
 	return min_u32(want, c->snd_wnd);
 }
