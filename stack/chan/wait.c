@@ -6,13 +6,21 @@
 #include <sched.h>
 #include "stack/base/util.h"
 
-enum { SLICE_MS = 100, SPIN_TRY_EVERY = 16 };
+enum { SLICE_MS = 100 };
 
-/* How spinning went lately in this thread: 0 (never pays) to SPIN_GOOD. */
-enum { SPIN_GOOD = 8 };
+/* How spinning went lately in this thread. */
+enum {
+	SPIN_GOOD = 8,
+	SPIN_TRY_MIN = 16, /* a thread for which it does not pay tries each so many times, ... */
+	SPIN_TRY_MAX = 512, /* ... ever more rarely */
+	SPIN_SPARE_NS = 4000, /* beyond four times what answers have taken lately */
+	SPIN_AWAY_NS = 10000, /* nothing but another thread on this processor takes so long */
+};
 static __thread struct {
-	uint8_t score, missed;
+	uint8_t score; /* 0 (never pays) to SPIN_GOOD */
 	bool started;
+	uint16_t every, missed;
+	uint32_t usual_ns; /* until the answer came */
 } spin __attribute__((tls_model("initial-exec")));
 
 /* Set when the kernel refuses futex_waitv; one way. */
@@ -31,22 +39,59 @@ uint64_t chan_now_ns(void)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-static bool spin_until(const _Atomic uint32_t *word, uint32_t seen, uint64_t ns)
+/* In *took how long it was; -1: somebody else had the processor meanwhile, perhaps who is to answer. */
+static bool spin_until(const _Atomic uint32_t *word, uint32_t seen, uint64_t ns, int64_t *took)
 {
-	uint64_t end = chan_now_ns() + ns;
+	uint64_t start = chan_now_ns(), now = start, before;
 
 	do {
 		for (int i = 0; i < 16; i++) {
-			if (atomic_load_explicit(word, memory_order_acquire) != seen)
+			if (atomic_load_explicit(word, memory_order_acquire) != seen) {
+				*took = (int64_t)(chan_now_ns() - start);
 				return true;
+			}
 			cpu_relax();
 		}
-	} while (chan_now_ns() < end);
+		before = now;
+		now = chan_now_ns();
+		if (unlikely(now - before > SPIN_AWAY_NS)) {
+			*took = -1;
+			return atomic_load_explicit(word, memory_order_acquire) != seen;
+		}
+	} while (now - start < ns);
+	*took = (int64_t)ns;
 	return false;
 }
 
-/* A wake-up from another core costs some 28 us, so spinning as long as that pays when the answer
- * comes in time; a thread for which it does not come tries only now and then. */
+static bool spin_pays(void)
+{
+	if (unlikely(!spin.started)) {
+		spin.started = true;
+		spin.score = SPIN_GOOD / 2;
+		spin.every = SPIN_TRY_MIN;
+		spin.usual_ns = CHAN_SPIN_US * NSEC_PER_USEC / 4;
+	}
+	return spin.score > 0 || ++spin.missed % spin.every == 0;
+}
+
+static void spin_learn(bool came, int64_t took)
+{
+	if (came) {
+		if (spin.score < SPIN_GOOD)
+			spin.score++;
+		spin.every = SPIN_TRY_MIN;
+		if (took >= 0)
+			spin.usual_ns += (uint32_t)(((int64_t)took - (int64_t)spin.usual_ns) / 4);
+		return;
+	}
+	if (spin.score == 0 && spin.every < SPIN_TRY_MAX)
+		spin.every = (uint16_t)(spin.every * 2);
+	spin.score = (uint8_t)(took < 0 ? spin.score / 2 : spin.score - (spin.score > 0));
+}
+
+/* A wake-up from another core costs some 28 us, so spinning as long as that pays when the answer comes in
+ * time. Mostly it comes sooner, or not at all: then four times the usual is enough. A thread for which it
+ * does not come tries only now and then, the whole time. */
 bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32_t *word, uint32_t seen)
 {
 	if (atomic_load_explicit(word, memory_order_acquire) != seen)
@@ -55,20 +100,16 @@ bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32
 	    atomic_load_explicit(&app->e->worker[worker].cpu, memory_order_relaxed) ==
 		    (uint32_t)sched_getcpu())
 		return false;
-	if (!spin.started) {
-		spin.started = true;
-		spin.score = SPIN_GOOD / 2;
-	}
-	if (spin.score == 0 && ++spin.missed % SPIN_TRY_EVERY != 0)
+	if (!spin_pays())
 		return false;
-	if (spin_until(word, seen, CHAN_SPIN_US * NSEC_PER_USEC)) {
-		if (spin.score < SPIN_GOOD)
-			spin.score++;
-		return true;
-	}
+	uint64_t most = CHAN_SPIN_US * NSEC_PER_USEC;
+	int64_t took;
+
 	if (spin.score > 0)
-		spin.score--;
-	return false;
+		most = min_u64(most, 4ull * spin.usual_ns + SPIN_SPARE_NS);
+	bool came = spin_until(word, seen, most, &took);
+	spin_learn(came, took);
+	return came;
 }
 
 static struct timespec timespec_of(uint64_t ns)
