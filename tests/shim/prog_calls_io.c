@@ -196,8 +196,11 @@ static void interrupted_half_way(void)
 		t_pair(&a, &b);
 		setsockopt(a, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 		setsockopt(b, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-		if (part)
+		if (part) {
 			t_fill(a);
+			t_sleep_ms(300); /* as above; and the engine may have had to wait for a processor */
+			t_fill(a);
+		}
 		sigfillset(&all);
 		pthread_sigmask(SIG_BLOCK, &all, &old);
 		pthread_create(&t, NULL, interrupt_when_asleep, &me);
