@@ -402,7 +402,10 @@ static int get_socket(struct sock *s, int fd, int name, void *val, socklen_t *le
 
 static int get_mtu(struct sock *s, void *val, socklen_t *len)
 {
-	uint32_t mtu = s->a->path_mtu;
+	struct chan_req req = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen };
+
+	chan_call(s->app, s->a->worker, &req, NULL);	/* looks at the path anew */
+	uint32_t mtu = ((const volatile struct chan_sock_a *)s->a)->path_mtu;
 	struct ipaddr to = s->a->remote.addr;
 	struct chan_route route;
 

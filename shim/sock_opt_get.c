@@ -34,7 +34,7 @@ static ssize_t give(void *buf, size_t room, const void *from, size_t n)
 
 /* ---- what can only be read ---- */
 /* struct tcp_info: the engine's for what it has, else the state alone. */
-static ssize_t get_info(struct sock *s, void *buf, size_t room)
+static struct tcp_info info_of(struct sock *s)
 {
 	struct chan_req req = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen };
 	struct chan_rep rep = { .len = 0 };
@@ -43,6 +43,13 @@ static ssize_t get_info(struct sock *s, void *buf, size_t room)
 	if (sock_is_attached(s) && sock_mode(s) == SOCK_STACK && !sock_is_dead(s) &&
 	    chan_call(s->app, s->a->worker, &req, &rep) == 0)
 		memcpy(&info, rep.payload, min_u64(rep.len, sizeof(info)));
+	return info;
+}
+
+static ssize_t get_info(struct sock *s, void *buf, size_t room)
+{
+	const struct tcp_info info = info_of(s);
+
 	return give(buf, room, &info, sizeof(info));
 }
 
@@ -117,13 +124,16 @@ static ssize_t get_peername(struct sock *s, void *buf, size_t room)
 	return room > len ? -EINVAL : give(buf, room, &ss, room);
 }
 
-static ssize_t get_mtu(const struct sock *s, void *buf, size_t room)
+/* The path's, whatever the peer takes and options leave of it. */
+static ssize_t get_mtu(struct sock *s, void *buf, size_t room)
 {
-	bool had = sock_mode(s) == SOCK_STACK && !sock_has(s, SOCK_LISTENING) && s->a->remote.port;
-	int hdrs = ipaddr_is_v4(&s->a->remote.addr) ? 40 : 60;
-	int mtu = !had ? 0 : s->a->path_mtu ? (int)s->a->path_mtu : s->a->mss ? (int)s->a->mss + hdrs : 1500;
+	if (sock_mode(s) != SOCK_STACK || sock_has(s, SOCK_LISTENING) || !s->a->remote.port)
+		return -ENOTCONN;
+	int mtu = (int)info_of(s).tcpi_pmtu;
 
-	return had ? give(buf, room, &mtu, sizeof(mtu)) : -ENOTCONN;
+	if (!mtu)
+		mtu = 1500;
+	return give(buf, room, &mtu, sizeof(mtu));
 }
 
 /* Linux reads its port here (inet_num). */

@@ -327,8 +327,12 @@ uint32_t sock_dgram_info(struct sock *s, void *payload)
 {
 	/* The order is SK_MEMINFO_*: rmem, rcvbuf, wmem, sndbuf, fwd, queued, optmem, backlog, drops. */
 	uint32_t v[9] = { 0 };
+	const struct sock_env *env = s->cw->env;
 
 	sock_take_rx(s);
+	/* What others have been told of the path holds for this one, and may have become too old. */
+	if (udp_is_connected(&s->dg.udp))
+		s->a->path_mtu = env->host->path_mtu(env->host_arg, &s->a->remote.addr);
 	v[0] = s->dg.rmem;
 	v[1] = s->dg.rcvbuf;
 	v[2] = v[5] = s->tx_tail - s->tx_una;

@@ -24,14 +24,16 @@ static struct info info(int fd)
 	return ti;
 }
 
-static int size_of(int fd, int name)
+static int option_of(int fd, int level, int name)
 {
 	int v = -1;
 	socklen_t len = sizeof(v);
 
-	getsockopt(fd, SOL_SOCKET, name, &v, &len);
+	getsockopt(fd, level, name, &v, &len);
 	return v;
 }
+
+static int size_of(int fd, int name) { return option_of(fd, SOL_SOCKET, name); }
 
 /* In one look: between two what waited may have been sent. */
 static bool is_acked(int fd)
@@ -55,6 +57,7 @@ static void fresh(void)
 	t_out("buffers %d %d", size_of(fd, SO_RCVBUF), size_of(fd, SO_SNDBUF));
 	t_pair(&a, &b);
 	ti = info(a);
+	t_out("IP_MTU is the path's %d", (uint32_t)option_of(a, IPPROTO_IP, IP_MTU) == ti.ti.tcpi_pmtu);
 	t_out("busy %llu rwnd %llu sndbuf %llu rcv_rtt %u ato %u", (num)ti.busy_time,
 	      (num)ti.rwnd_limited, (num)ti.sndbuf_limited, ti.ti.tcpi_rcv_rtt, ti.ti.tcpi_ato);
 	t_out("recent %d %d", ti.ti.tcpi_last_data_sent < 5000, ti.ti.tcpi_last_data_recv < 5000);
