@@ -11,10 +11,15 @@ static bool is_impossible(const struct ipaddr *a)
 	return ipaddr_is_v4(a) || ipaddr_is_loopback(a);
 }
 
+/* Neither none, nor a group's, a link's, ::1 or IPv4 in disguise. */
+static inline bool is_plain(const struct ipaddr *a) { return (uint8_t)(a->b[0] - 1) < 0xfe - 1; }
+
 /* A station's own address (RFC 8200 3, RFC 4291 2.7): no group; none at all only from who looks for one; and
  * not one of ours, because our own packets to ourselves never reach a wire. */
 static bool source_ok(const struct net_env *env, const struct ip6 *h)
 {
+	if (likely(is_plain(&h->src)))
+		return !route_is_local(env->routes, &h->src);
 	if (ipaddr_is_any(&h->src))
 		return ipaddr_is_multicast(&h->dst); /* of which only ICMPv6 is let through below */
 	if (ipaddr_is_multicast(&h->src) || is_impossible(&h->src))
@@ -39,12 +44,14 @@ static bool dst_ok(const struct net_env *env, const struct netif *nif, struct ip
 {
 	const struct ip6 *h = &in->h;
 
-	if (ipaddr_is_multicast(&h->dst)) {
-		in->multicast = group_wanted(env, nif, h);
-		return in->multicast;
+	if (unlikely(!is_plain(&h->dst))) {
+		if (ipaddr_is_multicast(&h->dst)) {
+			in->multicast = group_wanted(env, nif, h);
+			return in->multicast;
+		}
+		if (ipaddr_is_any(&h->dst) || is_impossible(&h->dst))
+			return false;
 	}
-	if (ipaddr_is_any(&h->dst) || is_impossible(&h->dst))
-		return false;
 	const struct route *r = route_lookup(env->routes, &h->dst);
 	if (!r || r->kind != ROUTE_LOCAL)
 		return false;
@@ -53,6 +60,16 @@ static bool dst_ok(const struct net_env *env, const struct netif *nif, struct ip
 		return false;
 	in->unicast = in->eth_unicast;
 	return true;
+}
+
+/* What in->walk has come to is the payload. */
+static int found(struct ip6_in *in)
+{
+	in->proto = in->walk.proto;
+	in->payload = in->packet + in->walk.off;
+	in->len = in->packet_len - in->walk.off;
+	in->l4_csum = PKT_CSUM_UNKNOWN;
+	return in->proto;
 }
 
 /* Walks on from in->walk. */
@@ -75,10 +92,7 @@ static int walk_on(struct net_env *env, struct ip6_in *in)
 		return -1;
 	}
 	in->was_fragment |= in->walk.has_frag;
-	in->proto = in->walk.proto;
-	in->payload = in->packet + in->walk.off;
-	in->len = in->packet_len - in->walk.off;
-	in->l4_csum = PKT_CSUM_UNKNOWN;
+	found(in);
 	/* Who has no address has nothing to say but ICMPv6 (RFC 4862 5.4.2, RFC 3590). */
 	if (unlikely(ipaddr_is_any(&in->h.src)) && !ip6_is_fragment(in) && in->proto != IP_PROTO_ICMP6) {
 		STAT_INC(ip6_drop_src);
@@ -105,6 +119,9 @@ int ip6_input(struct net_env *env, struct netif *nif, const void *p, uint32_t n,
 		return -1;
 	}
 	in->walk = (struct ip6_walk){ .proto = in->h.next, .off = IP6_HDR_LEN, .next_at = 6 };
+	/* Most packets have nothing to walk over. */
+	if (likely((in->h.next == IP_PROTO_TCP || in->h.next == IP_PROTO_UDP) && is_plain(&in->h.src)))
+		return found(in);
 	return walk_on(env, in);
 }
 

@@ -132,8 +132,9 @@ static uint32_t flow_label(const struct worker *w, const struct tcp_flow *flow)
 	return h ? (uint32_t)h : 1;
 }
 
-static void output6(struct worker *w, const struct tcp_flow *flow, const struct tcp_seg *seg,
-		    const struct sock_piece *piece, unsigned n_pieces,
+/* r: by the address alone, which for one of a link does not say enough. */
+static void output6(struct worker *w, const struct route *r, const struct tcp_flow *flow,
+		    const struct tcp_seg *seg, const struct sock_piece *piece, unsigned n_pieces,
 		    const struct tcp_sockopts *opts)
 {
 	struct ip6_out out = {
@@ -145,9 +146,10 @@ static void output6(struct worker *w, const struct tcp_flow *flow, const struct 
 		.nif = flow->remote.scope ? worker_netif(w, flow->remote.scope) : NULL,
 	};
 	struct route tmp;
-	const struct route *r = ip6_route(&w->net, &out.dst, out.nif, &tmp);
 
-	if (unlikely(!r)) {
+	if (unlikely(out.nif))
+		r = ip6_route(&w->net, &out.dst, out.nif, &tmp);
+	if (unlikely(!r || !r->nif)) {
 		STAT_INC(ip6_drop_noroute);
 		return;
 	}
@@ -168,7 +170,7 @@ static void host_tcp_output(void *arg, const struct tcp_flow *flow, const struct
 		return;
 	}
 	if (!ipaddr_is_v4(&flow->remote.addr)) {
-		output6(w, flow, seg, piece, n_pieces, opts);
+		output6(w, r, flow, seg, piece, n_pieces, opts);
 		return;
 	}
 	if (unlikely(!r || r->kind == ROUTE_BROADCAST)) {
