@@ -248,10 +248,14 @@ int main(int argc, char **argv)
 	uint32_t n = argc > 2 ? (uint32_t)atoi(argv[2]) : 1;
 	uint32_t x = argc > 3 ? (uint32_t)atoi(argv[3]) : 0;
 	uint64_t segs = argc > 4 ? strtoull(argv[4], NULL, 0) : 1000000;
-	bool offload = argc > 5 && strcmp(argv[5], "offload") == 0;
+	bool offload = false;
 
+	for (int i = 5; i < argc; i++) {
+		offload |= strcmp(argv[i], "offload") == 0;
+		rig.v6 |= strcmp(argv[i], "v6") == 0;
+	}
 	if (argc < 3 || n == 0 || n > RIG_PROGRAMS * RIG_PROGRAM_SOCKS) {
-		fprintf(stderr, "usage: engine rr|in|local CONNECTIONS BURST [SEGMENTS [offload]]\n"
+		fprintf(stderr, "usage: engine rr|in|local CONNECTIONS BURST [SEGMENTS [offload] [v6]]\n"
 				"       engine idle CONNECTIONS ACTIVE | churn CONNECTIONS TIMES\n");
 		return 2;
 	}

@@ -17,12 +17,14 @@
 #include "stack/net/route.h"
 #include "stack/sock/sock_int.h"
 #include "stack/wire/eth.h"
+#include "stack/wire/ip6.h"
 
 enum { MBUFS = 4095, QUEUE = 2048, BATCH = 1024, PORT = 8000, PEER_PORT = 1024, STEP_NS = 10000,
        LETTERS = 64 };
 #define US 0x0a4d0002u	    /* 10.77.0.2/24 */
 #define GATEWAY 0x0a4d0001u
 #define PEERS 0x0b000000u   /* 11.0.0.0 and on */
+#define NET6 0xfd000000u    /* over IPv6 the same numbers end an address of fd00::/64 */
 
 struct rig rig;
 static struct netif nif, *nifs[1] = { &nif };
@@ -34,6 +36,14 @@ static struct rte_mbuf *in[QUEUE], *out[QUEUE];
 static uint32_t n_in, at_in, n_out;
 static bool csum_offload, stopping;
 static const struct eth_addr peer_mac = { { 2, 0, 0, 0, 0, 1 } };
+
+static struct ipaddr addr_of(uint32_t number)
+{
+	return rig.v6 ? (struct ipaddr){ .w = { be32_of(NET6).raw, 0, 0, be32_of(number).raw } } :
+			ipaddr_v4(number);
+}
+
+static uint32_t number_of(const struct ipaddr *a) { return load_be32(a->b + 12); }
 
 /* ---- the port ---- */
 static uint16_t rx_burst(struct netif *n, uint16_t queue, struct rte_mbuf **pkts, uint16_t room)
@@ -72,13 +82,13 @@ static void start_eal(void)
 
 static void start_port(bool offload)
 {
-	struct ipaddr gw = ipaddr_v4(GATEWAY);
+	struct ipaddr gw = addr_of(GATEWAY);
 
 	csum_offload = offload;
 	nif = (struct netif){ .ops = &port_ops, .name = "bench0", .mac = { 2, 0, 0, 0, 0, 2 },
 			      .mtu = 1500, .n_queues = 1, .n_addrs = 1, .tx_csum_ip = offload,
 			      .tx_csum_l4 = offload, .rx_csum = offload };
-	nif.addr[0] = (struct netif_addr){ ipaddr_v4(US), 120 };
+	nif.addr[0] = (struct netif_addr){ addr_of(US), 120 }; /* of 128 bits */
 	route_init(&routes);
 	CHECK(route_add_netif(&routes, &nif) == 0 && route_add_gateway(&routes, &gw) == 0);
 }
@@ -125,6 +135,7 @@ static struct chan_call_a *call(struct rig_program *p, const struct chan_req *r)
 	b->sock = r->sock;
 	b->gen = r->gen;
 	b->type = r->type;
+	b->v6 = rig.v6;
 	memcpy(b->arg, r->arg, sizeof(b->arg));
 	b->local = r->local;
 	b->remote = r->remote;
@@ -177,7 +188,8 @@ static void start_program(struct rig_program *p, uint32_t number)
 	atomic_store(&p->app.evq_b[evq].in_use, 1);
 	struct chan_call_a *a = call(p, &(struct chan_req){
 		.op = CHAN_OP_BIND, .type = SOCK_TYPE_STREAM,
-		.local = { ipaddr_v4(0), (uint16_t)(PORT + number) },
+		.local = { rig.v6 ? (struct ipaddr){ .b = { 0 } } : ipaddr_v4(0),
+			   (uint16_t)(PORT + number) },
 		.opts.flags = CHAN_O_NODELAY });
 	CHECK(a->result == 0);
 	p->listener = a->sock;
@@ -206,8 +218,22 @@ void rig_make_sender(struct rig_program *p, uint32_t id)
 /* ---- peers ---- */
 static struct endpoint peer_end(uint32_t i)
 {
-	return (struct endpoint){ .addr = ipaddr_v4(PEERS + i / RIG_PORTS),
+	return (struct endpoint){ .addr = addr_of(PEERS + i / RIG_PORTS),
 				  .port = (uint16_t)(PEER_PORT + i % RIG_PORTS) };
+}
+
+/* The IP header of n bytes of TCP, at b; returns its length. */
+static uint32_t emit_ip(uint8_t *b, const struct ipaddr *src, const struct ipaddr *dst, uint32_t n)
+{
+	struct ip6 h6 = { .src = *src, .dst = *dst, .next = IP_PROTO_TCP, .hops = 64,
+			  .payload_len = (uint16_t)n };
+
+	if (rig.v6)
+		return ip6_emit(&h6, b);
+	struct ip4 h = { .src = ipaddr_get_v4(src), .dst = ipaddr_get_v4(dst), .proto = IP_PROTO_TCP,
+			 .ttl = 64, .total_len = (uint16_t)(IP4_HDR_MIN + n), .dont_frag = true };
+	ip4_emit(&h, b, IP4_CSUM_FILL);
+	return IP4_HDR_MIN;
 }
 
 void rig_receive(uint32_t i, uint8_t flags, uint32_t len)
@@ -215,27 +241,26 @@ void rig_receive(uint32_t i, uint8_t flags, uint32_t len)
 	struct rig_peer *p = &rig.peer[i];
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
 	struct endpoint me = peer_end(i);
-	struct ipaddr us = ipaddr_v4(US);
+	struct ipaddr us = addr_of(US);
+	uint32_t ip_len = rig.v6 ? IP6_HDR_LEN : IP4_HDR_MIN;
 	bool syn = flags & TCPF_SYN;
 	struct tcp_seg s = { .sport = me.port, .dport = (uint16_t)(PORT + i / RIG_PROGRAM_SOCKS),
 			     .seq = seq_of(p->seq), .ack = seq_of(p->ack), .flags = flags,
 			     .wnd = 0x7fff, .has_ts = true, .tsecr = p->tsecr, .has_mss = syn,
 			     .mss = 1460, .sack_ok = syn, .has_wscale = syn, .wscale = 7,
 			     .tsval = (uint32_t)(rig.now_ns / NSEC_PER_MSEC) };
-	struct eth eth = { .src = peer_mac, .type = ETH_TYPE_IP4 };
+	struct eth eth = { .src = peer_mac, .type = rig.v6 ? ETH_TYPE_IP6 : ETH_TYPE_IP4 };
 
 	CHECK(m && n_in < QUEUE);
-	uint8_t *b = pkt_data(m), *tcp = b + ETH_HDR_LEN + IP4_HDR_MIN;
+	uint8_t *b = pkt_data(m), *tcp = b + ETH_HDR_LEN + ip_len;
 	memcpy(eth.dst.b, nif.mac, 6);
 	eth_emit(&eth, b);
 	uint32_t hdr = tcp_seg_emit(&s, tcp), n = hdr + len;
-	struct ip4 h = { .src = ipaddr_get_v4(&me.addr), .dst = US, .proto = IP_PROTO_TCP, .ttl = 64,
-			 .total_len = (uint16_t)(IP4_HDR_MIN + n), .dont_frag = true };
-	ip4_emit(&h, b + ETH_HDR_LEN, IP4_CSUM_FILL);
+	emit_ip(b + ETH_HDR_LEN, &me.addr, &us, n);
 	memset(tcp + hdr, (int)('a' + i % 26), len);
 	uint32_t sum = csum_pseudo(&me.addr, &us, IP_PROTO_TCP, n);
 	tcp_store_csum(tcp, csum_fold(csum_add(sum, tcp, n)));
-	m->data_len = (uint16_t)(ETH_HDR_LEN + IP4_HDR_MIN + n);
+	m->data_len = (uint16_t)(ETH_HDR_LEN + ip_len + n);
 	m->pkt_len = m->data_len;
 	if (csum_offload)
 		m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
@@ -251,17 +276,42 @@ void rig_poll(void)
 		read_letters();
 }
 
+/* A frame's segment and which peer it is for; false: it is something else. */
+static bool segment_of(struct rte_mbuf *m, struct tcp_seg *s, uint32_t *peer)
+{
+	const uint8_t *b = pkt_data(m) + ETH_HDR_LEN;
+	uint32_t room = m->pkt_len - ETH_HDR_LEN, len, dst;
+	struct ip4 h;
+	struct ip6 h6;
+	int n;
+
+	if (rig.v6) {
+		n = ip6_parse(&h6, b, room);
+		if (n < 0 || h6.next != IP_PROTO_TCP)
+			return false;
+		len = h6.payload_len;
+		dst = number_of(&h6.dst);
+	} else {
+		n = ip4_parse(&h, b, room);
+		if (n < 0 || h.proto != IP_PROTO_TCP)
+			return false;
+		len = h.total_len - (uint32_t)n;
+		dst = h.dst;
+	}
+	if (tcp_seg_parse(s, b + n, len) < 0)
+		return false;
+	*peer = (dst - PEERS) * RIG_PORTS + s->dport - PEER_PORT;
+	return true;
+}
+
 void rig_deliver(void)
 {
 	for (uint32_t k = 0; k < n_out; k++) {
-		const uint8_t *b = pkt_data(out[k]) + ETH_HDR_LEN;
-		struct ip4 h;
 		struct tcp_seg s;
-		int n = ip4_parse(&h, b, out[k]->pkt_len - ETH_HDR_LEN);
+		uint32_t i;
 
-		if (n > 0 && h.proto == IP_PROTO_TCP &&
-		    tcp_seg_parse(&s, b + n, h.total_len - (uint32_t)n) > 0) {
-			struct rig_peer *p = &rig.peer[(h.dst - PEERS) * RIG_PORTS + s.dport - PEER_PORT];
+		if (segment_of(out[k], &s, &i)) {
+			struct rig_peer *p = &rig.peer[i];
 
 			CHECK(!(s.flags & TCPF_RST) || stopping);
 			p->ack = s.seq.v + tcp_seg_space(&s);
@@ -281,7 +331,7 @@ static void step(void)
 
 static void know_gateway(void)
 {
-	struct ipaddr gw = ipaddr_v4(GATEWAY);
+	struct ipaddr gw = addr_of(GATEWAY);
 
 	neigh_learn(rig.w.neigh, &nif, &gw, peer_mac, NEIGH_HEARD_REQUEST, rig.now_ns);
 	neigh_confirm(rig.w.neigh, &nif, &gw, rig.now_ns);
@@ -350,8 +400,9 @@ void rig_connect_local(uint32_t *ids, uint32_t n)
 	struct rig_program *p = &rig.program[0];
 	const struct chan_req req = { .op = CHAN_OP_CONNECT, .sock = CHAN_SOCK_NEW,
 				      .type = SOCK_TYPE_STREAM,
-				      .remote = { ipaddr_v4(US), PORT },
-				      .local = { .addr = ipaddr_v4(0) },
+				      .remote = { addr_of(US), PORT },
+				      .local = { .addr = rig.v6 ? (struct ipaddr){ .b = { 0 } } :
+								  ipaddr_v4(0) },
 				      .opts.flags = CHAN_O_NODELAY };
 
 	for (uint32_t i = 0; i < n; i++) {

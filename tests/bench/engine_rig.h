@@ -35,6 +35,7 @@ struct rig {
 	struct rig_program program[RIG_PROGRAMS];
 	uint32_t n_programs;
 	uint64_t frames_out;
+	bool v6; /* all addresses are IPv6's; before rig_start() */
 };
 extern struct rig rig;
 

@@ -1,6 +1,6 @@
 /* Small servers and clients for scripts/bench, plain sockets and epoll, one thread each; each client
  * prints one JSON line. They know nothing of fastnet: what carries them is decided outside.
- *   netbench echo PORT | once PORT | sink PORT
+ *   netbench echo|once|sink PORT [ADDRESS]
  *   netbench rr HOST PORT CONNS SECONDS SIZE    request and response on open connections
  *   netbench crr HOST PORT CONNS SECONDS        connect, request, response, close by the server
  *   netbench send HOST PORT CONNS SECONDS [CC]  bulk, counted by the receiver; CC: TCP_CONGESTION
@@ -34,7 +34,8 @@ struct conn {
 };
 
 struct client {
-	struct sockaddr_in addr;
+	struct sockaddr_storage addr;
+	socklen_t addr_len;
 	int epfd;
 	uint32_t conns, size;
 	uint64_t begin_ns, end_ns; /* what is counted happens between these */
@@ -47,6 +48,25 @@ static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "netbench: %s: %s\n", what, strerror(errno));
 	exit(1);
+}
+
+/* host is an address of either family. */
+static socklen_t address_of(struct sockaddr_storage *addr, const char *host, const char *port)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)addr;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr;
+
+	memset(addr, 0, sizeof *addr);
+	if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons((uint16_t)atoi(port));
+		return sizeof *v6;
+	}
+	v4->sin_family = AF_INET;
+	v4->sin_port = htons((uint16_t)atoi(port));
+	if (inet_pton(AF_INET, host, &v4->sin_addr) != 1)
+		die("address");
+	return sizeof *v4;
 }
 
 static uint64_t now_ns(void)
@@ -158,17 +178,18 @@ static bool serve_one(struct conn *conn, enum mode mode)
 	return mode == ECHO;
 }
 
-static _Noreturn void serve(const char *port, enum mode mode)
+static _Noreturn void serve(const char *host, const char *port, enum mode mode)
 {
-	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
+	struct sockaddr_storage addr;
+	socklen_t addr_len = address_of(&addr, host, port);
 	struct epoll_event events[MAX_EVENTS];
 	int one = 1, epfd = epoll_create1(EPOLL_CLOEXEC);
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int listener = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (epfd < 0 || listener < 0)
 		die("socket");
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (bind(listener, (struct sockaddr *)&addr, sizeof addr) < 0 || listen(listener, 4096) < 0)
+	if (bind(listener, (struct sockaddr *)&addr, addr_len) < 0 || listen(listener, 4096) < 0)
 		die("listen");
 	watch(epfd, listener, EPOLLIN, NULL);
 	for (;;) {
@@ -195,9 +216,7 @@ static void client_init(struct client *c, char **arg)
 {
 	double seconds = atof(arg[3]);
 
-	c->addr = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arg[1])) };
-	if (inet_pton(AF_INET, arg[0], &c->addr.sin_addr) != 1)
-		die("address");
+	c->addr_len = address_of(&c->addr, arg[0], arg[1]);
 	c->conns = (uint32_t)atoi(arg[2]);
 	if (c->conns < 1 || c->conns > MAX_CONNS)
 		die("connections");
@@ -210,12 +229,12 @@ static void client_init(struct client *c, char **arg)
 
 static int dial(const struct client *c, int flags)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), one = 1;
+	int fd = socket(c->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), one = 1;
 
 	if (fd < 0)
 		die("socket");
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	if (connect(fd, (const struct sockaddr *)&c->addr, sizeof c->addr) < 0 && errno != EINPROGRESS)
+	if (connect(fd, (const struct sockaddr *)&c->addr, c->addr_len) < 0 && errno != EINPROGRESS)
 		die("connect");
 	return fd;
 }
@@ -400,16 +419,16 @@ static int run_acked(struct client *c, const char *controller)
 int main(int argc, char **argv)
 {
 	static struct client client;
-	const char *what = argc > 2 ? argv[1] : "";
+	const char *what = argc > 2 ? argv[1] : "", *host = argc > 3 ? argv[3] : "0.0.0.0";
 
 	if (!strcmp(what, "echo"))
-		serve(argv[2], ECHO);
+		serve(host, argv[2], ECHO);
 	if (!strcmp(what, "once"))
-		serve(argv[2], ONCE);
+		serve(host, argv[2], ONCE);
 	if (!strcmp(what, "sink"))
-		serve(argv[2], SINK);
+		serve(host, argv[2], SINK);
 	if (argc < 6) {
-		fprintf(stderr, "usage: netbench echo|once|sink PORT\n"
+		fprintf(stderr, "usage: netbench echo|once|sink PORT [ADDRESS]\n"
 				"       netbench rr|crr|send|acked HOST PORT CONNS SECONDS [SIZE|CC]\n");
 		return 2;
 	}
