@@ -9,6 +9,8 @@
 #     kernel stack, 10.77.1.1                  engine, 10.77.1.2
 #          [fn1] ------------- veth ------------- [fn0]  no kernel address, nft drops its ingress
 #
+# fn_family 6 before fn_up: both ends have IPv6 addresses as well, fd77:1::1 and ::2, which FN_SRV_ADDR and
+# FN_CLI_ADDR are then.
 # FN_WIRE   af_xdp, af_packet: the engine drives fn0.  tap: the engine makes fn1 and it is moved to
 #           the client's namespace.  memif, vhost: an engine on each side, no veth.  local: one
 #           engine, both programs on it.
@@ -22,8 +24,11 @@ FN_WIRE=${FN_WIRE:-af_xdp}
 FN_STACK=${FN_STACK:-fastnet}
 FN_SRV=$FN_TAG-srv
 FN_CLI=$FN_TAG-cli
-FN_SRV_ADDR=10.77.1.2
-FN_CLI_ADDR=10.77.1.1
+FN_SRV_ADDR4=10.77.1.2 FN_SRV_ADDR6=fd77:1::2
+FN_CLI_ADDR4=10.77.1.1 FN_CLI_ADDR6=fd77:1::1
+FN_FAMILY=4
+FN_SRV_ADDR=$FN_SRV_ADDR4
+FN_CLI_ADDR=$FN_CLI_ADDR4
 FN_TIMEOUT=${FN_TIMEOUT:-60}		# seconds that one foreground command may take
 FN_TMP=${FN_TMP-}
 declare -A fn_pid=()			# background processes by name
@@ -220,6 +225,50 @@ fn_wait_for()
 
 fn_now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
+# ---- addresses -------------------------------------------------------------------------------
+
+fn_family()
+{
+	FN_FAMILY=$1
+	FN_SRV_ADDR=$FN_SRV_ADDR4 FN_CLI_ADDR=$FN_CLI_ADDR4
+	[[ $FN_FAMILY == 4 ]] || FN_SRV_ADDR=$FN_SRV_ADDR6 FN_CLI_ADDR=$FN_CLI_ADDR6
+}
+
+# fn_url ADDRESS: as it stands in a URL, or before a port
+fn_url() { if [[ $1 == *:* ]]; then echo "[$1]"; else echo "$1"; fi; }
+
+# fn_addrs ADDRESS: what the interface of a side with that address has, as `--addr` says it
+fn_addrs()
+{
+	case $1 in
+	"$FN_SRV_ADDR6") echo "$FN_SRV_ADDR4/24,$1/64" ;;
+	"$FN_CLI_ADDR6") echo "$FN_CLI_ADDR4/24,$1/64" ;;
+	*) echo "$1/24" ;;
+	esac
+}
+
+# fn_addr_add NAMESPACE INTERFACE ADDRESS: the same for a kernel's interface
+fn_addr_add()
+{
+	local addr
+	for addr in $(fn_addrs "$3" | tr , ' '); do
+		if [[ $addr == *:* ]]; then
+			fn_v6_on "$1" "$2"
+			fn_ip "$1" addr add "$addr" dev "$2" nodad
+		else
+			fn_ip "$1" addr add "$addr" dev "$2"
+		fi
+	done
+}
+
+fn_v6_on()
+{
+	# shellcheck disable=SC2016	# expanded by the inner shell
+	fn_in "$1" sh -c 'for i in all default "$0"; do
+			echo 0 >"/proc/sys/net/ipv6/conf/$i/disable_ipv6"
+		done' "$2"
+}
+
 # ---- the wire and the engines ----------------------------------------------------------------
 
 fn_up()
@@ -235,8 +284,13 @@ fn_up()
 	tap | memif | vhost | local) ;;
 	kernel) fn_up_kernel ;;
 	kernel-local)
-		FN_CLI=$FN_SRV FN_SRV_ADDR=127.0.0.1 FN_CLI_ADDR=127.0.0.1
-		fn_ip "$FN_SRV" link set lo up ;;
+		FN_CLI=$FN_SRV FN_SRV_ADDR=127.0.0.1
+		fn_ip "$FN_SRV" link set lo up
+		if [[ $FN_FAMILY == 6 ]]; then
+			FN_SRV_ADDR=::1
+			fn_v6_on "$FN_SRV" lo
+		fi
+		FN_CLI_ADDR=$FN_SRV_ADDR ;;
 	*) fn_die "unknown wire $FN_WIRE: af_xdp, af_packet, tap, memif, vhost, local" ;;
 	esac
 	if [[ $FN_STACK == fastnet ]]; then
@@ -249,7 +303,7 @@ fn_veth()
 	fn_ip "$FN_SRV" link add fn0 type veth peer name fn1 netns "$FN_CLI"
 	fn_ip "$FN_SRV" link set fn0 up
 	fn_ip "$FN_CLI" link set fn1 up
-	fn_ip "$FN_CLI" addr add "$FN_CLI_ADDR/24" dev fn1
+	fn_addr_add "$FN_CLI" fn1 "$FN_CLI_ADDR"
 }
 
 # The kernel as the server, at its best: all offloads of the veth pair stay on.
@@ -257,7 +311,7 @@ fn_up_kernel()
 {
 	fn_veth
 	fn_ip "$FN_SRV" link set lo up
-	fn_ip "$FN_SRV" addr add "$FN_SRV_ADDR/24" dev fn0
+	fn_addr_add "$FN_SRV" fn0 "$FN_SRV_ADDR"
 }
 
 # The driver hands on what the kernel peer left undone, so its offloads are off; and the server
@@ -316,7 +370,7 @@ fn_engine_start()
 	# shellcheck disable=SC2016,SC2086	# expanded by the inner shell; FN_ENGINE_PREFIX is words
 	fn_bg "$name" nsenter --net="/run/netns/$ns" -- sh -c 'exec "$@" 9>"$0"' "$fifo" \
 		${FN_ENGINE_PREFIX-} "$FN_FASTNETD" --ready-fd 9 --socket "$FN_TMP/$name.sock" \
-		--port "$port" --addr "$addr/24" ${FN_ENGINE_ARGS-} "$@"
+		--port "$port" --addr "$(fn_addrs "$addr")" ${FN_ENGINE_ARGS-} "$@"
 	[[ $(timeout 30 head -n 1 "$fifo") == ok ]]	# otherwise "error: text"
 }
 
@@ -345,7 +399,7 @@ fn_tap_move()
 	fn_ip "$FN_SRV" link set fn1 netns "$FN_CLI"
 	fn_ip "$FN_CLI" link set fn1 address 02:00:0a:4d:01:01	# the driver gave it the port's own
 	fn_offloads_off "$FN_CLI" fn1
-	fn_ip "$FN_CLI" addr add "$FN_CLI_ADDR/24" dev fn1
+	fn_addr_add "$FN_CLI" fn1 "$FN_CLI_ADDR"
 	fn_ip "$FN_CLI" link set fn1 up
 }
 
@@ -414,11 +468,13 @@ fn_wait_port()
 
 # ---- proof -----------------------------------------------------------------------------------
 
-# fn_kernel_counters NAMESPACE: "ActiveOpens=0 ... InDatagrams=0 ..." of the kernel's TCP and UDP there.
+# fn_kernel_counters NAMESPACE: "ActiveOpens=0 ... InDatagrams=0 ..." of the kernel's TCP (which counts both
+# families together) and UDP there.
 fn_kernel_counters()
 {
 	# shellcheck disable=SC2016	# awk's
 	fn_in "$1" awk '
+		/^Udp6(InDatagrams|OutDatagrams|NoPorts) / { printf "%s=%s ", $1, $2 }
 		$1 != "Tcp:" && $1 != "Udp:" { next }
 		!n { n = split($0, name); next }
 		{
@@ -428,7 +484,7 @@ fn_kernel_counters()
 				    name[i] ~ /^(InDatagrams|OutDatagrams|NoPorts)$/)
 					printf "%s=%s ", name[i], value[i]
 			n = 0
-		}' /proc/net/snmp
+		}' /proc/net/snmp /proc/net/snmp6
 }
 
 # The kernel of the server's namespace has neither sent nor received one TCP segment or datagram.

@@ -7,8 +7,6 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 fn_need haproxy wrk curl
 
-reloads=$(full_or 10 3)
-
 # config [word...]: expose: the listeners can be asked for
 config()
 {
@@ -27,16 +25,16 @@ config()
 			timeout server 20s
 			backlog 1024
 		frontend web
-			bind :80
+			bind $(by_family :80 ":::80 v4v6")
 			acl here path /here
 			http-request return status 200 content-type text/plain string "$text" if here
 			default_backend there
 		backend there
-			server one $FN_CLI_ADDR:8080
+			server one $(fn_url "$FN_CLI_ADDR"):8080
 		listen raw
 			mode tcp
-			bind :81
-			server one $FN_CLI_ADDR:8080
+			bind $(by_family :81 ":::81 v4v6")
+			server one $(fn_url "$FN_CLI_ADDR"):8080
 	CONF
 }
 
@@ -104,13 +102,13 @@ proxying()
 {
 	local file
 	for file in "$FN_TMP"/www/*; do
-		fn_client curl -sS -o "$FN_TMP/got" "http://$FN_SRV_ADDR/${file##*/}"
+		fn_client curl -gsS -o "$FN_TMP/got" "$url/${file##*/}"
 		same "${file##*/} bytes through it" "$(sha "$FN_TMP/got")" "$(sha "$file")"
-		fn_client curl -sS -o "$FN_TMP/got" "http://$FN_SRV_ADDR:81/${file##*/}"
+		fn_client curl -gsS -o "$FN_TMP/got" "$url:81/${file##*/}"
 		same "${file##*/} bytes through it, by tcp" "$(sha "$FN_TMP/got")" "$(sha "$file")"
 	done
 	fn_client wrk --timeout 20s -t 1 -c 100 -d "$(full_or 10 2)" \
-		"http://$FN_SRV_ADDR/here" >"$FN_TMP/wrk" 2>&1
+		"$url/here" >"$FN_TMP/wrk" 2>&1
 	if grep -qE 'Socket errors|Non-2xx' "$FN_TMP/wrk"; then
 		cat "$FN_TMP/wrk" >&2
 		fn_die "wrk -c 100: errors"
@@ -168,11 +166,14 @@ master_worker()
 }
 
 e2e_start "${1:-auto}"
+reloads=$(full_or 10 "$(by_family 3 2)")
+url=http://$(fn_url "$FN_SRV_ADDR")
 mkdir "$FN_TMP/www"
 printf x >"$FN_TMP/www/1"
 head -c "$(full_or 100000001 10000001)" /dev/urandom >"$FN_TMP/www/big"
-fn_client_bg backend python3 -m http.server 8080 --directory "$FN_TMP/www"
-check "the backend" fn_wait_for 10 fn_client curl -sf "http://$FN_CLI_ADDR:8080/1"
+fn_client_bg backend python3 -m http.server 8080 --bind "$FN_CLI_ADDR" \
+	--directory "$FN_TMP/www"
+check "the backend" fn_wait_for 10 fn_client curl -gsf "http://$(fn_url "$FN_CLI_ADDR"):8080/1"
 parts=("${@:2}")
 ((${#parts[@]})) || parts=(sf expose master)
 for part in "${parts[@]}"; do

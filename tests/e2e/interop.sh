@@ -84,10 +84,10 @@ servers_stop
 proved
 drained 20
 
-for mtu in 576 9000; do
+for mtu in $(by_family 576 1280) 9000; do
 	[[ $FN_STACK == kernel ]] || fn_stop engine
-	fn_ip "$FN_SRV" link set fn0 mtu $mtu
-	fn_ip "$FN_CLI" link set fn1 mtu $mtu
+	fn_ip "$FN_SRV" link set fn0 mtu "$mtu"
+	fn_ip "$FN_CLI" link set fn1 mtu "$mtu"
 	((mtu < 3000)) || FN_WIRE=af_packet	# a frame of AF_XDP has to fit into a page
 	[[ $FN_STACK == kernel ]] || fn_engines_start
 	servers_start

@@ -28,12 +28,12 @@ wire_up()
 	fn_pid[wire]=$!
 	exec 7>"$FN_TMP/orders"
 	fn_wait_for 5 test -s "$FN_TMP/wire.out" || fn_die "the wire did not start"
-	fn_ip "$FN_CLI" addr add "$FN_CLI_ADDR/24" dev fn1
+	fn_addr_add "$FN_CLI" fn1 "$FN_CLI_ADDR"
 	fn_ip "$FN_CLI" link set fn1 up
 	fn_ip "$FN_SRV" link set fn0 up
 	if [[ $FN_STACK == kernel ]]; then
 		fn_ip "$FN_SRV" link set lo up
-		fn_ip "$FN_SRV" addr add "$FN_SRV_ADDR/24" dev fn0
+		fn_addr_add "$FN_SRV" fn0 "$FN_SRV_ADDR"
 	else
 		fn_deafen "$FN_SRV" fn0
 		fn_engines_start
@@ -55,9 +55,9 @@ servers_start()
 {
 	streams=$FN_BUILD/tests/interop/streams
 	[[ -x $streams ]] || fn_die "$streams is not built"
-	fn_app server "$streams" serve 7000
+	fn_app server "$streams" serve 7000 "$(by_family 0.0.0.0 ::)"
 	fn_wait_port 7000 server
-	fn_client_bg linux_server "$streams" serve 7000
+	fn_client_bg linux_server "$streams" serve 7000 "$(by_family 0.0.0.0 ::)"
 	fn_wait_for 10 fn_in "$FN_CLI" bash -c 'ss -Hltn sport = :7000 | grep -q .' ||
 		fn_die "the server on Linux' side does not listen"
 }

@@ -56,12 +56,15 @@ if [[ $FN_WIRE == af_packet ]]; then
 		grep -q "$peer is in use" "$FN_TMP/second.log"
 fi
 
-# A router (RFC 4861 6.3, RFC 4862 5.5): prefix, default route, parameters; then it goes.
+# A router (RFC 4861 6.3, RFC 4862 5.5): prefix, default route, parameters; then it goes. One that says so is
+# no gateway any more at once, one that is killed when its lifetime is over.
+lifetime=60 farewell=TERM
+[[ $FN_WIRE != af_packet ]] || lifetime=5 farewell=KILL
 cat >"$FN_TMP/radvd.conf" <<-CONF
 	interface fn1 {
 		AdvSendAdvert on;
 		MinRtrAdvInterval 3; MaxRtrAdvInterval 4;
-		AdvDefaultLifetime 60; AdvCurHopLimit 77; AdvLinkMTU 1400;
+		AdvDefaultLifetime $lifetime; AdvCurHopLimit 77; AdvLinkMTU 1400;
 		prefix 2001:db8:77::/64 { AdvValidLifetime 8; AdvPreferredLifetime 6; };
 	};
 CONF
@@ -80,8 +83,8 @@ before=$(count ip6_frag_tx)
 check "ping of a size between the two MTUs" ping_to -c 2 -s 1380 "$address"
 same "its answers were cut to the router's MTU" "$(count ip6_frag_tx)" $((before + 4))
 before=$(addrs | wc -l)
-fn_stop radvd
-check "a router that goes is no gateway any more" fn_wait_for 5 gone_default
+fn_stop radvd "$farewell"
+check "a router that goes ($farewell) is no gateway any more" fn_wait_for $((lifetime % 60 + 5)) gone_default
 gone() { ! auto; }
 check "the address ends with its lifetime" fn_wait_for 20 gone
 same "the others stay" "$(addrs | wc -l)" $((before - 1))

@@ -1,12 +1,11 @@
 #!/bin/bash
 # iperf3 in both directions and with eight streams, server and client on the stack.
+# usage: iperf3.sh [WIRE].
 # SPDX-License-Identifier: MIT
 set -euo pipefail
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
 fn_need iperf3 jq
-
-seconds=$(full_or 10 2)
 
 # moved WHAT FILE: the JSON report has no error and bytes arrived.
 moved()
@@ -20,9 +19,12 @@ moved()
 }
 
 e2e_start "${1:-auto}"
+seconds=$(full_or 10 "$(by_family 2 1)")
+each=("" "-R" "-P 8" "-P 8 -R")
+[[ $FN_FAMILY == 4 || $E2E_FULL == 1 ]] || each=("" "-P 8 -R")
 fn_app server iperf3 -s -p 5201
 fn_wait_port 5201 server
-for options in "" "-R" "-P 8" "-P 8 -R"; do
+for options in "${each[@]}"; do
 	# shellcheck disable=SC2086	# words
 	fn_client iperf3 -c "$FN_SRV_ADDR" -p 5201 -t "$seconds" -J $options >"$FN_TMP/report" ||
 		{ jq -r '.error // .' "$FN_TMP/report" >&2; fn_die "iperf3 $options failed"; }
@@ -43,7 +45,7 @@ fn_stop server
 
 fn_client_bg peer iperf3 -s -p 5202
 check "a server in the client's namespace" fn_wait_for 10 fn_port_open "$FN_CLI_ADDR" 5202
-for options in "" "-R" "-P 8" "-P 8 -R"; do
+for options in "${each[@]}"; do
 	# shellcheck disable=SC2086	# words
 	fn_on_stack iperf3 -c "$FN_CLI_ADDR" -p 5202 -t "$seconds" -J $options >"$FN_TMP/report" ||
 		{ jq -r '.error // .' "$FN_TMP/report" >&2; fn_die "iperf3 $options failed"; }

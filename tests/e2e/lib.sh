@@ -14,10 +14,14 @@ E2E_FULL=${FASTNET_E2E_FULL:-0}		# 1: the full amounts instead of the short ones
 e2e_dir=$fn_root/tests/e2e
 
 # e2e_start [wire] [nowire]: namespaces, wire, engine. Without a wire: af_xdp, or af_packet where
-# the machine's kernel has no AF_XDP.
+# the machine's kernel has no AF_XDP. A 6 behind the wire's name: over IPv6, with IPv4 beside it.
 e2e_start()
 {
 	local wire=${1:-auto}
+	if [[ $wire == *6 ]]; then
+		fn_family 6
+		wire=${wire%6}
+	fi
 	[[ $wire != auto ]] || wire=$(e2e_have_xdp && echo af_xdp || echo af_packet)
 	if [[ $wire == af_xdp ]] && ! e2e_have_xdp; then
 		fn_skip "this machine's kernel has no AF_XDP sockets"
@@ -72,6 +76,9 @@ proved()
 }
 
 full_or() { if ((E2E_FULL)); then echo "$1"; else echo "$2"; fi; }
+
+# by_family OVER_IPV4 OVER_IPV6
+by_family() { if [[ $FN_FAMILY == 4 ]]; then echo "$1"; else echo "$2"; fi; }
 
 sha() { sha256sum "$1" | cut -d' ' -f1; }
 

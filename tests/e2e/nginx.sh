@@ -1,6 +1,6 @@
 #!/bin/bash
 # nginx on the stack: files of all sizes compare equal, wrk has no errors, the log has the client.
-# Both with one worker and with master_process off.  SPDX-License-Identifier: MIT
+# Both with one worker and with master_process off.  usage: nginx.sh [WIRE].  SPDX-License-Identifier: MIT
 set -euo pipefail
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -30,7 +30,7 @@ nginx_start()
 			scgi_temp_path $FN_TMP/tmp5;
 			sendfile $2;
 			keepalive_requests 1000000;
-			server { listen 80 backlog=4096; root $FN_TMP/www; }
+			server { listen $(by_family "" "[::]:")80 backlog=4096; root $FN_TMP/www; }
 		}
 	CONF
 	fn_app "$name" nginx -p "$FN_TMP" -c "$FN_TMP/$name.conf"
@@ -41,7 +41,7 @@ files()
 {
 	local name=$1 file
 	for file in "$FN_TMP"/www/*; do
-		fn_client curl -sS -o "$FN_TMP/got" "http://$FN_SRV_ADDR/${file##*/}"
+		fn_client curl -gsS -o "$FN_TMP/got" "$url/${file##*/}"
 		same "$name: ${file##*/} bytes" "$(sha "$FN_TMP/got")" "$(sha "$file")"
 	done
 	rm -f "$FN_TMP/got"
@@ -57,6 +57,7 @@ log_is_honest()
 
 e2e_start "${1:-auto}"
 FN_TIMEOUT=$(full_or 300 60)
+url=http://$(fn_url "$FN_SRV_ADDR")
 mkdir "$FN_TMP/www"
 : >"$FN_TMP/www/0"
 printf x >"$FN_TMP/www/1"
@@ -67,17 +68,17 @@ if ((E2E_FULL)); then
 else
 	head -c 50000001 /dev/urandom >"$FN_TMP/www/50000001"
 fi
-seconds=$(full_or 10 2)
-for master in on off; do
+seconds=$(full_or 10 "$(by_family 2 1)")
+for master in $(full_or "on off" "$(by_family "on off" on)"); do
 	for sendfile in on off; do
 		name=master-$master-sendfile-$sendfile
 		nginx_start "$name" "$sendfile" "$master"
 		files "$name"
 		if [[ $sendfile == on ]]; then
 			wrk_clean "$name: wrk -c 400" -t 1 -c 400 -d "$seconds" \
-				"http://$FN_SRV_ADDR/1024"
+				"$url/1024"
 			wrk_clean "$name: a connection per request" -t 1 -c 50 -d "$seconds" \
-				-H 'Connection: close' "http://$FN_SRV_ADDR/1024"
+				-H 'Connection: close' "$url/1024"
 		fi
 		log_is_honest "$name"
 		fn_stop "$name"

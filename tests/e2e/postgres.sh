@@ -24,7 +24,7 @@ start()
 	chown postgres "$data"
 	as_postgres "$bin/initdb" -D "$data" -A trust -U postgres --no-sync -E UTF8 --no-locale \
 		>"$FN_TMP/initdb.log" 2>&1 || fn_die "initdb failed"
-	printf 'host all all 0.0.0.0/0 trust\n' >>"$data/pg_hba.conf"
+	printf 'host all all 0.0.0.0/0 trust\nhost all all ::/0 trust\n' >>"$data/pg_hba.conf"
 	fn_app postgres setpriv --reuid postgres --regid postgres --clear-groups \
 		"$bin/postgres" -D "$data" -c listen_addresses='*' -c unix_socket_directories="$data" \
 		-c fsync=off -c max_connections=60 -c log_checkpoints=off

@@ -1,6 +1,6 @@
 #!/bin/bash
 # python's own network tests, unmodified, on the kernel and on the stack: what passes there has to
-# pass here. Loopback traffic is the stack's (FASTNET_LOOPBACK=stack), IPv6 the kernel's.
+# pass here. Loopback traffic is the stack's (FASTNET_LOOPBACK=stack), ::1 as well.
 # usage: pysuite.sh [module...]   FASTNET_E2E_FULL=1: all modules.  SPDX-License-Identifier: MIT
 set -euo pipefail
 # shellcheck source=tests/e2e/lib.sh
@@ -22,8 +22,7 @@ opens=300		# connections that the stack has to have made in the short list, at l
 lo_up()
 {
 	fn_ip "$1" link set lo up
-	fn_in "$1" sh -c 'echo 0 >/proc/sys/net/ipv6/conf/all/disable_ipv6
-		echo 0 >/proc/sys/net/ipv6/conf/lo/disable_ipv6' || true
+	fn_v6_on "$1" lo || true
 }
 
 # side NAME NAMESPACE words...: the suite in that namespace; words are options of pysuite.py.
@@ -49,7 +48,7 @@ modules=("$@")
 (($#)) || ! ((E2E_FULL)) || modules+=("${long[@]}")
 
 FN_ENGINE_ARGS="--loopback stack"
-e2e_start local
+e2e_start local6
 fn_netns_add "$FN_TAG-bare"
 lo_up "$FN_TAG-bare"
 lo_up "$FN_SRV"

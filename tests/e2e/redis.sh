@@ -84,6 +84,7 @@ for i in range($count):
 
 e2e_start "${1:-auto}"
 short_requests=20000 short_mb=32
+[[ $FN_FAMILY == 4 ]] || short_requests=8000
 [[ $FN_WIRE != tap ]] || short_requests=8000 short_mb=4	# its driver takes a signal per packet
 FN_TIMEOUT=$(full_or 600 60)
 fn_app redis redis-server --port 6379 --protected-mode no --save '' --dir "$FN_TMP" \
@@ -97,5 +98,6 @@ mass_insert
 bgsave_under_load
 full_window
 same "the server sees the client's address" \
-	"$(redis client list | head -n 1 | sed 's/.* addr=\([0-9.]*\):.*/\1/')" "$FN_CLI_ADDR"
+	"$(redis client list | head -n 1 | sed 's/.* addr=\(\[[0-9a-f:]*\]\|[0-9.]*\):.*/\1/')" \
+	"$(fn_url "$FN_CLI_ADDR")"
 proved

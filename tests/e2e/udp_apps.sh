@@ -1,6 +1,7 @@
 #!/bin/bash
 # Datagrams: a name server and its clients, fragments, groups, broadcasts, refusals, load. The other
-# side is the kernel's in the client's namespace.
+# side is the kernel's in the client's namespace. Over IPv6 without groups and broadcasts.
+# usage: udp_apps.sh [WIRE].
 # SPDX-License-Identifier: MIT
 set -euo pipefail
 # shellcheck source=tests/e2e/lib.sh
@@ -9,7 +10,7 @@ fn_need dnsmasq dig host iperf3 memcached jq
 
 peer=$e2e_dir/udp_peer.py
 group=239.77.1.1
-net=${FN_SRV_ADDR%.*}.255
+net=${FN_SRV_ADDR4%.*}.255
 
 # said NAME TEXT: a background program's output has the line, soon.
 said() { fn_wait_for 20 grep -qx "$2" "$FN_TMP/$1.log"; }
@@ -21,6 +22,7 @@ serve_names()
 	shift 2
 	"$run" "$name" dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root \
 		--pid-file= --log-facility=- --address=/one.test/192.0.2.1 --address=/two.test/192.0.2.2 \
+		--address=/two.test/2001:db8::2 \
 		--txt-record="big.test,$(printf 'x%.0s' {1..250}),$(printf 'y%.0s' {1..250})" \
 		--mx-host=one.test,mail.test,10 "$@"
 }
@@ -35,6 +37,7 @@ asked()
 	for i in 1 2 3; do
 		same "$what: an address, $i" "$("$run" "${dig[@]}" +short two.test)" 192.0.2.2
 	done
+	same "$what: an address of IPv6" "$("$run" "${dig[@]}" +short two.test AAAA)" 2001:db8::2
 	same "$what: 500 bytes of text" \
 		"$("$run" "${dig[@]}" +short +bufsize=4096 big.test TXT | tr -cd xy | wc -c)" 500
 	same "$what: a name that is not there" \
@@ -71,12 +74,12 @@ names()
 
 lengths()
 {
-	fn_app echo python3 "$peer" echo 7000
+	fn_app echo python3 "$peer" echo 7000 "$any"
 	said echo ready || fn_die "no echo server"
 	same "kernel asks the stack, up to 65507 bytes" \
 		"$(fn_client python3 "$peer" ask "$FN_SRV_ADDR" 7000)" "all lengths"
 	fn_stop echo
-	fn_client_bg echo2 python3 "$peer" echo 7001
+	fn_client_bg echo2 python3 "$peer" echo 7001 "$any"
 	said echo2 ready || fn_die "no echo server"
 	same "the stack asks the kernel, up to 65507 bytes" \
 		"$(fn_on_stack python3 "$peer" ask "$FN_CLI_ADDR" 7001)" "all lengths"
@@ -133,22 +136,24 @@ load()
 	fn_wait_port 5201 iperf
 	for options in "" "-R" "-l 8000"; do
 		# shellcheck disable=SC2086	# words
-		fn_client iperf3 -u -c "$FN_SRV_ADDR" -p 5201 -b 200M -t "$(full_or 10 2)" -J $options \
-			>"$FN_TMP/report" || fn_die "iperf3 -u $options: $(jq -r .error "$FN_TMP/report")"
+		fn_client iperf3 -u -c "$FN_SRV_ADDR" -p 5201 -b 200M \
+			-t "$(full_or 10 "$(by_family 2 1)")" -J $options >"$FN_TMP/report" ||
+			fn_die "iperf3 -u $options: $(jq -r .error "$FN_TMP/report")"
 		moved "server on the stack, iperf3 -u${options:+ $options}" "$FN_TMP/report"
 	done
 	fn_stop iperf
-	fn_app memcached memcached -u root -p 0 -U 11211 -t 2 -m 64
+	fn_app memcached memcached -l "$any" -u root -p 0 -U 11211 -t 2 -m 64
 	same "memcached by datagrams" \
 		"$(fn_client python3 "$peer" memcached "$FN_SRV_ADDR" 11211)" "all values"
 	fn_stop memcached
 }
 
 e2e_start "${1:-auto}"
+any=$(by_family 0.0.0.0 ::)
 names
 proved "names"
 lengths
-groups
+[[ $FN_FAMILY == 6 ]] || groups
 proved "lengths and groups"
 load
 proved "load"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Datagram programs for udp_apps.sh, for the kernel's side and for the stack's:
 
-  echo PORT                  answers each datagram with itself (asyncio)
+  echo PORT [ADDRESS]        answers each datagram with itself (asyncio)
   serve PORT                 the same, one after the other, asleep in recvfrom()
   ask ADDRESS PORT           asks an echo server with datagrams of many lengths up to 65507
   refused ADDRESS PORT       sends where nobody listens: the error must come back
@@ -37,9 +37,13 @@ class Echo(asyncio.DatagramProtocol):
         self.transport.sendto(data, addr)
 
 
-async def echo(port):
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+async def echo(port, address="0.0.0.0"):
     loop = asyncio.get_running_loop()
-    await loop.create_datagram_endpoint(Echo, local_addr=("0.0.0.0", int(port)))
+    await loop.create_datagram_endpoint(Echo, local_addr=(address, int(port)))
     say("ready")
     await asyncio.sleep(3600)
 
@@ -54,7 +58,7 @@ def serve(port):
 
 
 def ask(address, port):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s = socket.socket(family_of(address), socket.SOCK_DGRAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     s.settimeout(2)
     s.connect((address, int(port)))
@@ -74,7 +78,7 @@ def ask(address, port):
 
 
 def refused(address, port):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s = socket.socket(family_of(address), socket.SOCK_DGRAM)
     s.settimeout(5)
     s.connect((address, int(port)))
     s.send(b"x")
@@ -176,7 +180,7 @@ def memcached_call(s, number, command):
 
 
 def memcached(address, port):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s = socket.socket(family_of(address), socket.SOCK_DGRAM)
     s.settimeout(2)
     s.connect((address, int(port)))
     for i in range(200):

@@ -55,7 +55,7 @@ class Run(threading.Thread):
             time.sleep(0.001)
 
     def udp(self):
-        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s = socket.socket(socket.AF_INET6 if ":" in self.addr[0] else socket.AF_INET, socket.SOCK_DGRAM)
         s.settimeout(0.2)
         number = 0
         while not stop.is_set():
@@ -90,7 +90,8 @@ class Run(threading.Thread):
 
 
 for arg in sys.argv[2:]:
-    kind, host, port = arg.split(":")
+    kind, rest = arg.split(":", 1)
+    host, port = rest.rsplit(":", 1)
     results.append(Run(kind, (host, int(port))))
 for r in results:
     r.start()

@@ -10,7 +10,7 @@ import sys
 import time
 
 if sys.argv[1] == "give":
-    s = socket.socket()
+    s = socket.socket(socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind((sys.argv[2], int(sys.argv[3])))
     s.listen()
@@ -29,6 +29,6 @@ else:
         time.sleep(0.02)
     _, fds, _, _ = socket.recv_fds(u, 1, 1)
     c = socket.socket(fileno=fds[0])
-    print(c.getsockname(), flush=True)
+    print(c.getsockname()[:2], flush=True)
     while data := c.recv(65536):
         c.sendall(data)

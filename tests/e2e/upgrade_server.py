@@ -9,8 +9,12 @@ import sys
 import threading
 
 
+def family_of(addr):
+    return socket.AF_INET6 if ":" in addr[0] else socket.AF_INET
+
+
 def listener(addr):
-    s = socket.socket()
+    s = socket.socket(family_of(addr))
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind(addr)
     s.listen(512)
@@ -60,7 +64,7 @@ def by_accept(addr):
 
 
 def by_udp(addr):
-    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s = socket.socket(family_of(addr), socket.SOCK_DGRAM)
     s.bind(addr)
     while True:
         data, peer = s.recvfrom(65536)

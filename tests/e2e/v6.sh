@@ -6,18 +6,8 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 fn_need curl python3 nginx redis-server redis-cli wrk
 
-srv6=fd77:1::2 cli6=fd77:1::1
-FN_ENGINE_ARGS="--addr $FN_SRV_ADDR/24,$srv6/64"
-e2e_start "${1:-auto}" nowire
-fn_up
-enable_v6() { fn_in "$1" sh -c "echo 0 >/proc/sys/net/ipv6/conf/$2/disable_ipv6"; }
-enable_v6 "$FN_CLI" all
-enable_v6 "$FN_CLI" fn1
-fn_ip "$FN_CLI" addr add "$cli6/64" dev fn1 nodad
-if [[ $FN_STACK == kernel ]]; then
-	enable_v6 "$FN_SRV" fn0
-	fn_ip "$FN_SRV" addr add "$srv6/64" dev fn0 nodad
-fi
+srv6=$FN_SRV_ADDR6 cli6=$FN_CLI_ADDR6
+e2e_start "${1:-auto}6"
 
 mkdir "$FN_TMP/www"
 for size in 0 1 1024 1048576 20000003; do
@@ -54,9 +44,9 @@ python_server()
 	PY
 	fn_app python python3 -u "$FN_TMP/server.py" 8000 "$FN_TMP/www"
 	fn_wait_port 8000 python
-	get "python's server by IPv4" "$FN_SRV_ADDR:8000"
+	get "python's server by IPv4" "$FN_SRV_ADDR4:8000"
 	get "python's server by IPv6" "[$srv6]:8000"
-	check "it knows IPv4 clients as mapped" grep -q "'::ffff:$FN_CLI_ADDR'" "$FN_TMP/python.log"
+	check "it knows IPv4 clients as mapped" grep -q "'::ffff:$FN_CLI_ADDR4'" "$FN_TMP/python.log"
 	check "it knows IPv6 clients" grep -q "'$cli6'" "$FN_TMP/python.log"
 	fn_stop python
 }
@@ -66,7 +56,7 @@ nginx_server()
 	nginx_conf "[::]:80 ipv6only=off" "access_log off;"
 	fn_app nginx nginx -p "$FN_TMP" -c "$FN_TMP/nginx.conf" -g "daemon off;"
 	fn_wait_port 80 nginx
-	get "nginx by IPv4" "$FN_SRV_ADDR"
+	get "nginx by IPv4" "$FN_SRV_ADDR4"
 	get "nginx by IPv6" "[$srv6]"
 	wrk_clean "nginx and wrk by IPv6" -t2 -c50 -d"$(full_or 10 2)s" "http://[$srv6]/1024"
 	fn_stop nginx
@@ -77,7 +67,7 @@ redis_server()
 	fn_app redis redis-server --bind 0.0.0.0 '::' --protected-mode no --save '' --port 6379
 	fn_wait_port 6379 redis
 	same "redis by IPv6" "$(fn_client redis-cli -h "$srv6" set k six)" OK
-	same "redis by IPv4" "$(fn_client redis-cli -h "$FN_SRV_ADDR" get k)" six
+	same "redis by IPv4" "$(fn_client redis-cli -h "$FN_SRV_ADDR4" get k)" six
 	check "benchmark by IPv6" fn_client redis-benchmark -h "$srv6" -c 20 -n "$(full_or 100000 5000)" \
 		-t set,get -P 8 -q
 	fn_stop redis
@@ -88,7 +78,7 @@ curl_client()
 {
 	local file status=0
 	fn_client_bg peer python3 -u "$FN_TMP/server.py" 8001 "$FN_TMP/www"
-	check "a server in the client's namespace" fn_wait_for 10 fn_port_open "$FN_CLI_ADDR" 8001
+	check "a server in the client's namespace" fn_wait_for 10 fn_port_open "$FN_CLI_ADDR4" 8001
 	for file in "$FN_TMP"/www/*; do
 		fn_on_stack curl -gsS -o "$FN_TMP/got" "http://[$cli6]:8001/${file##*/}"
 		same "curl by IPv6, ${file##*/} bytes" "$(sha "$FN_TMP/got")" "$(sha "$file")"
@@ -133,7 +123,7 @@ datagrams()
 	fn_app echo python3 -u "$FN_TMP/echo.py"
 	check "an echo server on ::" fn_wait_for 10 grep -q ready "$FN_TMP/echo.log"
 	local host
-	for host in "$srv6" "$FN_SRV_ADDR"; do
+	for host in "$srv6" "$FN_SRV_ADDR4"; do
 		same "datagrams to $host" "$(fn_client python3 "$FN_TMP/ask.py" "$host" 7)" \
 			"all came back, and one was refused"
 	done

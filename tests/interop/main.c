@@ -1,6 +1,6 @@
 /* Checked streams between two stacks: the server does what the client orders, and both compare every byte
  * with what it has to be.
- *   streams serve PORT
+ *   streams serve PORT [ADDR]
  *   streams to ADDR PORT [key=value ...]    up= down= seed= write= read= stall= rcvbuf= cc=,
  *       peer-write= peer-read= peer-stall= peer-rcvbuf= peer-cc=    and for the kernel's end
  *       seq=  the first sequence number   near=  connects until the peer's is at most this far from the wrap
@@ -26,6 +26,24 @@ static _Noreturn void die(const char *what)
 	exit(1);
 }
 
+static socklen_t address_of(struct sockaddr_storage *a, const char *host, uint16_t port)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)a;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)a;
+
+	memset(a, 0, sizeof(*a));
+	if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons(port);
+		return sizeof(*v6);
+	}
+	v4->sin_family = AF_INET;
+	v4->sin_port = htons(port);
+	if (inet_pton(AF_INET, host, &v4->sin_addr) != 1)
+		die("streams: address");
+	return sizeof(*v4);
+}
+
 static void *serve_one(void *arg)
 {
 	int fd = (int)(intptr_t)arg;
@@ -45,13 +63,14 @@ static void *serve_one(void *arg)
 	return NULL;
 }
 
-static void serve(uint16_t port)
+static void serve(uint16_t port, const char *host)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+	struct sockaddr_storage a;
+	socklen_t len = address_of(&a, host, port);
+	int fd = socket(a.ss_family, SOCK_STREAM, 0), on = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 128) < 0)
+	if (bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 128) < 0)
 		die("streams: listen");
 	for (;;) {
 		int c = accept(fd, NULL, NULL);
@@ -124,17 +143,17 @@ static void wish(struct wishes *w, char *arg)
 }
 
 /* A connection as it was wished for: the peer's sequence numbers can only be waited for. */
-static int connect_to(const struct sockaddr_in *a, const struct wishes *w)
+static int connect_to(const struct sockaddr_storage *a, socklen_t len, const struct wishes *w)
 {
 	struct linger at_once = { .l_onoff = 1 };
 
 	for (int i = 0; i < TRIES; i++) {
-		int fd = socket(AF_INET, SOCK_STREAM, 0);
+		int fd = socket(a->ss_family, SOCK_STREAM, 0);
 
 		manner_set(fd, &w->how);
 		if (w->has_seq)
 			seq_start_at(fd, w->seq);
-		if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
+		if (connect(fd, (const struct sockaddr *)a, len) < 0)
 			die("streams: connect");
 		if ((!w->has_near || 0u - seq_received(fd) <= w->near) &&
 		    (!w->has_clock || clock_set_ahead(fd, w->clock)))
@@ -149,14 +168,14 @@ static int connect_to(const struct sockaddr_in *a, const struct wishes *w)
 static int to(int argc, char **argv)
 {
 	struct wishes w = { .o = { .magic = MAGIC, .seed = 1 } };
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1])) };
+	struct sockaddr_storage a;
+	socklen_t len = address_of(&a, argv[0], (uint16_t)atoi(argv[1]));
 	struct verdict peer = { 0 };
 	char more;
 
-	inet_pton(AF_INET, argv[0], &a.sin_addr);
 	for (int i = 2; i < argc; i++)
 		wish(&w, argv[i]);
-	struct exchange x = { .fd = connect_to(&a, &w), .seed_out = w.o.seed, .seed_in = w.o.seed + 1,
+	struct exchange x = { .fd = connect_to(&a, len, &w), .seed_out = w.o.seed, .seed_in = w.o.seed + 1,
 			      .out = w.o.up, .in = w.o.down, .how = w.how };
 
 	if (send(x.fd, &w.o, sizeof(w.o), MSG_NOSIGNAL) != sizeof(w.o))
@@ -181,10 +200,10 @@ static int to(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc == 3 && strcmp(argv[1], "serve") == 0)
-		serve((uint16_t)atoi(argv[2]));
+	if ((argc == 3 || argc == 4) && strcmp(argv[1], "serve") == 0)
+		serve((uint16_t)atoi(argv[2]), argc == 4 ? argv[3] : "0.0.0.0");
 	if (argc >= 4 && strcmp(argv[1], "to") == 0)
 		return to(argc - 2, argv + 2);
-	fprintf(stderr, "usage: streams serve PORT | to ADDR PORT [key=value ...]\n");
+	fprintf(stderr, "usage: streams serve PORT [ADDR] | to ADDR PORT [key=value ...]\n");
 	return 2;
 }
