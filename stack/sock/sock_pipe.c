@@ -46,8 +46,8 @@ void sock_pipe(struct sock *s)
 	if (!is_near(s) || s->closing || !env->host->is_settled(env->host_arg) ||
 	    unlikely(atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_URGENT))
 		return;
-	/* As long as there is any room: the rest is fetched by the next read of the peer, which tells of it only
-	 * when the window is nearly closed. */
+	/* As long as there is any room: the rest is fetched by the peer's next read, which tells of
+	 * it only when the window is nearly closed. */
 	while ((n = tcp_join_room(&env->tcp, &s->conn, s->tx_tail, &peer, env->now_ns)) > 0) {
 		uint32_t pos = tcp_tx_nxt(&s->conn);
 
