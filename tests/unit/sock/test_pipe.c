@@ -128,7 +128,7 @@ START_TEST(a_half_close_follows_the_text)
 		carry(p.s, p.c, 5000, i);
 	shut(p.s);
 	ck_assert_uint_eq(rig_read(p.c, b, 1), 0);
-	ck_assert_uint_eq(atomic_load(&rig->rst), 0);
+	ck_assert(!chan_has_error(end_a(p.c), end_b(p.c)));
 	pair_close(p);
 }
 END_TEST
@@ -142,7 +142,7 @@ START_TEST(what_nobody_reads_is_reset)
 	rig_close(p.s);
 	RIG_WAIT(end_a(p.c)->state == CHAN_ST_CLOSED);
 	ck_assert_int_eq(chan_take_error(end_a(p.c), end_b(p.c)), ECONNRESET);
-	ck_assert_uint_eq(atomic_load(&rig->rst), 1);
+	ck_assert_uint_ge(atomic_load(&rig->rst), 1);
 	rig_close(p.c);
 	rig_close(p.l);
 	pair_down();
@@ -187,23 +187,25 @@ START_TEST(urgent_bytes_are_told)
 }
 END_TEST
 
-/* A corked writer's crumbs wait. */
+/* A corked writer's crumbs wait, for 200 ms at most: that is decided where segments are made. */
 START_TEST(a_cork_holds)
 {
 	struct pair p = pair_open(1);
+	uint64_t since_ns;
 	char b[8];
 
 	end_b(p.c)->opts.flags |= CHAN_O_CORK;
 	atomic_fetch_add(&end_b(p.c)->opt_seq, 1);
+	since_ns = chan_now_ns();
 	rig_write(p.c, "abc", 3);
-	for (int i = 0; i < 20; i++)
-		rig_pause();
-	ck_assert_uint_eq(chan_rx_avail(end_a(p.s), end_b(p.s)), 0);
+	ck_assert_uint_eq(rig_read(p.s, b, 3), 3);
+	ck_assert_uint_ge(chan_now_ns() - since_ns, 150 * NSEC_PER_MSEC);
+	ck_assert_uint_eq(atomic_load(&rig->texts), 1);
 	end_b(p.c)->opts.flags &= ~(uint32_t)CHAN_O_CORK;
 	atomic_fetch_add(&end_b(p.c)->opt_seq, 1);
 	rig_write(p.c, "def", 3);
-	ck_assert_uint_eq(rig_read(p.s, b, 6), 6);
-	ck_assert_mem_eq(b, "abcdef", 6);
+	ck_assert_uint_eq(rig_read(p.s, b, 3), 3);
+	ck_assert_uint_eq(atomic_load(&rig->texts), 1);
 	pair_close(p);
 }
 END_TEST
@@ -267,7 +269,8 @@ START_TEST(both_ways_mix)
 			ck_assert_msg(chan_now_ns() < end, "stuck: %zu of %zu, %zu of %zu", a.read, a.all,
 				      b.read, b.all);
 		}
-		ck_assert_uint_eq(atomic_load(&rig->rst), 0);
+		ck_assert(!chan_has_error(end_a(p.c), end_b(p.c)));
+		ck_assert(!chan_has_error(end_a(p.s), end_b(p.s)));
 		pair_close(p);
 	}
 }
