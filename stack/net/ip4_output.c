@@ -19,34 +19,23 @@ static struct eth_addr mac_of(const struct netif *nif)
 static void emit(struct net_env *env, const struct route *r, const struct ip4 *h,
 		 struct rte_mbuf *m)
 {
-	struct netif *nif = r->nif;
-	struct eth eth = { .src = mac_of(nif), .type = ETH_TYPE_IP4 };
+	enum ip4_csum csum = r->nif->tx_csum_ip ? IP4_CSUM_ZERO : IP4_CSUM_FILL;
+	uint8_t *p = pkt_push(m, ETH_HDR_LEN + IP4_HDR_MIN);
+	struct eth_addr *to = eth_dst_at(p);
 	struct ipaddr dst = ipaddr_v4(h->dst);
-	enum ip4_csum csum = nif->tx_csum_ip || m->ol_flags & RTE_MBUF_F_TX_IP_CKSUM ?
-				     IP4_CSUM_ZERO : IP4_CSUM_FILL;
 
-	ip4_emit(h, pkt_push(m, IP4_HDR_MIN), csum);
+	ip4_emit(h, p + ETH_HDR_LEN, csum);
 	if (csum == IP4_CSUM_ZERO)
 		pkt_want_ip_csum(m);
-	/* The Ethernet header goes in first, with a hole: a packet that waits for its neighbour then
-	 * needs the address only. */
-	uint8_t *p = pkt_push(m, ETH_HDR_LEN);
+	/* All of the Ethernet header but its first field: who waits for a neighbour needs that only. */
+	eth_emit_rest(p, r->nif->mac, ETH_TYPE_IP4);
 	if (r->kind == ROUTE_BROADCAST || h->dst == 0xffffffff)
-		eth.dst = eth_addr_broadcast();
+		*to = eth_addr_broadcast();
 	else if (h->dst >> 28 == 0xe)
-		eth.dst = eth_addr_of_group4(h->dst);
-	else
-		eth.dst = (struct eth_addr){ { 0 } };
-	bool known = !eth_addr_is_zero(eth.dst);
-	eth_emit(&eth, p);
-	if (!known) {
-		struct eth_addr mac;
-
-		if (!neigh_resolve(env->neigh, nif, route_next_hop(r, &dst), m, &mac, env->now_ns))
-			return;
-		memcpy(p, &mac, sizeof(mac));
-	}
-	env->tx(env->arg, nif, m);
+		*to = eth_addr_of_group4(h->dst);
+	else if (!neigh_resolve(env->neigh, r->nif, route_next_hop(r, &dst), m, to, env->now_ns))
+		return;
+	env->tx(env->arg, r->nif, m);
 }
 
 void ip4_output(struct net_env *env, const struct route *r, const struct ip4_out *o,

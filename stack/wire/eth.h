@@ -89,6 +89,16 @@ static inline int eth_parse(struct eth *h, const void *p, uint32_t n)
 	return ETH_HDR_LEN + ETH_VLAN_LEN;
 }
 
+/* Where a header has its destination: bytes, in front. */
+static inline struct eth_addr *eth_dst_at(uint8_t *p) { return (struct eth_addr *)p; }
+
+/* Writes an untagged header but for the destination. */
+static inline void eth_emit_rest(uint8_t *p, const uint8_t src[6], uint16_t type)
+{
+	memcpy(p + 6, src, 6);
+	store_be16(p + 12, type);
+}
+
 /* Writes an untagged header, 14 bytes at p, and returns its length. */
 static inline uint32_t eth_emit(const struct eth *h, void *p)
 {
