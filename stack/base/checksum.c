@@ -136,14 +136,18 @@ static __attribute__((noinline)) uint64_t copy_bulk(uint8_t *to, const uint8_t *
 						copy_blocks(to, from, n);
 }
 
+static __attribute__((noinline)) uint32_t add_long(uint32_t sum, const uint8_t *p, size_t n)
+{
+	size_t bulk = n - n % BLOCK;
+	uint64_t total = add_carry(add_bulk(p, bulk), sum_rest(p + bulk, n - bulk));
+
+	return fold64(add_carry(total, sum));
+}
+
 uint32_t csum_add(uint32_t sum, const void *p, size_t n)
 {
-	const uint8_t *b = p;
-	size_t bulk = n - n % BLOCK;
-	uint64_t total = bulk ? add_bulk(b, bulk) : 0;
-
-	total = add_carry(total, sum_rest(b + bulk, n - bulk));
-	return fold64(add_carry(total, sum));
+	/* Headers and small messages are most of what is summed. */
+	return n < BLOCK ? fold64(add_carry(sum_rest(p, n), sum)) : add_long(sum, p, n);
 }
 
 uint32_t csum_copy(void *dst, const void *src, size_t n, uint32_t sum)

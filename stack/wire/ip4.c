@@ -39,13 +39,9 @@ int ip4_parse_quoted(struct ip4 *h, const void *p, uint32_t n)
 
 int ip4_parse(struct ip4 *h, const void *p, uint32_t n)
 {
-	struct ip4 r;
-	int hdr_len = ip4_parse_quoted(&r, p, n);
-
-	if (hdr_len < 0 || r.total_len > n)
+	if (n < IP4_HDR_MIN || load_be16((const uint8_t *)p + 2) > n)
 		return -EINVAL;
-	*h = r;
-	return hdr_len;
+	return ip4_parse_quoted(h, p, n);
 }
 
 bool ip4_csum_ok(const void *p, uint32_t hdr_len)
