@@ -76,14 +76,20 @@ int ip4_input(struct net_env *env, struct netif *nif, const void *p, uint32_t n,
 		STAT_INC(ip4_frag_drop_limit);
 		return -1;
 	}
-	if (unlikely(!source_ok(env, &in->h))) {
+	bool seen = env->seen.src == in->h.src && env->seen.dst == in->h.dst && env->seen.nif == nif;
+	if (unlikely(!seen && !source_ok(env, &in->h))) {
 		STAT_INC(ip4_drop_src);
 		return -1;
 	}
-	enum dst_kind dst = classify_dst(env, nif, &in->h);
+	enum dst_kind dst = seen ? DST_UNICAST : classify_dst(env, nif, &in->h);
 	if (unlikely(dst == DST_OTHER)) {
 		STAT_INC(ip4_drop_dst);
 		return -1;
+	}
+	if (!seen && dst == DST_UNICAST) {
+		env->seen.nif = nif;
+		env->seen.src = in->h.src;
+		env->seen.dst = in->h.dst;
 	}
 	in->nif = nif;
 	in->payload = (const uint8_t *)p + hdr_len;

@@ -28,6 +28,9 @@ struct net_env {
 	struct rng rng;
 	uint64_t now_ns; /* of this loop */
 	uint16_t ip_id;	 /* of the next datagram */
+	/* The last packet whose addresses were right. They can be wrong after a change of routes or
+	 * addresses, for which the data threads stand still: mail_drain() forgets it. */
+	struct { const struct netif *nif; uint32_t src, dst; } seen;
 	struct net_bucket echo, unreach;
 	/* Takes a frame, complete from the Ethernet header on, to the transmit queue of nif. */
 	void (*tx)(void *arg, struct netif *nif, struct rte_mbuf *m);

@@ -94,5 +94,7 @@ uint32_t mail_drain(struct worker *w)
 		sock_mail(&w->sock, &m);
 		n++;
 	}
+	if (n) /* one of them may have been the barrier, behind which addresses change */
+		w->net.seen.nif = NULL;
 	return n;
 }
