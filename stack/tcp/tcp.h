@@ -233,6 +233,15 @@ void tcp_opts_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
  * bytes. Checksums are checked by the caller. */
 void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
 	       const void *payload, uint64_t now_ns);
+/* The same with the payload in n pieces, which are taken like segments of their own that came together: it
+ * is what they were before somebody joined them, each of mss bytes (0: unknown). False, and nothing has
+ * happened: the connection or the segment is no ordinary one, the payload must be put together first. */
+struct tcp_piece {
+	const void *p;
+	uint32_t len;
+};
+bool tcp_input_pieces(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
+		      const struct tcp_piece *piece, uint32_t n, uint16_t mss, uint64_t now_ns);
 /* IP_MINTTL: can an error come from near enough that quotes a packet of ours with so many hops left? */
 bool tcp_icmp_is_near(struct tcp_env *env, const struct tcp_flow *flow, uint8_t ttl);
 /* For a burst of segments: starts fetching where flow's connection is looked for, and with the result for all

@@ -337,3 +337,31 @@ void tcp_input(struct tcp_env *env, const struct tcp_flow *flow, const struct tc
 	conn_input(env, c, seg, payload, now_ns);
 	tcp_settle(env, c);
 }
+
+bool tcp_input_pieces(struct tcp_env *env, const struct tcp_flow *flow, const struct tcp_seg *seg,
+		      const struct tcp_piece *piece, uint32_t n, uint16_t mss, uint64_t now_ns)
+{
+	const uint8_t at_end = TCPF_PSH | TCPF_FIN;
+	struct tcp_node *node = tcp_table_lookup(env, flow);
+	struct tcp_seg part = *seg;
+
+	if (!node || node->kind != TCPN_CONN || (seg->flags & ~at_end) != TCPF_ACK || n == 0)
+		return false;
+	struct tcp_conn *c = container_of(node, struct tcp_conn, node);
+	if (c->state != TCPS_ESTABLISHED || seg->ttl < c->opts.minttl)
+		return false;
+	STAT_INC(tcp_rx_segs);
+	part.flags &= (uint8_t)~at_end;
+	uint16_t most = mss > c->rcv_mss ? mss : c->rcv_mss;
+	for (uint32_t i = 0; i < n && !tcp_is_closed(c); i++) {
+		if (i == n - 1)
+			part.flags = seg->flags;
+		part.len = piece[i].len;
+		conn_input(env, c, &part, piece[i].p, now_ns);
+		part.seq = seq_add(part.seq, part.len);
+	}
+	if (mss && c->rcv_mss > most) /* a piece says nothing about the peer's segments */
+		c->rcv_mss = most;
+	tcp_settle(env, c);
+	return true;
+}

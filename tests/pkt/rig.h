@@ -88,6 +88,7 @@ struct tseg {
 	bool ts, no_ts;		 /* OUT: must be there; IN: not sent although negotiated */
 	uint32_t tsval, tsecr;	 /* IN: 0 = automatic; OUT: compared if set */
 	uint16_t urg;		 /* pointer; OUT: compared where URG is among the flags */
+	uint32_t piece;		 /* IN: the payload comes in pieces of so many bytes, as a port joins it */
 	uint16_t rport;		 /* another remote port than the rig's */
 	int fo;			 /* Fast Open option, length of the cookie + 1, 0 = none; always compared */
 	const uint8_t *cookie;	 /* IN: its bytes; OUT: compared if set */

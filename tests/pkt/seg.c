@@ -27,6 +27,20 @@ static void put_blocks(struct tcp_seg *seg, const struct tseg *t, uint32_t isn)
 			seq_of(isn + t->sack[i][0]), seq_of(isn + t->sack[i][1]) };
 }
 
+/* As a port that has joined segments of the peer's MSS gives it. */
+static bool in_pieces(struct rig *r, const struct tcp_flow *f, const struct tcp_seg *seg, const uint8_t *p,
+		      uint32_t size)
+{
+	struct tcp_piece piece[64];
+	uint32_t n = 0;
+
+	for (uint32_t off = 0; off < seg->len; off += size) {
+		ck_assert_uint_lt(n, ARRAY_LEN(piece));
+		piece[n++] = (struct tcp_piece){ p + off, min_u32(size, seg->len - off) };
+	}
+	return tcp_input_pieces(&r->env, f, seg, piece, n, r->opt.mss, r->now_ns);
+}
+
 void rig_in(struct rig *r, const struct tseg *t, bool flush)
 {
 	struct tcp_flow f = flow_of(r, t);
@@ -65,7 +79,8 @@ void rig_in(struct rig *r, const struct tseg *t, bool flush)
 	}
 	for (uint32_t i = 0; i < t->len; i++)
 		p[i] = rig_byte(t->seq - !syn + i, PEER_SALT);
-	tcp_input(&r->env, &f, &seg, p, r->now_ns);
+	if (!t->piece || !in_pieces(r, &f, &seg, p, t->piece))
+		tcp_input(&r->env, &f, &seg, p, r->now_ns);
 	free(p);
 	if (flush)
 		rig_after_us(r, 0);
