@@ -306,10 +306,14 @@ fn_veth()
 	fn_addr_add "$FN_CLI" fn1 "$FN_CLI_ADDR"
 }
 
-# The kernel as the server, at its best: all offloads of the veth pair stay on.
+# The kernel as the server, at its best: all offloads of the veth pair stay on, unless FN_OFFLOADS=off.
 fn_up_kernel()
 {
 	fn_veth
+	if [[ ${FN_OFFLOADS-} == off ]]; then
+		fn_offloads_off "$FN_SRV" fn0
+		fn_offloads_off "$FN_CLI" fn1
+	fi
 	fn_ip "$FN_SRV" link set lo up
 	fn_addr_add "$FN_SRV" fn0 "$FN_SRV_ADDR"
 }
