@@ -19,6 +19,7 @@
 #include "stack/base/util.h"
 #include "stack/dpdk/eal.h"
 #include "stack/dpdk/port_mcast.h"
+#include "stack/dpdk/port_vhost.h"
 #include "stack/dpdk/port_wait.h"
 #include "stack/dpdk/rss.h"
 
@@ -34,6 +35,7 @@ struct port {
 	const char *driver;
 	struct rte_eth_dev_info info;
 	struct port_wait wait;
+	struct port_vhost vhost;
 	int mcast_fd; /* keeps groups coming, -1: not needed */
 	struct port_fds fds_before;
 	uint8_t rss_key[64];
@@ -146,9 +148,18 @@ static void name_of(const char *devargs, char *buf, size_t size)
 	buf[n] = 0;
 }
 
+/* net_vhost offers its peers segmentation only when told to. */
+static const char *with_defaults(const char *devargs, char *buf, size_t size)
+{
+	if (strncmp(devargs, "net_vhost", 9) != 0 || strstr(devargs, ",tso="))
+		return devargs;
+	int n = snprintf(buf, size, "%s,tso=1", devargs);
+	return n > 0 && (size_t)n < size ? buf : devargs;
+}
+
 static int probe(struct port *p, const struct port_conf *conf, char *text)
 {
-	char name[RTE_ETH_NAME_MAX_LEN];
+	char name[RTE_ETH_NAME_MAX_LEN], args[512];
 	struct rte_dev_iterator it;
 
 	name_of(conf->devargs, name, sizeof(name));
@@ -160,7 +171,7 @@ static int probe(struct port *p, const struct port_conf *conf, char *text)
 				 name);
 			return -EEXIST;
 		}
-		int r = rte_dev_probe(conf->devargs);
+		int r = rte_dev_probe(with_defaults(conf->devargs, args, sizeof(args)));
 		if (r < 0)
 			return fail(conf, "probing it", r, text);
 		p->probed_here = true;
@@ -182,29 +193,42 @@ static bool is_pci_device(const struct port *p)
 	return p->info.device && !strcmp(rte_bus_name(rte_dev_bus(p->info.device)), "pci");
 }
 
-/* Virtual devices pass marks on to a peer that may not honour them, or do in software what the
- * stack does better while it copies; so only hardware is asked for offloads. */
+static bool is_driver(const struct port *p, const char *name)
+{
+	return !strcmp(p->info.driver_name, name);
+}
+
+/* Most virtual devices pass marks on to a peer that may not honour them, or do in software what the
+ * stack does better while it copies: these are asked for nothing. virtio and vhost agree with their peer
+ * on what either side leaves undone; for net_vhost's segmentation see port_vhost.h. */
 static void choose_offloads(struct port *p, struct rte_eth_conf *ec)
 {
-	const uint64_t rx = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
-			    RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+	const uint64_t rx_all = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
+				RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
 	const uint64_t l4 = RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
-	uint64_t tx = p->info.tx_offload_capa;
+	const uint64_t cut = RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	const uint64_t lro = RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_SCATTER;
+	bool vhost = is_driver(p, "net_vhost"), virtio = is_driver(p, "net_virtio_user");
+	uint64_t rx = p->info.rx_offload_capa, tx = p->info.tx_offload_capa;
+	struct netif *nif = &p->nif;
 
 	ec->txmode.offloads = tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	if (!is_pci_device(p))
+	if (!is_pci_device(p) && !virtio && !vhost)
 		return;
-	p->nif.rx_csum = (p->info.rx_offload_capa & rx) == rx;
-	if (p->nif.rx_csum)
-		ec->rxmode.offloads |= rx;
-	p->nif.tx_csum_ip = tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
-	p->nif.tx_csum_l4 = (tx & l4) == l4;
+	nif->rx_csum = (rx & rx_all) == rx_all;
+	ec->rxmode.offloads |= rx & rx_all;
+	if (virtio && (rx & lro) == lro)
+		ec->rxmode.offloads |= lro;
+	nif->tx_csum_ip = tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+	nif->tx_csum_l4 = (tx & l4) == l4;
 	ec->txmode.offloads |= tx & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | l4);
-	if (p->nif.tx_csum_l4 && p->nif.tx_csum_ip && (tx & RTE_ETH_TX_OFFLOAD_TCP_TSO) &&
-	    (tx & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)) {
+	nif->tso_whole_len = virtio || vhost;
+	if (!nif->tx_csum_l4 || (!nif->tx_csum_ip && !nif->tso_whole_len))
+		return;
+	if ((tx & cut) == cut)
 		ec->txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
-		p->nif.tso_bytes = TSO_BYTES;
-	}
+	if ((tx & cut) == cut || vhost)
+		nif->tso_bytes = TSO_BYTES;
 }
 
 static int configure(struct port *p, const struct port_conf *conf, char *text)
@@ -327,6 +351,8 @@ static int open_device(struct port *p, const struct port_conf *conf, char *text)
 		p->nif.rss = false;
 	part_tap_macs(p);
 	port_wait_find(&p->wait, p->id, p->n_rx, p->intr, &p->fds_before);
+	if (is_driver(p, "net_vhost"))
+		p->nif.tso_off = port_vhost_watch(&p->vhost, p->id);
 	/* After the search for the driver's own descriptors. */
 	p->mcast_fd = port_mcast_open(p->id, p->info.if_index, p->nif.name);
 	bool shared = p->n_tx < conf->n_workers;
@@ -383,6 +409,7 @@ void port_shut(struct port *p)
 	p->shut = true;
 	memcpy(fd, p->wait.fd, sizeof(fd));
 	port_wait_fini(&p->wait);
+	port_vhost_unwatch(&p->vhost);
 	if (p->mcast_fd >= 0)
 		close(p->mcast_fd);
 	rte_eth_dev_stop(p->id);

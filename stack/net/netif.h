@@ -53,7 +53,10 @@ struct netif {
 	bool rx_csum;	    /* port verifies IP and TCP/UDP checksums (ol_flags say so per packet) */
 	bool tx_csum_ip, tx_csum_l4;
 	bool rss;	    /* port spreads by a hash that we know; else software steering */
-	uint32_t tso_bytes; /* 0: no segmentation offload */
+	uint32_t tso_bytes; /* 0: no segmentation offload, else the most it takes at once */
+	/* [a] True: now it takes no segments that are to be cut, its peer can't. NULL: it always does. */
+	const _Atomic bool *tso_off;
+	bool tso_whole_len; /* the pseudo header of what is cut has its length, as virtio wants it */
 	uint16_t mtu6;	    /* what a router says the link takes of IPv6, 0: nothing said */
 	uint8_t hops6;	    /* the hop limit that it recommends, 0: none */
 	uint16_t n_addrs;

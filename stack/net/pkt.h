@@ -83,20 +83,16 @@ static inline void pkt_want_udp6(struct rte_mbuf *m)
 {
 	pkt_want_udp_of(m, RTE_MBUF_F_TX_IPV6, IP6_HDR_LEN);
 }
-/* It finishes the TCP checksum, and cuts into segments of mss bytes when mss > 0. */
+/* It finishes the TCP checksum, and cuts into segments of mss bytes when mss > 0: then the header of each is
+ * its work as well. */
 static inline void pkt_want_tcp(struct rte_mbuf *m, uint8_t tcp_len, uint16_t mss)
 {
 	m->ol_flags |= RTE_MBUF_F_TX_IPV4;
 	m->l2_len = ETH_HDR_LEN;
 	m->l3_len = IP4_HDR_MIN;
 	m->l4_len = tcp_len;
-	if (mss) {
-		/* Segmentation implies both checksums. */
-		m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IP_CKSUM;
-		m->tso_segsz = mss;
-	} else {
-		m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
-	}
+	m->ol_flags |= mss ? RTE_MBUF_F_TX_TCP_SEG : RTE_MBUF_F_TX_TCP_CKSUM;
+	m->tso_segsz = mss;
 }
 static inline void pkt_want_tcp6(struct rte_mbuf *m, uint8_t tcp_len, uint16_t mss)
 {

@@ -49,11 +49,10 @@ bool pieces_copy(struct worker *w, struct rte_mbuf *m, const struct sock_piece *
 			if (unlikely(n == 0)) {
 				struct rte_mbuf *more = rte_pktmbuf_alloc(w->conf.mbufs);
 
-				if (!more || rte_pktmbuf_chain(m, more) < 0) {
-					pkt_free(more);
+				if (!more)
 					return false;
-				}
-				last = more;
+				last = last->next = more;
+				m->nb_segs++;
 				continue;
 			}
 			if (sum)
@@ -99,9 +98,9 @@ static inline struct rte_mbuf *segment_buf(struct worker *w, const struct netif 
 	}
 	uint32_t room = mtu_mss(nif, v6) - (hdr_len - TCP_HDR_MIN);
 	bool tso = offload && seg->len > room;
-	/* For segmentation the pseudo header goes without the length, which differs per segment. */
-	uint32_t pseudo = csum_pseudo(&flow->local.addr, &flow->remote.addr, IP_PROTO_TCP,
-				      tso ? 0 : hdr_len + seg->len);
+	/* To be cut: devices want the pseudo header without the length, which differs per segment. */
+	uint32_t len = tso && !nif->tso_whole_len ? 0 : hdr_len + seg->len;
+	uint32_t pseudo = csum_pseudo(&flow->local.addr, &flow->remote.addr, IP_PROTO_TCP, len);
 	uint16_t csum;
 	if (offload) {
 		uint16_t cut = tso ? (uint16_t)min_u32(seg->mss, room) : 0;

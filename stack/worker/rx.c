@@ -44,7 +44,11 @@ static void rx_tcp(struct worker *w, const struct ip4_in *in)
 		.local = { .addr = ipaddr_v4(in->h.dst), .port = seg.dport },
 		.remote = { .addr = ipaddr_v4(in->h.src), .port = seg.sport },
 	};
-	if (likely(!w->bridge) || !bridge_takes_tcp(w, &flow, &seg))
+	if (unlikely(w->bridge) && bridge_takes_tcp(w, &flow, &seg))
+		return;
+	if (unlikely(w->chain))
+		chain_tcp_input(w, &flow, &seg, in->payload + hdr_len);
+	else
 		tcp_input(&w->sock.tcp, &flow, &seg, in->payload + hdr_len, w->now_ns);
 }
 
@@ -152,7 +156,8 @@ static bool rx_frame(struct worker *w, struct netif *nif, struct rte_mbuf *m, en
 {
 	struct eth eth;
 	uint32_t n = pkt_len(m);
-	const uint8_t *p = pkt_linear(m, w->scratch);
+	w->chain = NULL;
+	const uint8_t *p = likely(m->nb_segs == 1) ? pkt_data(m) : chain_begin(w, m);
 	int hdr_len = p ? eth_parse(&eth, p, n) : -1;
 
 	if (unlikely(hdr_len < 0)) {
@@ -195,7 +200,10 @@ static uint32_t rx_port(struct worker *w, struct netif *nif)
 	uint32_t total = 0, bytes = 0;
 
 	for (int burst = 0; burst < BURSTS_PER_LOOP; burst++) {
-		uint16_t n = nif->ops->rx_burst(nif, (uint16_t)w->conf.number, m, RX_BURST), done = 0;
+		/* Of large frames only as many as stay in the cache until it is their turn. */
+		uint16_t most = w->large[nif->index] ? BURST_LARGE : RX_BURST, done = 0;
+		uint16_t n = nif->ops->rx_burst(nif, (uint16_t)w->conf.number, m, most);
+		uint32_t before = bytes;
 
 		rx_ahead(w, m, n);
 		for (uint16_t i = 0; i < PREFETCH && i < n; i++)
@@ -209,7 +217,9 @@ static uint32_t rx_port(struct worker *w, struct netif *nif)
 		}
 		rte_pktmbuf_free_bulk(m, done);
 		total += n;
-		if (n < RX_BURST)
+		if (n)
+			w->large[nif->index] = bytes - before >= n * (BURST_BYTES / BURST_LARGE / 2);
+		if (n < most)
 			break;
 	}
 	if (total) {

@@ -52,7 +52,11 @@ void rx6_tcp(struct worker *w, const struct ip6_in *in)
 		.remote = { .addr = in->h.src, .port = seg.sport,
 			    .scope = scope_of(&in->h.src, in->nif) },
 	};
-	if (likely(!w->bridge) || !bridge_takes_tcp(w, &flow, &seg))
+	if (unlikely(w->bridge) && bridge_takes_tcp(w, &flow, &seg))
+		return;
+	if (unlikely(w->chain))
+		chain_tcp_input(w, &flow, &seg, in->payload + hdr_len);
+	else
 		tcp_input(&w->sock.tcp, &flow, &seg, in->payload + hdr_len, w->now_ns);
 }
 

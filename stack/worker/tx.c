@@ -10,6 +10,7 @@
 
 struct tx_port {
 	uint32_t n;
+	uint32_t fresh; /* bytes that have not been offered yet */
 	uint64_t stuck_ns; /* since when the port has taken nothing, 0: it does take */
 	struct rte_mbuf *frame[TX_QUEUE]; /* oldest first */
 };
@@ -46,6 +47,7 @@ static void offer(struct worker *w, struct netif *nif, struct tx_port *q)
 {
 	uint32_t sent = 0, bytes = 0;
 
+	q->fresh = 0;
 	for (uint32_t i = 0; i < q->n; i++)
 		rte_prefetch0(q->frame[i]);
 	for (int tries = 0; tries < TX_TRIES && sent < q->n;) {
@@ -85,8 +87,10 @@ void tx_push(void *arg, struct netif *nif, struct rte_mbuf *m)
 		return;
 	}
 	q->frame[q->n++] = m;
-	/* Offered again only with each further burst: a port that is full is not asked per frame. */
-	if (q->n % TX_BURST == 0)
+	q->fresh += m->pkt_len;
+	/* Offered again only with each further burst: a port that is full is not asked per frame.
+	 * Large frames leave while they are in the cache, and the other side has something to do. */
+	if (q->n % TX_BURST == 0 || q->fresh >= BURST_BYTES)
 		offer(w, nif, q);
 }
 

@@ -58,6 +58,18 @@ static uint32_t common_tso(const struct worker_conf *c)
 	return tso;
 }
 
+/* The same at the moment. */
+static uint32_t present_tso(const struct worker_conf *c)
+{
+	for (uint32_t i = 0; i < c->n_netif; i++) {
+		const struct netif *nif = c->netif[i];
+
+		if (nif->tso_off && atomic_load_explicit(nif->tso_off, memory_order_relaxed))
+			return 0;
+	}
+	return common_tso(c);
+}
+
 static int check_conf(const struct worker_conf *c)
 {
 	if (c->n_netif > NETIF_MAX || c->number >= c->n_workers || c->n_workers > CHAN_MAX_WORKERS)
@@ -183,6 +195,7 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 	stats_this_thread = &w->stats;
 	trace_this_thread = w->trace;
 	w->now_ns = w->sock.now_ns = w->net.now_ns = now_ns;
+	w->sock.tcp.tso_bytes = present_tso(&w->conf);
 	STAT_INC(worker_loops);
 	work = rx_ports(w);
 	work += rx_steered(w);

@@ -81,6 +81,8 @@ struct worker {
 	struct rng rng;			/* [w] for sock.tcp */
 	struct chan_worker_e *shared;	/* [w] our line of E: sleeping, cpu */
 	uint8_t *scratch;		/* [w] a packet in several buffers is gathered here */
+	bool large[NETIF_MAX];		/* [w] the port's last burst was of large frames */
+	struct rte_mbuf *chain;		/* [w] the frame at hand is in several buffers, NULL: in one */
 };
 
 /* 0 or -errno with one log line. Runs before the thread starts. */

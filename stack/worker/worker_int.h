@@ -10,6 +10,8 @@
 enum {
 	RX_BURST = 32,
 	TX_BURST = 32,
+	BURST_BYTES = 128 * 1024, /* a large part of a processor's own cache */
+	BURST_LARGE = 4,	  /* frames that are as much */
 	TX_QUEUE = 512,		/* frames a port may be behind */
 	TX_TRIES = 4,		/* bursts offered before we go on with other work */
 	TX_STUCK_US = 2000,	/* a port that takes nothing for so long loses what waits */
@@ -98,6 +100,14 @@ uint32_t rx_ports(struct worker *w);
 uint32_t rx_steered(struct worker *w);
 /* A frame that the other engine has received for us. Consumes m. */
 void rx_bridged(struct worker *w, struct netif *nif, struct rte_mbuf *m);
+
+/* chain.c: frames in several buffers. The first bytes of m, which hold the headers of a TCP segment whose
+ * payload needs nobody to look at it as a whole: only these are one run of memory then, and w->chain is m.
+ * Otherwise all of m, gathered in w->scratch, or NULL, which is too long. */
+const uint8_t *chain_begin(struct worker *w, struct rte_mbuf *m);
+/* The segment of w->chain, whose first bytes of payload are at p. */
+void chain_tcp_input(struct worker *w, const struct tcp_flow *flow, const struct tcp_seg *seg,
+		     const uint8_t *p);
 
 /* ahead.c: asks for the memory that the frames of a burst are about. */
 void rx_ahead(struct worker *w, struct rte_mbuf **m, uint16_t n);

@@ -191,6 +191,28 @@ START_TEST(a_packet_in_several_buffers_is_read)
 }
 END_TEST
 
+/* Whatever was joined is one segment to who has no connection for it. */
+START_TEST(a_joined_segment_to_a_closed_port_draws_one_reset)
+{
+	struct tcp_seg seg = { .sport = 40000, .dport = 81, .seq = { 1000 }, .flags = TCPF_SYN,
+			       .len = 5000 };
+	static const uint64_t flags[] = { 0, RTE_MBUF_F_RX_L4_CKSUM_NONE | RTE_MBUF_F_RX_LRO };
+	uint8_t b[6000];
+
+	wrig_meet_peer();
+	for (int i = 0; i < 2; i++) {
+		rig.n_sent = 0;
+		wrig_rx_ip4(RIG_PEER, IP_PROTO_TCP, b, wrig_make_tcp(b, RIG_PEER, &seg));
+		ck_assert_uint_gt(rig.rx[rig.n_rx - 1]->nb_segs, 1);
+		rig.rx[rig.n_rx - 1]->ol_flags = flags[i];
+		wrig_run();
+		ck_assert_uint_eq(rig.n_sent, 1);
+		ck_assert_uint_eq(load_be32(rig.sent[0].b + 42), 1000 + 1 + 5000);
+	}
+	ck_assert_uint_eq(COUNT(0, tcp_drop_csum), 0);
+}
+END_TEST
+
 START_TEST(frames_that_are_not_for_us_are_counted)
 {
 	uint8_t b[60] = { 0 };
@@ -227,6 +249,7 @@ int main(void)
 	tcase_add_test(tc, other_protocols_draw_protocol_unreachable);
 	tcase_add_test(tc, a_fragmented_ping_is_answered_in_fragments);
 	tcase_add_test(tc, a_packet_in_several_buffers_is_read);
+	tcase_add_test(tc, a_joined_segment_to_a_closed_port_draws_one_reset);
 	tcase_add_test(tc, frames_that_are_not_for_us_are_counted);
 	return unit_run("rx", tc);
 }

@@ -102,6 +102,57 @@ START_TEST(a_port_with_offload_gets_the_pseudo_sum_and_marks)
 }
 END_TEST
 
+/* A device and virtio want different sums; who does not know IPv4's checksum gets it made. */
+START_TEST(a_port_that_cuts_gets_the_pseudo_sum_that_it_wants)
+{
+	struct ipaddr us = ipaddr_v4(RIG_US), peer = ipaddr_v4(RIG_PEER);
+	struct tcp_flow flow = { { us, .port = 81 }, { peer, .port = 4000 } };
+	struct tcp_seg seg = { .sport = 81, .dport = 4000, .flags = TCPF_ACK, .mss = 1448, .has_ts = true,
+			       .len = 1900 };
+	static uint8_t data[1900];
+	struct sock_piece piece = { data, sizeof(data) };
+
+	wrig_meet_peer();
+	stats_this_thread = &w[0].stats;
+	rig.nif.tx_csum_l4 = true;
+	rig.nif.tso_bytes = 64000;
+	for (int virtio = 0; virtio < 2; virtio++) {
+		uint16_t want = csum_fold_plain(csum_pseudo(&us, &peer, IP_PROTO_TCP,
+							    virtio ? 32 + seg.len : 0));
+		uint64_t marks = RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV4 |
+				 (virtio ? 0 : RTE_MBUF_F_TX_IP_CKSUM);
+
+		rig.nif.tso_whole_len = virtio;
+		rig.nif.tx_csum_ip = !virtio;
+		rig.n_sent = 0;
+		worker_host.tcp_output(&w[0], &flow, &seg, &piece, 1, NULL);
+		tx_flush(&w[0]);
+		ck_assert_uint_eq(rig.n_sent, 1);
+		ck_assert_uint_eq(rig.sent[0].len, 14 + 20 + 32 + seg.len);
+		ck_assert_mem_eq(rig.sent[0].b + 34 + 16, &want, 2);
+		ck_assert_uint_eq(rig.sent[0].ol_flags, marks);
+		ck_assert(ip4_csum_ok(rig.sent[0].b + 14, 20) == virtio);
+	}
+}
+END_TEST
+
+START_TEST(segments_to_be_cut_are_made_while_the_peer_takes_them)
+{
+	_Atomic bool off = true;
+
+	rig.nif.tx_csum_l4 = true;
+	rig.nif.tso_bytes = 64000;
+	worker_poll(&w[0], now);
+	ck_assert_uint_eq(w[0].sock.tcp.tso_bytes, 64000);
+	rig.nif.tso_off = &off;
+	worker_poll(&w[0], now);
+	ck_assert_uint_eq(w[0].sock.tcp.tso_bytes, 0);
+	off = false;
+	worker_poll(&w[0], now);
+	ck_assert_uint_eq(w[0].sock.tcp.tso_bytes, 64000);
+}
+END_TEST
+
 START_TEST(path_mtu_discovery_sets_df_and_can_be_switched_off) /* RFC 1191 */
 {
 	const struct tcp_sockopts discover = { .ttl = 7, .tos = 8 }, cut = { .may_cut = true };
@@ -187,6 +238,8 @@ int main(void)
 	tcase_add_test(tc, a_port_that_is_behind_makes_senders_wait);
 	tcase_add_test(tc, pieces_of_odd_length_sum_up);
 	tcase_add_test(tc, a_port_with_offload_gets_the_pseudo_sum_and_marks);
+	tcase_add_test(tc, a_port_that_cuts_gets_the_pseudo_sum_that_it_wants);
+	tcase_add_test(tc, segments_to_be_cut_are_made_while_the_peer_takes_them);
 	tcase_add_test(tc, path_mtu_discovery_sets_df_and_can_be_switched_off);
 	tcase_add_test(tc, segments_to_ourselves_stay_off_the_wire);
 	tcase_add_test(tc, questions_of_the_sockets_are_answered_from_the_routes);
