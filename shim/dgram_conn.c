@@ -121,7 +121,8 @@ int dgram_stack_connect(struct sock *s, struct chan_app *app, uint16_t port,
 	req = request(s, CHAN_OP_CONNECT);
 	req.local = (struct endpoint){ .addr = addr_any(s->family), .port = port };
 	if (sock_has(s, DGRAM_ONLY_STACK))
-		req.local.addr = s->bound.addr;
+		req.local = (struct endpoint){ .addr = s->bound.addr, .port = port,
+					       .scope = s->bound.scope };
 	req.remote = *to;
 	return call(s, app, &req, port);
 }
@@ -320,7 +321,7 @@ static int autobind_locked(struct sock *s, int fd)
 	ep.port = dgram_kernel_port(fd);
 	if (sock_has(s, DGRAM_ONLY_STACK | DGRAM_DEVICE)) {
 		if (sock_has(s, DGRAM_ONLY_STACK))
-			ep.addr = s->bound.addr;
+			ep = (struct endpoint){ .addr = s->bound.addr, .scope = s->bound.scope };
 		r = bind_only_stack(s, app, fd, &ep);
 	} else if (ep.port) {
 		r = dgram_stack_bind(s, app, &ep);

@@ -32,8 +32,10 @@ static int bind_anew(struct sock *s, struct chan_app *app)
 	struct chan_rep rep;
 	int r;
 
-	if (sock_has(s, SOCK_BOUND))
+	if (sock_has(s, SOCK_BOUND)) {
 		req.local.addr = s->bound.addr;
+		req.local.scope = s->bound.scope;
+	}
 	r = chan_call(app, port ? chan_port_worker(port, app->n_workers) : chan_pick_worker(app), &req,
 		      &rep);
 	if (r < 0)

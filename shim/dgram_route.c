@@ -64,7 +64,7 @@ void dgram_way(const struct sock *s, const struct chan_app *app, struct endpoint
 		to->addr = ipaddr_is_v4(&to->addr) ? ipaddr_v4(0x7f000001) :
 						     (struct ipaddr){ .b = { [15] = 1 } };
 	if (ipaddr_has_zone(&to->addr) && !to->scope)
-		to->scope = ifindex;
+		to->scope = ifindex ? ifindex : s->bound.scope;
 	way->group = ipaddr_is_multicast(&to->addr);
 	way->broadcast = route_is_broadcast(app, &to->addr);
 	way->has_route = route_find_to(app, to, &way->route) &&

@@ -31,10 +31,11 @@ static void drop_port(struct sock *s)
 	if (sock_has(s, SOCK_BOUND)) {
 		s->bound.port = 0;
 		local.addr = s->bound.addr;
+		local.scope = s->bound.scope;
 		atomic_fetch_or(&s->flags, SOCK_PORT_LOOSE);
 	}
 	if (!addr_kept)
-		local.addr = addr_any(s->family);
+		local = (struct endpoint){ .addr = addr_any(s->family), .port = local.port };
 	s->draft->a.local = local;
 }
 
@@ -155,6 +156,19 @@ static struct endpoint this_host(const struct sock *s, const struct endpoint *to
 	return e;
 }
 
+/* What is bound to an address of a link stays there (Linux: sk_bound_dev_if). 0 or -EINVAL. */
+static int choose_zone(const struct sock *s, struct endpoint *to)
+{
+	uint32_t zone = sock_has(s, SOCK_BOUND) ? s->bound.scope : 0;
+
+	if (!zone || !ipaddr_has_zone(&to->addr))
+		return 0;
+	if (to->scope && to->scope != zone)
+		return -EINVAL;
+	to->scope = zone;
+	return 0;
+}
+
 static int connect_reason(const struct chan_app *app, const struct endpoint *to)
 {
 	if (ipaddr_is_loopback(&to->addr))
@@ -201,8 +215,10 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 		return -EOPNOTSUPP;
 	if (s->fo_wanted)
 		req.arg[0] |= CHAN_ARG_FASTOPEN;
-	if (sock_has(s, SOCK_BOUND)) /* an address without a port: IP_BIND_ADDRESS_NO_PORT */
+	if (sock_has(s, SOCK_BOUND)) { /* an address without a port: IP_BIND_ADDRESS_NO_PORT */
 		req.local.addr = s->bound.addr;
+		req.local.scope = s->bound.scope;
+	}
 	/* What a shutdown() before has noted would end the new connection at once. */
 	atomic_fetch_and(&s->b->flags, ~(uint32_t)(CHAN_B_SHUT_RD | CHAN_B_SHUT_WR));
 	r = chan_call(app, worker, &req, &rep);
@@ -229,12 +245,14 @@ static int connect_new(struct sock *s, const struct endpoint *to)
 	bool fresh = !sock_is_attached(s);
 	struct chan_app *app = fresh ? engine_get(&no) : s->app;
 	struct endpoint at = this_host(s, to);
-	int why, r = 0;
+	int why, r = choose_zone(s, &at);
 
 	if (!app)
 		return sock_to_kernel_locked(s, no);
-	why = connect_reason(app, &at);
-	if (why < 0 && s->b->opts.flags & CHAN_O_V6ONLY && s->family == AF_INET6 &&
+	why = r < 0 ? -1 : connect_reason(app, &at);
+	if (r < 0) {
+		/* nobody is asked */
+	} else if (why < 0 && s->b->opts.flags & CHAN_O_V6ONLY && s->family == AF_INET6 &&
 	    ipaddr_is_v4(&at.addr)) {
 		r = -ENETUNREACH;
 	} else if (why < 0 && s->b->opts.flags & CHAN_O_DONTROUTE &&

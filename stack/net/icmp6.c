@@ -73,11 +73,13 @@ static bool error_input(struct net_env *env, const struct ip6_in *in, const stru
 		.type = m->type,
 		.code = m->code,
 		.offender = in->h.src,
+		.hops = in->h.hops,
 		.nif = in->nif,
 	};
 
-	if (!m->orig.has_ports || !route_is_local(env->routes, &r.local) ||
-	    ipaddr_is_v4(&r.remote)) {
+	const struct route *own = route_lookup_on(env->routes, &r.local, in->nif);
+
+	if (!m->orig.has_ports || !own || own->kind != ROUTE_LOCAL || ipaddr_is_v4(&r.remote)) {
 		STAT_INC(icmp6_drop_bad);
 		return false;
 	}

@@ -19,6 +19,7 @@ struct icmp6_error {
 	uint32_t info;		 /* mtu, or the pointer of a parameter problem */
 	uint8_t type, code;
 	struct ipaddr offender;	 /* who says so */
+	uint8_t hops;		 /* of that message, not of the quote: as on Linux that is what counts */
 	struct netif *nif;	 /* where it came in */
 	const uint8_t *p;	 /* UDP: what came back of the payload */
 	uint32_t len;

@@ -16,7 +16,7 @@ static inline bool is_plain(const struct ipaddr *a) { return (uint8_t)(a->b[0] -
 
 /* A station's own address (RFC 8200 3, RFC 4291 2.7): no group; none at all only from who looks for one; and
  * not one of ours, because our own packets to ourselves never reach a wire. */
-static bool source_ok(const struct net_env *env, const struct ip6 *h)
+static bool source_ok(const struct net_env *env, const struct netif *nif, const struct ip6 *h)
 {
 	if (likely(is_plain(&h->src)))
 		return !route_is_local(env->routes, &h->src);
@@ -24,7 +24,9 @@ static bool source_ok(const struct net_env *env, const struct ip6 *h)
 		return ipaddr_is_multicast(&h->dst); /* of which only ICMPv6 is let through below */
 	if (ipaddr_is_multicast(&h->src) || is_impossible(&h->src))
 		return false;
-	return !route_is_local(env->routes, &h->src);
+	/* On another link somebody else may have an address of ours. */
+	const struct route *r = route_lookup_on(env->routes, &h->src, nif);
+	return !r || r->kind != ROUTE_LOCAL;
 }
 
 /* All nodes, those of addresses that end like something (whether ours is for neighbour discovery to say), and
@@ -52,11 +54,9 @@ static bool dst_ok(const struct net_env *env, const struct netif *nif, struct ip
 		if (ipaddr_is_any(&h->dst) || is_impossible(&h->dst))
 			return false;
 	}
-	const struct route *r = route_lookup(env->routes, &h->dst);
-	if (!r || r->kind != ROUTE_LOCAL)
-		return false;
 	/* An address of a link is one only there (RFC 4291 2.5.6). */
-	if (ipaddr_is_link_local(&h->dst) && r->nif != nif)
+	const struct route *r = route_lookup_on(env->routes, &h->dst, nif);
+	if (!r || r->kind != ROUTE_LOCAL)
 		return false;
 	in->unicast = in->eth_unicast;
 	return true;
@@ -110,7 +110,7 @@ int ip6_input(struct net_env *env, struct netif *nif, const void *p, uint32_t n,
 		return -1;
 	}
 	in->packet_len = (uint32_t)IP6_HDR_LEN + in->h.payload_len;
-	if (unlikely(!source_ok(env, &in->h))) {
+	if (unlikely(!source_ok(env, nif, &in->h))) {
 		STAT_INC(ip6_drop_src);
 		return -1;
 	}

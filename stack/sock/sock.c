@@ -115,6 +115,7 @@ struct tcp_sockopts sock_opts(const struct chan_opts *o)
 		.fastopen = o->fastopen,
 		.fastopen_no_cookie = o->flags & CHAN_O_FO_NO_COOKIE,
 		.may_cut = !wants_pmtu(o->mtu_disc),
+		.deaf6 = o->mtu_disc6 > 3 + 1, /* IPV6_PMTUDISC_INTERFACE, _OMIT */
 	};
 }
 
@@ -251,14 +252,14 @@ static uint16_t path_mss(struct tcp_env *tcp, const struct tcp_flow *flow)
 {
 	struct sock_env *env = env_of(tcp);
 
-	return env->host->path_mss(env->host_arg, &flow->remote.addr);
+	return env->host->path_mss(env->host_arg, &flow->remote);
 }
 
 /* Less than the first hop takes: then somebody has told. */
 static uint16_t path_known(struct tcp_env *tcp, const struct tcp_flow *flow)
 {
 	struct sock_env *env = env_of(tcp);
-	uint32_t mtu = env->host->path_mtu(env->host_arg, &flow->remote.addr);
+	uint32_t mtu = env->host->path_mtu(env->host_arg, &flow->remote);
 	uint32_t hdrs = ipaddr_is_v4(&flow->remote.addr) ? 40 : 60;
 
 	return mtu > hdrs && mtu - hdrs < path_mss(tcp, flow) ? (uint16_t)(mtu - hdrs) : 0;

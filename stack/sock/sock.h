@@ -50,6 +50,7 @@ enum sock_mail_type {
 	SOCK_MAIL_SETTLE,      /* worker -> all: look at the marks of all clients; for call a of client p */
 	SOCK_MAIL_ADDRS,       /* worker 0 -> control: the IPv6 addresses or routers are to change */
 	SOCK_MAIL_SETTLED,     /* the answer, b as in the question */
+	SOCK_MAIL_NEIGH_LOST,  /* worker -> 0: the first hop a/b on port c does not answer */
 };
 struct sock_mail {
 	uint32_t type, from;
@@ -91,17 +92,18 @@ struct sock_host {
 	 * such interface of the stack. */
 	uint32_t (*find_interface)(void *arg, uint32_t ifindex, const struct ipaddr *addr,
 				   const struct ipaddr *group);
-	/* IP bytes that a packet to remote may have; 0: no route. */
-	uint32_t (*path_mtu)(void *arg, const struct ipaddr *remote);
+	/* IP bytes that a packet to remote may have; 0: no route. Of remotes the port is of no interest, the
+	 * zone of a link-local address is. */
+	uint32_t (*path_mtu)(void *arg, const struct endpoint *remote);
 	/* A router says so about the path; 0: less than the smallest it should carry. */
 	void (*path_told)(void *arg, const struct ipaddr *remote, uint32_t mtu);
 	/* CLOCK_REALTIME of this loop. */
 	uint64_t (*realtime_ns)(void *arg);
 	/* MSS of the path, 0 when there is no route; source address to use when local is any. */
-	uint16_t (*path_mss)(void *arg, const struct ipaddr *remote);
-	bool (*source_addr)(void *arg, const struct ipaddr *remote, struct ipaddr *src);
-	/* Is addr one of the stack's own addresses (or loopback when claimed)? */
-	bool (*is_local)(void *arg, const struct ipaddr *addr);
+	uint16_t (*path_mss)(void *arg, const struct endpoint *remote);
+	bool (*source_addr)(void *arg, const struct endpoint *remote, struct ipaddr *src);
+	/* Is ep at one of the stack's own addresses (or loopback when claimed)? */
+	bool (*is_local)(void *arg, const struct endpoint *ep);
 	/* ... or a broadcast address of its networks, or 255.255.255.255? */
 	bool (*is_broadcast)(void *arg, const struct ipaddr *addr);
 	/* The data thread that receives segments of this flow (RSS or software steering). */

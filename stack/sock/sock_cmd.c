@@ -75,8 +75,10 @@ static int op_bind(struct call *k)
 		return -ESOCKTNOSUPPORT;
 	if (local.port && local.port < PORT_LOW && !k->cw->client->conf.low_ports)
 		return -EACCES;
+	if (!ipaddr_has_zone(&local.addr))
+		local.scope = 0;
 	if (!ipaddr_is_any(&local.addr) && !(k->req.opts.flags & CHAN_O_FREEBIND) &&
-	    !env->host->is_local(env->host_arg, &local.addr))
+	    !env->host->is_local(env->host_arg, &local))
 		return -EADDRNOTAVAIL;
 	struct ports_req req = port_req(k, &local);
 	int err = ports_bind(env->ports, &req, env->now_ns, &hold);
@@ -127,6 +129,26 @@ static bool usable(void *arg, uint16_t port)
 	       !tcp_tuple_in_use(&w->env->tcp, &w->flow, w->env->now_ns);
 }
 
+/* The zone of flow's local address: that of the peer, where both have one. What has an address of a link
+ * leaves by that link only (Linux: sk_bound_dev_if). */
+static int choose_zone(const struct sock_env *env, struct tcp_flow *flow, bool chosen)
+{
+	const struct ipaddr *remote = &flow->remote.addr;
+	uint32_t zone = flow->local.scope;
+
+	flow->local.pad = 0;
+	flow->local.scope = 0;
+	if (!ipaddr_has_zone(&flow->local.addr))
+		return 0;
+	if (ipaddr_has_zone(remote))
+		flow->local.scope = flow->remote.scope;
+	else if (!chosen)
+		flow->local.scope = env->host->find_interface(env->host_arg, 0, NULL, remote);
+	if (chosen || flow->local.scope == zone)
+		return 0;
+	return ipaddr_has_zone(remote) ? -EINVAL : -ENETUNREACH;
+}
+
 /* Local address and port of flow. */
 static int choose_local(struct call *k, struct sock *s, struct tcp_flow *flow,
 			struct port_hold **hold)
@@ -134,15 +156,19 @@ static int choose_local(struct call *k, struct sock *s, struct tcp_flow *flow,
 	struct sock_env *env = k->cw->env;
 
 	flow->local = s->hold ? s->local : k->req.local;
-	if (ipaddr_is_any(&flow->local.addr)) {
-		if (!env->host->source_addr(env->host_arg, &flow->remote.addr, &flow->local.addr))
+	bool chosen = ipaddr_is_any(&flow->local.addr);
+	if (chosen) {
+		if (!env->host->source_addr(env->host_arg, &flow->remote, &flow->local.addr))
 			return -ENETUNREACH;
-	} else if (!s->hold && !env->host->is_local(env->host_arg, &flow->local.addr)) {
+	} else if (!s->hold && !env->host->is_local(env->host_arg, &flow->local)) {
 		return -EADDRNOTAVAIL;
 	}
 	/* An address of the other family reaches nobody. */
 	if (ipaddr_is_v4(&flow->local.addr) != ipaddr_is_v4(&flow->remote.addr))
 		return -ENETUNREACH;
+	int err = choose_zone(env, flow, chosen);
+	if (err)
+		return err;
 	if (s->hold) {
 		/* Segments of this flow would reach another data thread. */
 		if (env->host->flow_worker(env->host_arg, flow) != env->worker)
@@ -152,7 +178,7 @@ static int choose_local(struct call *k, struct sock *s, struct tcp_flow *flow,
 	struct want_port w = { .env = env, .flow = *flow };
 	struct ports_req req = port_req(k, &flow->local);
 	req.local.port = 0;
-	int err = ports_connect(env->ports, &req, &flow->remote, usable, &w, env->now_ns, hold);
+	err = ports_connect(env->ports, &req, &flow->remote, usable, &w, env->now_ns, hold);
 	if (!err)
 		flow->local.port = ports_local(*hold).port;
 	return err;
@@ -192,15 +218,13 @@ static int start_connect(struct call *k, struct sock *s)
 		flow.remote.scope = 0;
 	flow.remote.pad = 0;
 	if (ipaddr_is_multicast(&flow.remote.addr) || ipaddr_is_any(&flow.remote.addr) ||
-	    env->host->path_mss(env->host_arg, &flow.remote.addr) == 0)
+	    env->host->path_mss(env->host_arg, &flow.remote) == 0)
 		return -ENETUNREACH;
 	if (s->tx.n == 0 && sock_ring_open(s, REGION_UP, 0, SOCK_TX_FIRST) < 0)
 		return -ENOBUFS;
 	err = choose_local(k, s, &flow, &hold);
 	if (err)
 		return err;
-	flow.local.scope = ipaddr_has_zone(&flow.local.addr) ? flow.remote.scope : 0;
-	flow.local.pad = 0;
 	s->conn.id = s->id;
 	struct chan_opts o = sock_read_opts(s->b);
 	s->conn.opts.minttl = ipaddr_is_v4(&flow.remote.addr) ? o.minttl : o.minhops;

@@ -83,7 +83,7 @@ static int check_local(const struct call *k, const struct endpoint *local, uint3
 		return -EINVAL;
 	if (ipaddr_is_any(&local->addr) || ipaddr_is_multicast(&local->addr) ||
 	    (opt_flags & CHAN_O_FREEBIND) ||
-	    env->host->is_local(env->host_arg, &local->addr) ||
+	    env->host->is_local(env->host_arg, local) ||
 	    env->host->is_broadcast(env->host_arg, &local->addr))
 		return 0;
 	return -EADDRNOTAVAIL;
@@ -128,6 +128,8 @@ static struct endpoint local_of(const struct call *k)
 
 	if (ipaddr_is_any(&e.addr))
 		e.addr = any_addr(k->s ? k->s->v6 : k->req.v6 != 0);
+	if (ipaddr_has_zone(&e.addr))
+		e.scope = k->req.local.scope;
 	return e;
 }
 
@@ -178,6 +180,7 @@ static int dissolve(struct sock *s, bool free_port)
 
 	if (!d->addr_fixed) {
 		local.addr = any_of(s);
+		local.scope = 0;
 		d->saddr = local.addr;
 	}
 	if (s->hold && (free_port || !d->port_fixed)) {
@@ -204,7 +207,7 @@ static int check_remote(struct sock *s, const struct endpoint *remote, struct ip
 	if (host->is_broadcast(env->host_arg, &remote->addr)) {
 		if (!s->dg.udp.broadcast)
 			return -EACCES;
-	} else if (host->path_mtu(env->host_arg, &remote->addr) == 0) {
+	} else if (host->path_mtu(env->host_arg, remote) == 0) {
 		return -ENETUNREACH;
 	}
 	*src = s->dg.saddr;
@@ -212,7 +215,7 @@ static int check_remote(struct sock *s, const struct endpoint *remote, struct ip
 	if (!ipaddr_is_any(src) && ipaddr_is_v4(src) != ipaddr_is_v4(&remote->addr))
 		return -ENETUNREACH;
 	/* Without an answer (a group) each datagram finds its own. */
-	if (ipaddr_is_any(src) && !host->source_addr(env->host_arg, &remote->addr, src))
+	if (ipaddr_is_any(src) && !host->source_addr(env->host_arg, remote, src))
 		*src = s->dg.saddr;
 	return 0;
 }
@@ -253,10 +256,11 @@ static int connect_to(struct call *k, struct sock *s)
 	d->saddr = src;
 	if (ipaddr_is_any(&local.addr) && !ipaddr_is_any(&src)) {
 		local.addr = src;
+		local.scope = ipaddr_has_zone(&src) ? remote.scope : 0;
 		ports_set_addr(env->ports, s->hold, &src);
 	}
 	udp_connect(&env->udp, &d->udp, &local, &remote);
-	s->a->path_mtu = env->host->path_mtu(env->host_arg, &remote.addr);
+	s->a->path_mtu = env->host->path_mtu(env->host_arg, &remote);
 	show(s);
 	return 0;
 }

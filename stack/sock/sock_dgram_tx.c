@@ -49,7 +49,7 @@ static void refused(struct sock *s, const struct sock_udp_tx *tx, int err)
 		const struct sock_env *env = s->cw->env;
 		struct chan_dgram rec = {
 			.to = tx->remote, .err = EMSGSIZE, .origin = SO_EE_ORIGIN_LOCAL,
-			.info = env->host->path_mtu(env->host_arg, &tx->remote.addr),
+			.info = env->host->path_mtu(env->host_arg, &tx->remote),
 			.time_ns = env->host->realtime_ns(env->host_arg),
 		};
 

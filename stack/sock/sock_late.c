@@ -18,13 +18,15 @@
 /* Can its result depend on what another process had open? */
 static bool could_see(struct sock_env *env, const struct chan_call_b *req)
 {
+	const struct endpoint remote = req->remote;
+
 	switch (req->op) {
 	case CHAN_OP_BIND:
 		return req->local.port != 0;
 	case CHAN_OP_LISTEN:
 		return true;
 	case CHAN_OP_CONNECT:
-		return env->host->is_local(env->host_arg, &req->remote.addr);
+		return env->host->is_local(env->host_arg, &remote);
 	default:
 		return false;
 	}

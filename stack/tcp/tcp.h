@@ -186,6 +186,7 @@ struct tcp_sockopts {
 	bool fastopen_syn;	     /* active open: data may ride on the SYN */
 	bool fastopen_no_cookie;
 	bool may_cut;		     /* routers may fragment what is sent: not RFC 1191's DF */
+	bool deaf6;		     /* over IPv6 nothing that they say of sizes is heard */
 };
 
 /* Active open. c is zeroed by the host except opts; the 4-tuple must be free (tcp_tuple_in_use).

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include "stack/tcp/tcp_core.h"
 
-/* RFC 5082 3 holds for errors, too. As on Linux it is the quote that tells how far our packet came: who has
- * not seen it does not know. */
+/* RFC 5082 3 holds for errors, too. As on Linux it is the quote that tells, over IPv4, how far our packet
+ * came: who has not seen it does not know. Over IPv6 it is the message itself. */
 bool tcp_icmp_is_near(struct tcp_env *env, const struct tcp_flow *flow, uint8_t ttl)
 {
 	const struct tcp_node *n = tcp_table_lookup(env, flow);
@@ -37,7 +37,9 @@ void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq,
 		return;
 	}
 	if (err == EMSGSIZE) {
-		if (!c->opts.may_cut) /* then it is no segment of ours that was too long */
+		bool deaf = ipaddr_is_v4(&flow->remote.addr) ? c->opts.may_cut : c->opts.deaf6;
+
+		if (!deaf) /* where others may cut, it is no segment of ours that was too long */
 			tcp_mtu_fell(env, c, mtu, now_ns);
 	} else if (hard && !c->syn_acked) {
 		tcp_done(env, c, err, now_ns);

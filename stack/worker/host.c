@@ -71,7 +71,7 @@ bool pieces_copy(struct worker *w, struct rte_mbuf *m, const struct sock_piece *
 
 static uint16_t mtu_mss(const struct netif *nif, bool v6)
 {
-	return nif->mtu - (v6 ? IP6_HDR_LEN : IP4_HDR_MIN) - TCP_HDR_MIN;
+	return v6 ? netif_mtu6(nif) - IP6_HDR_LEN - TCP_HDR_MIN : nif->mtu - IP4_HDR_MIN - TCP_HDR_MIN;
 }
 
 /* One segment in a buffer, from its TCP header on, for nif. NULL: no buffers. */
@@ -131,27 +131,21 @@ static uint32_t flow_label(const struct worker *w, const struct tcp_flow *flow)
 	return h ? (uint32_t)h : 1;
 }
 
-/* r: by the address alone, which for one of a link does not say enough. */
 static void output6(struct worker *w, const struct route *r, const struct tcp_flow *flow,
 		    const struct tcp_seg *seg, const struct sock_piece *piece, unsigned n_pieces,
 		    const struct tcp_sockopts *opts)
 {
+	if (unlikely(!r)) {
+		STAT_INC(ip6_drop_noroute);
+		return;
+	}
 	struct ip6_out out = {
 		.src = flow->local.addr, .dst = flow->remote.addr,
 		.flow = flow_label(w, flow), .proto = IP_PROTO_TCP,
 		.hops = opts ? opts->hops : 0,
 		.tclass = (uint8_t)((opts ? opts->tclass & 0xfc : 0) | seg->ecn),
 		.dont_frag = true,
-		.nif = flow->remote.scope ? worker_netif(w, flow->remote.scope) : NULL,
 	};
-	struct route tmp;
-
-	if (unlikely(out.nif))
-		r = ip6_route(&w->net, &out.dst, out.nif, &tmp);
-	if (unlikely(!r || !r->nif)) {
-		STAT_INC(ip6_drop_noroute);
-		return;
-	}
 	struct rte_mbuf *m = segment_buf(w, r->nif, true, flow, seg, piece, n_pieces);
 	if (likely(m))
 		ip6_output(&w->net, r, &out, m);
@@ -162,7 +156,7 @@ static void host_tcp_output(void *arg, const struct tcp_flow *flow, const struct
 			    const struct tcp_sockopts *opts)
 {
 	struct worker *w = arg;
-	const struct route *r = route_lookup(w->conf.routes, &flow->remote.addr);
+	const struct route *r = worker_route(w, &flow->remote);
 
 	if (r && r->kind == ROUTE_LOCAL) {
 		loop_push(w, flow, seg, piece, n_pieces);
@@ -189,33 +183,37 @@ static void host_tcp_output(void *arg, const struct tcp_flow *flow, const struct
 		ip4_output(&w->net, r, &out, m);
 }
 
-static uint16_t host_path_mss(void *arg, const struct ipaddr *remote)
+static uint16_t host_path_mss(void *arg, const struct endpoint *remote)
 {
 	struct worker *w = arg;
-	const struct route *r = route_lookup(w->conf.routes, remote);
+	const struct route *r = worker_route(w, remote);
 
 	if (!r || r->kind == ROUTE_BROADCAST)
 		return 0;
 	if (r->kind == ROUTE_LOCAL)
 		return LOOP_MSS;
-	return mtu_mss(r->nif, !ipaddr_is_v4(remote));
+	return mtu_mss(r->nif, !ipaddr_is_v4(&remote->addr));
 }
 
-static bool host_source_addr(void *arg, const struct ipaddr *remote, struct ipaddr *src)
+static bool host_source_addr(void *arg, const struct endpoint *remote, struct ipaddr *src)
 {
 	struct worker *w = arg;
-	const struct route *r = ipaddr_is_v4(remote) ? NULL : route_lookup(w->conf.routes, remote);
+	const struct route *r = worker_route(w, remote);
 
-	if (r && r->kind != ROUTE_LOCAL)
-		return route_source6(w->conf.routes, remote, NULL, 0, src);
-	return route_source(w->conf.routes, remote, src);
+	if (!r)
+		return false;
+	if (ipaddr_is_v4(&remote->addr) || r->kind == ROUTE_LOCAL) {
+		*src = r->src;
+		return true;
+	}
+	return route_source6(w->conf.routes, &remote->addr, r->nif, 0, src);
 }
 
-static bool host_is_local(void *arg, const struct ipaddr *addr)
+static bool host_is_local(void *arg, const struct endpoint *ep)
 {
-	struct worker *w = arg;
+	const struct route *r = worker_route(arg, ep);
 
-	return route_is_local(w->conf.routes, addr);
+	return r && r->kind == ROUTE_LOCAL;
 }
 
 static bool host_is_broadcast(void *arg, const struct ipaddr *addr)

@@ -55,21 +55,21 @@ uint32_t host_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *a
 	return w->conf.n_netif ? w->conf.netif[0]->ifindex : 0;
 }
 
-uint32_t host_path_mtu(void *arg, const struct ipaddr *remote)
+uint32_t host_path_mtu(void *arg, const struct endpoint *remote)
 {
 	struct worker *w = arg;
-	const struct route *r = route_lookup(w->conf.routes, remote);
+	const struct route *r = worker_route(w, remote);
 	bool may_cut;
 
 	if (r && r->kind == ROUTE_LOCAL)
 		return LOCAL_MTU;
-	if (!r && ipaddr_is_multicast(remote) && w->conf.n_netif)
+	if (!r && ipaddr_is_multicast(&remote->addr) && w->conf.n_netif)
 		return w->conf.netif[0]->mtu;
 	if (!r || !r->nif)
 		return 0;
-	if (!ipaddr_is_v4(remote))
-		return pmtu_get6(w->pmtu, remote, r->nif->mtu, w->now_ns);
-	return pmtu_get(w->pmtu, ipaddr_get_v4(remote), r->nif->mtu, &may_cut, w->now_ns);
+	if (!ipaddr_is_v4(&remote->addr))
+		return pmtu_get6(w->pmtu, &remote->addr, netif_mtu6(r->nif), w->now_ns);
+	return pmtu_get(w->pmtu, ipaddr_get_v4(&remote->addr), r->nif->mtu, &may_cut, w->now_ns);
 }
 
 void host_path_told(void *arg, const struct ipaddr *remote, uint32_t mtu)
@@ -148,20 +148,17 @@ static int plan_link(struct worker *w, const struct sock_udp_tx *tx, struct plan
 	return 0;
 }
 
-static int plan_route6(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
+static int plan_route6(struct worker *w, const struct sock_udp_tx *tx, const struct route *r,
+		       struct plan *p)
 {
-	uint32_t zone = ipaddr_has_zone(&p->dst) ? tx->remote.scope : 0;
-	struct netif *nif = worker_netif(w, zone ? zone : tx->ifindex);
-	struct route tmp;
-	const struct route *r = ip6_route(&w->net, &p->dst, nif, &tmp);
-
-	if (!r || (r->kind == ROUTE_GATEWAY && tx->flags & CHAN_DG_DONTROUTE))
+	if (ipaddr_is_any(&p->src) && !route_source6(w->conf.routes, &p->dst, r->nif, 0, &p->src))
 		return -ENETUNREACH;
-	if (ipaddr_is_any(&p->src) && !route_source6(w->conf.routes, &p->dst, nif, 0, &p->src))
+	/* RFC 4007 9: what has an address of a link does not leave it. */
+	if (ipaddr_is_link_local(&p->src) && !netif_find_addr(r->nif, &p->src))
 		return -ENETUNREACH;
 	p->via = *r;
 	p->nif = p->loop_nif = r->nif;
-	p->mtu = r->nif->mtu;
+	p->mtu = netif_mtu6(r->nif);
 	if (!(tx->flags & CHAN_DG_NO_PMTU))
 		p->mtu = pmtu_get6(w->pmtu, &p->dst, p->mtu, w->now_ns);
 	return 0;
@@ -169,7 +166,8 @@ static int plan_route6(struct worker *w, const struct sock_udp_tx *tx, struct pl
 
 static int plan_route(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
 {
-	const struct route *r = route_lookup(w->conf.routes, &p->dst);
+	const struct endpoint to = { .addr = p->dst, .scope = tx->remote.scope };
+	const struct route *r = worker_route(w, &to);
 	bool may_cut = false;
 
 	if (!r || (r->kind == ROUTE_GATEWAY && tx->flags & CHAN_DG_DONTROUTE))
@@ -177,7 +175,7 @@ static int plan_route(struct worker *w, const struct sock_udp_tx *tx, struct pla
 	if (r->kind == ROUTE_BROADCAST && !(tx->flags & CHAN_DG_BROADCAST))
 		return -EACCES;
 	if (is_v6(p) && r->kind != ROUTE_LOCAL)
-		return plan_route6(w, tx, p);
+		return plan_route6(w, tx, r, p);
 	if (ipaddr_is_any(&p->src))
 		p->src = r->src;
 	if (r->kind == ROUTE_LOCAL) {

@@ -113,6 +113,8 @@ void rx6_error(struct worker *w, const struct icmp6_error *e)
 		return;
 	if (e->proto == IP_PROTO_TCP) {
 		STAT_INC(icmp6_rx_error);
+		if (!tcp_icmp_is_near(&w->sock.tcp, &flow, e->hops))
+			return;
 		tcp_icmp_error(&w->sock.tcp, &flow, (seq_t){ e->tcp_seq }, e->err, e->err != EMSGSIZE,
 			       e->mtu, w->now_ns);
 		return;
@@ -137,7 +139,7 @@ void rx6_error(struct worker *w, const struct icmp6_error *e)
 void rx6_neigh_unreachable(struct worker *w, const uint8_t *p, uint32_t n, struct netif *nif)
 {
 	struct icmp6_error e = { .err = EHOSTUNREACH, .type = ICMP6_T_UNREACH, .code = ICMP6_C_ADDR,
-				 .nif = nif };
+				 .hops = UINT8_MAX, .nif = nif };
 	struct ip6_walk k;
 	struct tcp_seg seg;
 	struct ip6 h;

@@ -90,6 +90,9 @@ void rx6_neigh_unreachable(struct worker *w, const uint8_t *p, uint32_t n, struc
 int ndp_init(struct worker *w);
 /* The addresses that they have at the start. On the data thread. */
 void ndp_start(struct worker *w);
+/* neigh_ops.lost: worker 0 is told of a first hop that does not answer; by SOCK_MAIL_NEIGH_LOST. */
+void ndp_neigh_lost(void *arg, struct netif *nif, const struct ipaddr *addr);
+void ndp_mail(struct worker *w, const struct sock_mail *m);
 
 /* mld_worker.c: and speaks MLD for them. */
 int mld_init(struct worker *w);
@@ -147,7 +150,7 @@ int host_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_p
 		    unsigned n_pieces);
 uint32_t host_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *addr,
 			     const struct ipaddr *group);
-uint32_t host_path_mtu(void *arg, const struct ipaddr *remote);
+uint32_t host_path_mtu(void *arg, const struct endpoint *remote);
 void host_path_told(void *arg, const struct ipaddr *remote, uint32_t mtu);
 uint64_t host_realtime_ns(void *arg);
 
@@ -162,6 +165,15 @@ bool group_pending(const struct worker *w);
 uint64_t group_next_ns(const struct worker *w);
 struct netif *worker_netif(const struct worker *w, uint32_t ifindex); /* NULL: none */
 uint32_t netif_addr4(const struct netif *nif); /* the first IPv4 address, 0: none */
+/* The way to ep; NULL: none, also for a link-local address without a zone, or of one that is no port of
+ * ours. */
+static inline const struct route *worker_route(const struct worker *w, const struct endpoint *ep)
+{
+	if (likely(!ipaddr_is_link_local(&ep->addr)))
+		return route_lookup(w->conf.routes, &ep->addr);
+	const struct netif *nif = worker_netif(w, ep->scope);
+	return nif ? route_lookup_on(w->conf.routes, &ep->addr, nif) : NULL;
+}
 
 /* rx_udp.c: datagrams and ICMP errors about ours. */
 void rx_udp(struct worker *w, const struct ip4_in *in);

@@ -174,7 +174,7 @@ static void urgent(struct tcp_env *env, struct tcp_conn *c, uint32_t pos) { }
 static uint16_t path_mss(struct tcp_env *env, const struct tcp_flow *flow) { return MTU - 40; }
 static uint16_t path_known(struct tcp_env *env, const struct tcp_flow *flow)
 {
-	uint32_t mtu = host_path_mtu(&w, &flow->remote.addr);
+	uint32_t mtu = host_path_mtu(&w, &flow->remote);
 
 	CHECK(mtu >= PMTU_MIN && mtu <= MTU);
 	return mtu < MTU ? (uint16_t)(mtu - 40) : 0;

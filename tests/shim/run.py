@@ -22,6 +22,7 @@ ADDR = "10.77.0.2"
 LOOPBACK = "127.0.0.1"
 ADDR6 = "fd77::2"
 LOOPBACK6 = "::1"
+LINKLOCAL = "fe80::77:2"
 GATEWAY = "10.77.0.1"
 WIRE = "fnt0"
 FASTOPEN = "3"
@@ -78,6 +79,7 @@ def start_engine(opt, socket):
     r, w = os.pipe()
     log = open(os.path.join(opt.out, "engine.log"), "wb")
     addrs = ADDR + "/24" + (f",{ADDR6}/64" if opt.v6 else "")
+    addrs += f",{LINKLOCAL}/64" if opt.v6 and opt.wire else ""
     cmd = [opt.engine, "--socket", socket, "--addr", addrs,
            "--workers", opt.workers, "--loopback", "stack" if opt.loopback else "kernel", "--config",
            "/dev/null", "--fastopen", FASTOPEN, "--hugepages", "off", "--ready-fd", str(w)]
@@ -173,9 +175,18 @@ def side_bare(opt):
         ip("route", "add", "default", "via", GATEWAY)
     else:
         ip("addr", "add", ADDR + "/32", "dev", "lo")
-    if opt.v6:
+    if opt.v6 and opt.wire:
+        with open(f"/proc/sys/net/ipv6/conf/{WIRE}/addr_gen_mode", "w") as f:
+            f.write("1")
+        for name in (WIRE, "lo"): # what goes to our own addresses passes lo
+            with open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w") as f:
+                f.write("0")
+        ip("addr", "add", ADDR6 + "/64", "dev", WIRE, "nodad")
+        ip("addr", "add", LINKLOCAL + "/64", "dev", WIRE, "nodad")
+    elif opt.v6:
         ip("addr", "add", ADDR6 + "/128", "dev", "lo", "nodad")
-    env = dict(os.environ, FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR, FN_TEST_WORKERS=opt.workers,
+    env = dict(os.environ, FN_TEST_LINK=WIRE, FN_TEST_LINKLOCAL=LINKLOCAL,
+               FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR, FN_TEST_WORKERS=opt.workers,
                FN_TEST_ADDR6=LOOPBACK6 if opt.loopback else ADDR6)
     env.pop("LD_PRELOAD", None)
     try:
@@ -200,6 +211,7 @@ def side_stack(opt):
     socket = os.path.join(opt.out, "engine.sock")
     engine = start_engine(opt, socket)
     env = dict(os.environ, FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR, FASTNET_SOCKET=socket,
+               FN_TEST_LINK=WIRE, FN_TEST_LINKLOCAL=LINKLOCAL,
                FN_TEST_WORKERS=opt.workers, FN_TEST_ADDR6=LOOPBACK6 if opt.loopback else ADDR6,
                FASTNET_LOOPBACK="stack" if opt.loopback else "kernel", FASTNET_AUTOSTART="0",
                LD_PRELOAD=f"{opt.first} {opt.shim}".strip(), FASTNET_DEEPHOOK=opt.deephook)

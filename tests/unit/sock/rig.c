@@ -112,14 +112,15 @@ bool rig_is_local(void *arg, const struct ipaddr *a)
 {
 	return ipaddr_is_v4(a) && ipaddr_get_v4(a) >> 24 == 10;
 }
-static uint16_t path_mss(void *arg, const struct ipaddr *remote)
+static bool is_local(void *arg, const struct endpoint *ep) { return rig_is_local(arg, &ep->addr); }
+static uint16_t path_mss(void *arg, const struct endpoint *remote)
 {
-	return rig_is_local(arg, remote) ? 1460 : 0;
+	return is_local(arg, remote) ? 1460 : 0;
 }
-static bool source_addr(void *arg, const struct ipaddr *remote, struct ipaddr *src)
+static bool source_addr(void *arg, const struct endpoint *remote, struct ipaddr *src)
 {
 	*src = RIG_ADDR;
-	return rig_is_local(arg, remote);
+	return is_local(arg, remote);
 }
 
 static bool is_settled(void *arg)
@@ -186,7 +187,7 @@ static const struct sock_host host = {
 	.tcp_output = output,
 	.path_mss = path_mss,
 	.source_addr = source_addr,
-	.is_local = rig_is_local,
+	.is_local = is_local,
 	.is_settled = is_settled,
 	.flow_worker = flow_worker,
 	.mail = mail,

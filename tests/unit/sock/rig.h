@@ -97,7 +97,7 @@ int rig_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_pi
 void rig_group_changed(void *arg, const struct ipaddr *group, uint32_t ifindex);
 uint32_t rig_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *addr,
 			    const struct ipaddr *group);
-uint32_t rig_path_mtu(void *arg, const struct ipaddr *remote);
+uint32_t rig_path_mtu(void *arg, const struct endpoint *remote);
 uint64_t rig_realtime_ns(void *arg);
 bool rig_is_broadcast(void *arg, const struct ipaddr *a);
 bool rig_take_dgrams(struct rig_worker *w);

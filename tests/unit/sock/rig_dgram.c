@@ -22,12 +22,14 @@ bool rig_is_broadcast(void *arg, const struct ipaddr *a)
 	return ipaddr_is_v4(a) && (ipaddr_get_v4(a) == 0x0affffff || ipaddr_get_v4(a) == 0xffffffff);
 }
 
-uint32_t rig_path_mtu(void *arg, const struct ipaddr *remote)
+uint32_t rig_path_mtu(void *arg, const struct endpoint *remote)
 {
 	struct rig_worker *w = arg;
 	uint32_t mtu = atomic_load(&w->rig->mtu);
 
-	return rig_is_local(arg, remote) || ipaddr_is_multicast(remote) ? mtu ? mtu : 1500 : 0;
+	bool known = rig_is_local(arg, &remote->addr) || ipaddr_is_multicast(&remote->addr);
+
+	return known ? mtu ? mtu : 1500 : 0;
 }
 
 uint32_t rig_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *addr,
@@ -68,11 +70,11 @@ int rig_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_pi
 	for (unsigned i = 0; i < n; i++)
 		len += piece[i].len;
 	ck_assert_uint_ne(tx->local.port, 0);
-	if (rig_path_mtu(w, &tx->remote.addr) == 0)
+	if (rig_path_mtu(w, &tx->remote) == 0)
 		return -ENETUNREACH;
 	if (rig_is_broadcast(w, &tx->remote.addr) && !(tx->flags & CHAN_DG_BROADCAST))
 		return -EACCES;
-	if (!tx->gso && (tx->flags & CHAN_DG_DONT_FRAG) && len + 28 > rig_path_mtu(w, &tx->remote.addr))
+	if (!tx->gso && (tx->flags & CHAN_DG_DONT_FRAG) && len + 28 > rig_path_mtu(w, &tx->remote))
 		return -EMSGSIZE;
 	if (tx->may_wait && atomic_load(&w->rig->busy)) {
 		atomic_fetch_sub(&w->rig->busy, 1);

@@ -201,13 +201,13 @@ START_TEST(questions_of_the_sockets_are_answered_from_the_routes)
 	struct ipaddr us = ipaddr_v4(RIG_US), peer = ipaddr_v4(RIG_PEER);
 	struct ipaddr bcast = ipaddr_v4(RIG_US | 255), far = ipaddr_v4(0x08080808), src;
 
-	ck_assert_uint_eq(worker_host.path_mss(&w[0], &peer), 1460);
-	ck_assert_uint_eq(worker_host.path_mss(&w[0], &far), 1460);
-	ck_assert_uint_eq(worker_host.path_mss(&w[0], &us), LOOP_MSS);
-	ck_assert_uint_eq(worker_host.path_mss(&w[0], &bcast), 0);
-	ck_assert(worker_host.is_local(&w[0], &us));
-	ck_assert(!worker_host.is_local(&w[0], &peer));
-	ck_assert(worker_host.source_addr(&w[0], &far, &src));
+	ck_assert_uint_eq(worker_host.path_mss(&w[0], &AT(peer)), 1460);
+	ck_assert_uint_eq(worker_host.path_mss(&w[0], &AT(far)), 1460);
+	ck_assert_uint_eq(worker_host.path_mss(&w[0], &AT(us)), LOOP_MSS);
+	ck_assert_uint_eq(worker_host.path_mss(&w[0], &AT(bcast)), 0);
+	ck_assert(worker_host.is_local(&w[0], &AT(us)));
+	ck_assert(!worker_host.is_local(&w[0], &AT(peer)));
+	ck_assert(worker_host.source_addr(&w[0], &AT(far), &src));
 	ck_assert(ipaddr_eq(&src, &us));
 }
 END_TEST

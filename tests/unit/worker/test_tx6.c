@@ -123,14 +123,14 @@ START_TEST(sizes_leave_room_for_the_longer_header) /* RFC 8200 8.3, RFC 8201 4 *
 {
 	struct ipaddr peer = addr6(9), us = addr6(2), far = { .b = { 0x20, 1 } };
 
-	ck_assert_uint_eq(worker_host.path_mss(&w[0], &peer), MTU - 60);
-	ck_assert_uint_eq(worker_host.path_mss(&w[0], &us), LOOP_MSS);
-	ck_assert_uint_eq(worker_host.path_mss(&w[0], &far), 0);
-	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &peer), MTU);
+	ck_assert_uint_eq(worker_host.path_mss(&w[0], &AT(peer)), MTU - 60);
+	ck_assert_uint_eq(worker_host.path_mss(&w[0], &AT(us)), LOOP_MSS);
+	ck_assert_uint_eq(worker_host.path_mss(&w[0], &AT(far)), 0);
+	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &AT(peer)), MTU);
 	worker_host.path_told(&w[0], &peer, 1400);
-	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &peer), 1400);
+	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &AT(peer)), 1400);
 	worker_host.path_told(&w[0], &peer, 500); /* discarded: no link is so small */
-	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &peer), 1400);
+	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &AT(peer)), 1400);
 }
 END_TEST
 

@@ -423,15 +423,15 @@ START_TEST(the_path_mtu_is_learned)
 
 	wrig_meet_peer();
 	udp_rig_bind(&a, 0, 54);
-	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &us), 65535);
+	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &AT(us)), 65535);
 	rx_error(ICMP_T_UNREACH, ICMP_C_FRAG_NEEDED, 1000, 56, 1400);
-	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &peer), 1500);
+	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &AT(peer)), 1500);
 	rx_error(ICMP_T_UNREACH, ICMP_C_FRAG_NEEDED, 1000, 54, 500);
 	ck_assert_uint_eq(n_errors, 1);
 	ck_assert_int_eq(last_error.err, EMSGSIZE);
 	ck_assert(last_error.hard);
 	ck_assert_uint_eq(last_error.info, 1000);
-	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &peer), 1000);
+	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &AT(peer)), 1000);
 	ck_assert_int_eq(udp_rig_send(&tx, 54, RIG_PEER, 99, 973), -EMSGSIZE);
 	ck_assert_int_eq(udp_rig_send(&tx, 54, RIG_PEER, 99, 972), 0);
 	tx.flags = CHAN_DG_DONT_FRAG | CHAN_DG_NO_PMTU;
@@ -445,7 +445,7 @@ START_TEST(the_path_mtu_is_learned)
 	ck_assert_uint_eq(sent_dgram(0, &h, &u, 1400), 2);
 	/* less than anybody can mean: 552 bytes, and routers may cut */
 	rx_error(ICMP_T_UNREACH, ICMP_C_FRAG_NEEDED, 0, 54, 500);
-	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &peer), 552);
+	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &AT(peer)), 552);
 	rig.n_sent = 0;
 	ck_assert_int_eq(udp_rig_send(&tx, 54, RIG_PEER, 99, 500), 0);
 	wrig_run();
@@ -453,7 +453,7 @@ START_TEST(the_path_mtu_is_learned)
 	ck_assert(!h.dont_frag);
 	now += 601 * NSEC_PER_SEC;
 	worker_poll(&w[0], now);
-	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &peer), 1500);
+	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &AT(peer)), 1500);
 	wrig_run();
 }
 END_TEST

@@ -11,6 +11,7 @@ extern struct chan_engine engine;
 extern struct mcast *groups;
 extern uint64_t now;
 #define COUNT(i, name) w[i].stats.v[STAT_##name]
+#define AT(a) ((struct endpoint){ .addr = (a) })
 
 /* A listener of a socket that no application has ever closed. */
 struct wrig_listener {
