@@ -103,7 +103,7 @@ static void learn_from_syn(const struct tcp_env *env, struct tcp_conn *c,
 			   const struct tcp_seg *seg, uint64_t now_ns)
 {
 	struct tcp_syn_opts so = {
-		.peer_mss = seg->has_mss ? seg->mss : TCP_DEFAULT_MSS,
+		.peer_mss = tcp_mss_of(seg, &c->flow),
 		.our_mss = c->adv_mss,
 		.ts_ok = seg->has_ts,
 		.ts_recent = seg->tsval,

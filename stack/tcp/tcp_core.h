@@ -13,6 +13,7 @@ enum { TCP_DUP_THRESH = 3 }; /* RFC 5681 3.2, RFC 6675, RFC 8985 */
 
 enum {
 	TCP_DEFAULT_MSS = 536,	/* RFC 9293 3.7.1: no MSS option */
+	TCP_DEFAULT_MSS6 = 1220,
 	TCP_TS_SPACE = 12,	/* timestamps in every segment (RFC 7323 A) */
 	TCP_MSS_MIN = 48,	/* smaller ones would only make us work (as Linux) */
 	TCP_WSCALE_MAX = 14,	/* RFC 7323 2.3 */
@@ -198,6 +199,13 @@ void tcp_sack_fill(struct tcp_conn *c, struct tcp_seg *seg);
 /* Bytes of every segment that the blocks take, so that data leaves room for them. */
 uint32_t tcp_sack_space(const struct tcp_conn *c);
 static inline bool tcp_sack_telling(const struct tcp_conn *c) { return c->n_sack || c->dsack; }
+/* What the peer's SYN allows (RFC 9293 3.7.1: MUST-15). */
+static inline uint16_t tcp_mss_of(const struct tcp_seg *syn, const struct tcp_flow *flow)
+{
+	if (syn->has_mss)
+		return syn->mss;
+	return ipaddr_is_v4(&flow->remote.addr) ? TCP_DEFAULT_MSS : TCP_DEFAULT_MSS6;
+}
 /* Payload of a full segment that leaves now. */
 static inline uint32_t tcp_send_mss(const struct tcp_conn *c)
 {

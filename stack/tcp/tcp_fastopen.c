@@ -232,7 +232,7 @@ void tcp_fo_synack(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg
 		struct tcp_fo_peer *p = get_peer(env, &c->flow);
 
 		p->fo = seg->fo;
-		p->mss = seg->has_mss ? seg->mss : TCP_DEFAULT_MSS;
+		p->mss = tcp_mss_of(seg, &c->flow);
 	}
 	if (c->fo_len == 0)
 		return;

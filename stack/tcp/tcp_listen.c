@@ -196,7 +196,7 @@ static void synq_init(struct tcp_env *env, struct tcp_synq *q, struct tcp_listen
 static void synq_learn(struct tcp_env *env, struct tcp_synq *q, const struct tcp_seg *seg)
 {
 	q->irs = seg->seq;
-	q->peer_mss = seg->has_mss ? seg->mss : TCP_DEFAULT_MSS;
+	q->peer_mss = tcp_mss_of(seg, &q->flow);
 	q->wscale_ok = seg->has_wscale;
 	q->snd_wscale = (uint8_t)min_u32(seg->wscale, TCP_WSCALE_MAX);
 	q->ts_ok = seg->has_ts;

@@ -77,6 +77,8 @@ void tcp_mtu_fell(struct tcp_env *env, struct tcp_conn *c, uint32_t mtu, uint64_
 	uint32_t least = v4 ? PMTU_MIN4 : PMTU_MIN6, was = c->mss;
 	uint32_t mss = max_u32(mtu, least) - (v4 ? HDRS4 : HDRS6);
 
+	if (!v4 && mtu < least) /* RFC 8201 4: no link of IPv6 is so small */
+		return;
 	if (mss >= c->path_mss && !(c->mtu.probe && mss < c->mtu.probe))
 		return;
 	STAT_INC(tcp_pmtu_fell);

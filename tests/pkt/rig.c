@@ -6,8 +6,9 @@
 
 enum { OUR_SALT = 1, PEER_SALT = 77 };
 static const uint32_t variant_iss[RIG_VARIANTS] = { 1000, UINT32_MAX, UINT32_MAX - 700,
-						    0x7ffffff0 };
-static const uint32_t variant_irs[RIG_VARIANTS] = { 5000, UINT32_MAX - 2, UINT32_MAX, 0x7fffff00 };
+						    0x7ffffff0, UINT32_MAX - 90 };
+static const uint32_t variant_irs[RIG_VARIANTS] = { 5000, UINT32_MAX - 2, UINT32_MAX, 0x7fffff00,
+						    UINT32_MAX - 1500 };
 
 static struct rig *rig_of(struct tcp_env *env) { return (struct rig *)env; }
 
@@ -147,6 +148,12 @@ static void flush(struct rig *r)
 }
 
 /* ---- start and end ---- */
+struct ipaddr rig_addr(const struct rig *r, uint8_t n)
+{
+	struct ipaddr six = { .b = { 0xfd, 0x77, [15] = n } };
+
+	return rig_is_v6(r) ? six : ipaddr_v4(0x0a000000u + n);
+}
 
 struct rig *rig_start(const struct rig_opts *opt)
 {
@@ -172,8 +179,8 @@ struct rig *rig_start(const struct rig_opts *opt)
 	r->env.syncookies = opt->cookies;
 	r->env.fastopen = opt->fastopen;
 	r->env.abort_on_overflow = opt->abort_on_overflow;
-	r->flow.local = (struct endpoint){ .addr = ipaddr_v4(0x0a000001), .port = 80 };
-	r->flow.remote = (struct endpoint){ .addr = ipaddr_v4(0x0a000002), .port = 40000 };
+	r->flow.local = (struct endpoint){ .addr = rig_addr(r, 1), .port = 80 };
+	r->flow.remote = (struct endpoint){ .addr = rig_addr(r, 2), .port = 40000 };
 	r->iss = variant_iss[opt->variant % RIG_VARIANTS];
 	r->irs = variant_irs[opt->variant % RIG_VARIANTS];
 	/* the clock is put where RFC 6528 gives the ISN that the variant wants */

@@ -1,7 +1,7 @@
 /* A rig for packet tests of the TCP core: one tcp_env on a fake clock, a fake host whose streams
  * are a known pattern, and every segment that leaves captured. Tests speak in sequence numbers
  * relative to the two ISNs: 0 is the SYN, 1 the first byte. Each test runs once per variant of
- * ISNs, two of which straddle the wrap. */
+ * ISNs, two of which straddle the wrap; the last one is IPv6. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <check.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 #include "stack/tcp/tcp_core.h"
 
-enum { RIG_SOCKS = 64, RIG_OUTS = 16384, RIG_RX_CAP = 1 << 21, RIG_VARIANTS = 4 };
+enum { RIG_SOCKS = 64, RIG_OUTS = 16384, RIG_RX_CAP = 1 << 21, RIG_VARIANTS = 5, RIG_V6 = 4 };
 enum { S = TCPF_SYN, A = TCPF_ACK, F = TCPF_FIN, R = TCPF_RST, P = TCPF_PSH, U = TCPF_URG,
        E = TCPF_ECE, W = TCPF_CWR };
 enum { RIG_CUBIC = 1, RIG_RENO, RIG_DCTCP }; /* tcp_sockopts.cc */
@@ -98,6 +98,12 @@ struct tseg {
 };
 
 struct rig *rig_start(const struct rig_opts *opt);
+static inline bool rig_is_v6(const struct rig *r) { return r->opt.variant == RIG_V6; }
+/* Headers of a packet without options, and what a peer gets that announces no MSS. */
+static inline uint32_t rig_hdrs(const struct rig *r) { return rig_is_v6(r) ? 60 : 40; }
+static inline uint16_t rig_default_mss(const struct rig *r) { return rig_is_v6(r) ? 1220 : 536; }
+/* Ours is number 1, the peer's 2. */
+struct ipaddr rig_addr(const struct rig *r, uint8_t n);
 void rig_free(struct rig *r);
 struct rig_sock *rig_new_sock(struct rig *r);
 static inline struct rig_sock *rig_sock_of(struct tcp_conn *c) { return (struct rig_sock *)c; }

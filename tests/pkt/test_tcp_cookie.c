@@ -37,7 +37,7 @@ START_TEST(full_queue_is_answered_by_a_cookie) /* RFC 4987 3.6 */
 	IN(r, .seq = 1, .ack = 1, .flags = A);
 	STATE(r, ESTABLISHED);
 	ck_assert(rig_sock_of(r->c)->accepted);
-	ck_assert_uint_eq(r->c->mss, 1460);
+	ck_assert_uint_eq(r->c->mss, rig_is_v6(r) ? 1440 : 1460);
 	COUNT(r, tcp_cookie_sent, 1);
 	COUNT(r, tcp_cookie_taken, 1);
 	rig_send(r, 3);
@@ -63,10 +63,13 @@ END_TEST
 
 START_TEST(segment_size_is_one_of_four) /* never more than the peer takes, but for the very small */
 {
-	static const struct { uint16_t said, told; } row[] = {
+	static const struct { uint16_t said, told; } four[] = {
 		{ 0, 536 }, { 100, 536 }, { 536, 536 }, { 1299, 536 }, { 1300, 1300 }, { 1439, 1300 },
-		{ 1440, 1440 }, { 1459, 1440 }, { 1460, 1460 }, { 8960, 1460 } };
-	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		{ 1440, 1440 }, { 1459, 1440 }, { 1460, 1460 }, { 8960, 1460 } }, six[] = {
+		{ 0, 1220 }, { 100, 1220 }, { 1220, 1220 }, { 1419, 1220 }, { 1420, 1420 }, { 1439, 1420 },
+		{ 1440, 1440 }, { 8939, 1440 }, { 8940, 8940 }, { 8960, 8940 } }, *row;
+	row = _i == RIG_V6 ? six : four;
+	for (size_t i = 0; i < ARRAY_LEN(four); i++) {
 		struct rig *r = rig_always(.path_mss = 9000);
 		IN(r, .seq = 0, .flags = S, .mss = row[i].said);
 		cookie_sent(r);

@@ -165,10 +165,10 @@ START_TEST(cookie_depends_on_the_client_and_expires) /* RFC 7413 4.1.2 */
 	struct rig *r = SERVER();
 	uint8_t cookie[8], other[8], later[8];
 	ask(r, cookie);
-	r->flow.remote.addr = ipaddr_v4(0x0a000003);
+	r->flow.remote.addr = rig_addr(r, 3);
 	ask(r, other);
 	ck_assert(memcmp(cookie, other, 8) != 0);
-	r->flow.remote.addr = ipaddr_v4(0x0a000002);
+	r->flow.remote.addr = rig_addr(r, 2);
 	rig_after_ms(r, 6 * 3600 * 1000);
 	rig_drain(r);
 	/* of the last period: good, and replaced */

@@ -129,9 +129,10 @@ START_TEST(router_that_answers_the_probe_ends_it) /* RFC 4821 7.6.3 */
 	uint32_t start = 1 + 10 * BASE;
 	rig_drain(r);
 	uint32_t ssthresh = r->c->ssthresh;
-	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + start), EMSGSIZE, false, 1200, r->now_ns);
+	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + start), EMSGSIZE, false,
+		       rig_hdrs(r) + 1230, r->now_ns);
 	tcp_flush(&r->env, r->now_ns);
-	ck_assert_uint_eq(r->c->mtu.high, 1160);
+	ck_assert_uint_eq(r->c->mtu.high, 1230);
 	ck_assert_uint_eq(r->c->mss, BASE);
 	ck_assert_uint_eq(r->c->ssthresh, ssthresh);
 	/* only the probe goes again */
@@ -146,20 +147,21 @@ START_TEST(path_that_fell_is_tried_again_after_ten_minutes) /* RFC 1191 6.3 */
 	struct rig *r = rig_established();
 	rig_send(r, 100);
 	rig_drain(r);
-	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + 1), EMSGSIZE, false, 1040, r->now_ns);
+	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + 1), EMSGSIZE, false,
+		       rig_hdrs(r) + 1300, r->now_ns);
 	COUNT(r, tcp_pmtu_fell, 1);
 	rig_after_ms(r, 0);
 	rig_drain(r);
 	IN(r, .seq = 1, .ack = 101, .flags = A);
-	ck_assert_uint_eq(r->c->mss, 1000);
+	ck_assert_uint_eq(r->c->mss, 1300);
 	rig_after_ms(r, 599000);
-	rig_send(r, 1100);
-	OUT(r, .seq = 101, .ack = 1, .flags = A, .len = 1000);
+	rig_send(r, 1400);
+	OUT(r, .seq = 101, .ack = 1, .flags = A, .len = 1300);
 	rig_drain(r);
-	IN(r, .seq = 1, .ack = 1201, .flags = A);
+	IN(r, .seq = 1, .ack = 1501, .flags = A);
 	rig_after_ms(r, 1000);
 	rig_send(r, 1460);
-	OUT(r, .seq = 1201, .ack = 1, .flags = A | P, .len = 1460);
+	OUT(r, .seq = 1501, .ack = 1, .flags = A | P, .len = 1460);
 	ck_assert_uint_eq(r->c->mss, 1460);
 	rig_free(r);
 }
@@ -170,11 +172,12 @@ START_TEST(path_that_grows_leaves_a_window_of_a_segment)
 	struct rig *r = rig_established(.mss = 8960, .path_mss = 8960);
 	rig_send(r, 1000);
 	rig_drain(r);
-	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + 1), EMSGSIZE, false, 1040, r->now_ns);
+	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + 1), EMSGSIZE, false,
+		       rig_hdrs(r) + 1300, r->now_ns);
 	rig_after_ms(r, 1000); /* a timeout */
 	rig_drain(r);
 	IN(r, .seq = 1, .ack = 1001, .flags = A);
-	ck_assert_uint_eq(r->c->mss, 1000);
+	ck_assert_uint_eq(r->c->mss, 1300);
 	ck_assert_uint_lt(r->c->cwnd, 8960);
 	rig_after_ms(r, 600000);
 	rig_send(r, 2 * 8960);
@@ -191,6 +194,12 @@ START_TEST(less_than_the_smallest_mtu_lets_routers_cut) /* Linux's min_pmtu; RFC
 	rig_send(r, 1460);
 	rig_drain(r);
 	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + 1), EMSGSIZE, false, 296, r->now_ns);
+	if (rig_is_v6(r)) { /* RFC 8201 4, RFC 8200 5: they never do, it is no link of IPv6 */
+		COUNT(r, tcp_pmtu_fell, 0);
+		ck_assert_uint_eq(r->c->mss, 1460);
+		rig_free(r);
+		return;
+	}
 	ck_assert_uint_eq(r->c->mss, 512);
 	ck_assert(r->c->opts.may_cut);
 	r->c->opts.may_cut = false;
@@ -221,13 +230,32 @@ END_TEST
 START_TEST(segments_announced_stay_those_of_the_interface) /* RFC 6691: the MSS option is about us */
 {
 	struct rig *r = rig_syn_sent();
-	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss), EMSGSIZE, false, 1040, r->now_ns);
+	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss), EMSGSIZE, false,
+		       rig_hdrs(r) + 1300, r->now_ns);
 	rig_after_ms(r, 1000);
 	OUT(r, .seq = 0, .flags = S, .mss = 1460);
 	IN(r, .seq = 0, .ack = 1, .flags = S | A, .mss = 1460);
 	OUT(r, .seq = 1, .ack = 1, .flags = A);
-	ck_assert_uint_eq(r->c->mss, 1000);
+	ck_assert_uint_eq(r->c->mss, 1300);
 	rig_free(r);
+}
+END_TEST
+
+START_TEST(whether_sizes_are_heard_is_an_option_of_the_family) /* IPV6_MTU_DISCOVER, as Linux */
+{
+	static const struct { bool may_cut, deaf6; uint32_t four, six; } row[] = {
+		{ false, false, 1300, 1300 }, { true, false, 1460, 1300 }, { false, true, 1300, 1460 } };
+	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+		struct rig *r = rig_established(.o.may_cut = row[i].may_cut, .o.deaf6 = row[i].deaf6);
+		rig_send(r, 1460);
+		rig_drain(r);
+		tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + 1), EMSGSIZE, false,
+			       rig_hdrs(r) + 1300, r->now_ns);
+		rig_after_us(r, 0);
+		ck_assert_uint_eq(r->c->mss, rig_is_v6(r) ? row[i].six : row[i].four);
+		rig_drain(r);
+		rig_free(r);
+	}
 }
 END_TEST
 
@@ -237,4 +265,5 @@ RIG_MAIN("tcp_mtu", { nothing_gets_through_three_seconds_long_then_smaller_segme
 	 { router_that_answers_the_probe_ends_it }, { path_that_fell_is_tried_again_after_ten_minutes },
 	 { path_that_grows_leaves_a_window_of_a_segment },
 	 { less_than_the_smallest_mtu_lets_routers_cut }, { what_icmp_quotes_must_be_in_flight },
-	 { segments_announced_stay_those_of_the_interface })
+	 { segments_announced_stay_those_of_the_interface },
+	 { whether_sizes_are_heard_is_an_option_of_the_family })
