@@ -82,6 +82,7 @@ static int init_worker(struct host *h, uint32_t n, uint64_t seed)
 		.ecn = (uint8_t)config_num(c, CONFIG_ecn),
 		.autoconf6 = config_num(c, CONFIG_autoconf) != 0,
 		.temporary6 = config_num(c, CONFIG_autoconf) == 2,
+		.redirects6 = config_num(c, CONFIG_redirects) != 0,
 		.secret6 = addr6_secret(h),
 		.seed = seed,
 	};

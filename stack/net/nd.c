@@ -1,5 +1,5 @@
 /* RFC 4861 7.1 and 7.2, with the rules of RFC 4429 3 for addresses that are still being checked, and without
- * fragments (RFC 6980). Redirects are not obeyed (8.3: a host may choose so). */
+ * fragments (RFC 6980). */
 // SPDX-License-Identifier: MIT
 #include "stack/net/nd.h"
 #include "stack/base/log.h"
@@ -181,6 +181,17 @@ static bool header_ok(const struct ip6_in *in, const struct nd_msg *m)
 	}
 }
 
+/* RFC 4861 8.1: from the router that is the first hop to that destination, and to a station of the link. */
+static bool redirect_ok(const struct net_env *env, const struct ip6_in *in, const struct nd_msg *m)
+{
+	const struct route *r = route_lookup(env->routes, &m->dst);
+
+	return !ipaddr_is_multicast(&m->dst) && !ipaddr_is_link_local(&m->dst) && r &&
+	       r->kind == ROUTE_GATEWAY && r->nif == in->nif && ipaddr_eq(&r->gateway, &in->h.src) &&
+	       (ipaddr_eq(&m->target, &m->dst) || ipaddr_is_link_local(&m->target)) &&
+	       !netif_find_addr(in->nif, &m->target);
+}
+
 bool nd_input(struct net_env *env, const struct ip6_in *in, enum nd_answer answer, struct nd_msg *m)
 {
 	if (in->h.hops != ND_HOPS || in->was_fragment || in->l4_csum == PKT_CSUM_BAD ||
@@ -200,7 +211,10 @@ bool nd_input(struct net_env *env, const struct ip6_in *in, enum nd_answer answe
 		ra_input(env, in, m);
 		break;
 	case ICMP6_T_ND_REDIRECT:
-		STAT_INC(nd_redirect_ignored);
+		if (!redirect_ok(env, in, m)) {
+			STAT_INC(nd_redirect_ignored);
+			return false;
+		}
 		break;
 	}
 	return true;

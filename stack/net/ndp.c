@@ -179,13 +179,22 @@ void ndp_input(struct ndp *d, struct netif *nif, const struct ipaddr *src, const
 
 	if (!f)
 		return;
-	if (m->type == ICMP6_T_ND_RA) {
+	switch (m->type) {
+	case ICMP6_T_ND_RA:
 		if (d->conf.autoconf)
 			ndp_ra_input(d, f, src, m, now_ns);
 		return;
-	}
-	if (m->type != ICMP6_T_ND_NS && m->type != ICMP6_T_ND_NA)
+	case ICMP6_T_ND_REDIRECT:
+		ndp_redirect_input(d, f, m, now_ns);
 		return;
+	case ICMP6_T_ND_NA:
+		ndp_router_neighbour(d, f, m, now_ns);
+		break;
+	case ICMP6_T_ND_NS:
+		break;
+	default:
+		return;
+	}
 	struct ndp_addr *x = find(f, &m->target);
 	if (!x || !x->dad || (m->type == ICMP6_T_ND_NS && !ipaddr_is_any(src)))
 		return;
@@ -203,7 +212,7 @@ static void dad_advance(struct ndp *d, struct ndp_if *f, struct ndp_addr *x, uin
 		return;
 	if (!x->asked) {
 		x->asked = true;
-		x->dad_ns = now_ns + NDP_RETRANS_MS * NSEC_PER_MSEC;
+		x->dad_ns = now_ns + (f->retrans_ms ? f->retrans_ms : NDP_RETRANS_MS) * NSEC_PER_MSEC;
 		d->ops->probe(d->arg, f->nif, &x->a.addr, x->nonce);
 		return;
 	}
@@ -263,14 +272,8 @@ static void if_advance(struct ndp *d, struct ndp_if *f, uint64_t now_ns)
 		if (f->addr[i].origin)
 			addr_advance(d, f, &f->addr[i], now_ns);
 	}
-	for (int i = 0; i < NDP_ROUTERS; i++) {
-		struct ndp_router *r = &f->router[i];
-
-		if (ipaddr_is_any(&r->addr) || r->until_ns > now_ns)
-			continue;
-		*r = (struct ndp_router){ 0 };
-		ndp_changed(d, now_ns);
-	}
+	ndp_router_advance(d, f, now_ns);
+	ndp_redirect_advance(d, f, now_ns);
 	for (int i = 0; i < NDP_PREFIXES; i++) {
 		if (!f->onlink[i].until_ns || f->onlink[i].until_ns > now_ns)
 			continue;
@@ -292,7 +295,7 @@ void ndp_advance(struct ndp *d, uint64_t now_ns)
 
 static uint64_t if_next_ns(const struct ndp_if *f)
 {
-	uint64_t t = f->rs_ns;
+	uint64_t t = min_u64(f->rs_ns, min_u64(ndp_router_next_ns(f), ndp_redirect_next_ns(f)));
 
 	for (int i = 0; i < NETIF_ADDRS; i++) {
 		const struct ndp_addr *x = &f->addr[i];
@@ -304,10 +307,6 @@ static uint64_t if_next_ns(const struct ndp_if *f)
 			t = min_u64(t, x->preferred_ns);
 		if (x->dad)
 			t = min_u64(t, x->dad_ns);
-	}
-	for (int i = 0; i < NDP_ROUTERS; i++) {
-		if (!ipaddr_is_any(&f->router[i].addr))
-			t = min_u64(t, f->router[i].until_ns);
 	}
 	for (int i = 0; i < NDP_PREFIXES; i++) {
 		if (f->onlink[i].until_ns)
@@ -344,6 +343,8 @@ static void apply_if(const struct ndp_if *f)
 	nif->n_addrs = n;
 	nif->mtu6 = f->mtu6;
 	nif->hops6 = f->hops6;
+	nif->reachable6_ms = f->reachable_ms;
+	nif->retrans6_ms = f->retrans_ms;
 }
 
 void ndp_apply(struct ndp *d)
@@ -355,13 +356,8 @@ void ndp_apply(struct ndp *d)
 	d->dirty = false;
 }
 
-/* The best router of all ports becomes the default (RFC 4191 3.2); one of the configuration has been there
- * before. */
 void ndp_add_routes(const struct ndp *d, struct route_table *t)
 {
-	const struct ndp_router *best = NULL;
-	struct netif *best_nif = NULL;
-
 	for (int i = 0; i < NETIF_MAX; i++) {
 		const struct ndp_if *f = &d->ifc[i];
 
@@ -373,16 +369,8 @@ void ndp_add_routes(const struct ndp *d, struct route_table *t)
 			if (f->onlink[k].until_ns)
 				(void)route_add(t, &r);
 		}
-		for (int k = 0; f->nif && k < NDP_ROUTERS; k++) {
-			if (ipaddr_is_any(&f->router[k].addr) ||
-			    (best && best->rank >= f->router[k].rank))
-				continue;
-			best = &f->router[k];
-			best_nif = f->nif;
-		}
+		if (f->nif)
+			ndp_redirect_routes(f, t);
 	}
-	if (!best)
-		return;
-	const struct route def = { .kind = ROUTE_GATEWAY, .nif = best_nif, .gateway = best->addr };
-	(void)route_add(t, &def);
+	ndp_router_route(d, t); /* one of the configuration has been there before */
 }

@@ -21,12 +21,18 @@ enum {
 	NDP_TEMP_VALID_S = 172800,   /* RFC 8981 3.8 */
 	NDP_TEMP_PREFERRED_S = 86400,
 	NDP_TEMP_ADVANCE_S = 5,	     /* REGEN_ADVANCE */
-	NDP_ROUTERS = 8, NDP_PREFIXES = 8, /* of a port */
+	NDP_ROUTERS = 8, NDP_PREFIXES = 8, NDP_REDIRECTS = 16, /* of a port */
+	NDP_ROUTER_ASK_S = 60,	     /* RFC 4191 3.2: one that does not answer */
+	NDP_REDIRECT_S = 600,	     /* a redirect is believed so long */
+	NDP_TIMER_MIN_MS = 100,	     /* what a router may make of the timers of discovery (as Linux), */
+	NDP_REACHABLE_MAX_MS = 3600000, /* ... RFC 4861 6.2.1 */
+	NDP_RETRANS_MAX_MS = 60000,
 };
 
 struct ndp_conf {
 	bool autoconf;	/* routers are asked and heard */
 	bool temporary;
+	bool redirects; /* are obeyed */
 	struct siphash_key secret;
 };
 struct ndp_ops {
@@ -35,6 +41,8 @@ struct ndp_ops {
 		      const uint8_t nonce[ND_NONCE_LEN]);
 	void (*announce)(void *arg, struct netif *nif, const struct netif_addr *a);
 	void (*ask_routers)(void *arg, struct netif *nif);
+	/* nd_solicit() by multicast: is it there? */
+	void (*ask)(void *arg, struct netif *nif, const struct ipaddr *target);
 	/* There is something for ndp_apply(). Called again every second until that is done. */
 	void (*changed)(void *arg);
 	/* The group of an address begins or ends to be heard (RFC 4861 7.2.1). */
@@ -51,6 +59,8 @@ void ndp_add_netif(struct ndp *d, struct netif *nif, uint64_t now_ns);
 /* A message that nd_input() found good, from src. */
 void ndp_input(struct ndp *d, struct netif *nif, const struct ipaddr *src, const struct nd_msg *m,
 	       uint64_t now_ns);
+/* The neighbour addr of nif does not answer (RFC 4861 7.3.3): what went there needs another way. */
+void ndp_lost(struct ndp *d, struct netif *nif, const struct ipaddr *addr, uint64_t now_ns);
 void ndp_advance(struct ndp *d, uint64_t now_ns);
 uint64_t ndp_next_ns(const struct ndp *d);
 /* The data threads stand still: the addresses of the ports are what they ought to be from now on. */

@@ -22,6 +22,13 @@ struct ndp_router {
 	struct ipaddr addr; /* any: free */
 	uint8_t rank;	    /* RFC 4191: 2 high, 1 medium, 0 low */
 	uint64_t until_ns;
+	uint64_t lost_ns;   /* it did not answer then; 0: as far as is known it does */
+	uint64_t ask_ns;    /* and is asked again, UINT64_MAX: it need not */
+	uint64_t asked_ns;  /* when it was last */
+};
+struct ndp_redirect {
+	struct ipaddr dst, target; /* equal: dst is on the link */
+	uint64_t until_ns;	   /* 0: free */
 };
 struct ndp_onlink {
 	struct ipaddr prefix;
@@ -33,8 +40,10 @@ struct ndp_if {
 	struct ndp_addr addr[NETIF_ADDRS];
 	struct ndp_router router[NDP_ROUTERS];
 	struct ndp_onlink onlink[NDP_PREFIXES];
+	struct ndp_redirect redirect[NDP_REDIRECTS];
 	uint16_t mtu6;
 	uint8_t hops6;
+	uint32_t reachable_ms, retrans_ms; /* 0: nothing said */
 	uint64_t rs_ns;	  /* the next solicitation, UINT64_MAX: none */
 	uint32_t rs_ms;	  /* the last interval, 0: none was sent */
 };
@@ -62,3 +71,18 @@ void ndp_temporary_new(struct ndp *d, struct ndp_if *f, const struct ndp_addr *s
 /* ndp_ra.c */
 void ndp_ra_input(struct ndp *d, struct ndp_if *f, const struct ipaddr *src, const struct nd_msg *m,
 		  uint64_t now_ns);
+/* ndp_router.c */
+void ndp_router_advertised(struct ndp *d, struct ndp_if *f, const struct ipaddr *src,
+			   const struct nd_msg *m, uint64_t now_ns);
+/* An advertisement of a neighbour. */
+void ndp_router_neighbour(struct ndp *d, struct ndp_if *f, const struct nd_msg *na, uint64_t now_ns);
+void ndp_router_advance(struct ndp *d, struct ndp_if *f, uint64_t now_ns);
+uint64_t ndp_router_next_ns(const struct ndp_if *f);
+/* The best of all ports becomes the default. */
+void ndp_router_route(const struct ndp *d, struct route_table *t);
+/* ndp_redirect.c */
+void ndp_redirect_input(struct ndp *d, struct ndp_if *f, const struct nd_msg *m, uint64_t now_ns);
+void ndp_redirect_lost(struct ndp *d, struct ndp_if *f, const struct ipaddr *target, uint64_t now_ns);
+void ndp_redirect_advance(struct ndp *d, struct ndp_if *f, uint64_t now_ns);
+uint64_t ndp_redirect_next_ns(const struct ndp_if *f);
+void ndp_redirect_routes(const struct ndp_if *f, struct route_table *t);

@@ -1,46 +1,11 @@
-/* Router advertisements: RFC 4861 6.3.4 (parameters, default routers, prefixes on the link) and RFC
- * 4862 5.5.3 (addresses). What one link may make us remember is bounded. */
+/* Router advertisements: RFC 4861 6.3.4 (parameters, prefixes on the link; the router itself: ndp_router.c)
+ * and RFC 4862 5.5.3 (addresses). What one link may make us remember is bounded. */
 // SPDX-License-Identifier: MIT
 #include <string.h>
 #include "stack/base/stats.h"
 #include "stack/base/util.h"
 #include "stack/net/ndp_int.h"
 #include "stack/wire/icmp6.h"
-
-static uint8_t rank_of(uint8_t preference)
-{
-	return preference == 1 ? 2 : preference == 3 ? 0 : 1;
-}
-
-static void router_input(struct ndp *d, struct ndp_if *f, const struct ipaddr *src,
-			 const struct nd_msg *m, uint64_t now_ns)
-{
-	struct ndp_router *use = NULL;
-
-	for (int i = 0; i < NDP_ROUTERS; i++) {
-		struct ndp_router *r = &f->router[i];
-
-		if (ipaddr_eq(&r->addr, src)) {
-			use = r;
-			break;
-		}
-		if (!use && ipaddr_is_any(&r->addr))
-			use = r;
-	}
-	if (!use) {
-		STAT_INC(nd_drop_full);
-		return;
-	}
-	struct ndp_router next = { .addr = *src, .rank = rank_of(m->preference),
-				   .until_ns = now_ns + m->router_lifetime_s * NSEC_PER_SEC };
-	bool was = !ipaddr_is_any(&use->addr), is = m->router_lifetime_s != 0;
-	bool news = was != is || (is && was && use->rank != next.rank);
-	*use = is ? next : (struct ndp_router){ 0 };
-	if (news)
-		ndp_changed(d, now_ns);
-	if (is)
-		f->rs_ns = UINT64_MAX; /* RFC 4861 6.3.7 */
-}
 
 static struct ipaddr masked(const struct nd_prefix *p)
 {
@@ -147,21 +112,37 @@ static void prefix_input(struct ndp *d, struct ndp_if *f, const struct nd_prefix
 		auto_input(d, f, p, now_ns);
 }
 
-void ndp_ra_input(struct ndp *d, struct ndp_if *f, const struct ipaddr *src, const struct nd_msg *m,
-		  uint64_t now_ns)
+/* In milliseconds; 0: the router does not say. */
+static uint32_t timer_of(uint32_t said, uint32_t before, uint32_t most)
 {
-	uint16_t mtu6 = f->mtu6;
+	return said ? min_u32(max_u32(said, NDP_TIMER_MIN_MS), most) : before;
+}
+
+static void parameters_input(struct ndp *d, struct ndp_if *f, const struct nd_msg *m, uint64_t now_ns)
+{
+	uint32_t reachable = timer_of(m->reachable_ms, f->reachable_ms, NDP_REACHABLE_MAX_MS);
+	uint32_t retrans = timer_of(m->retrans_ms, f->retrans_ms, NDP_RETRANS_MAX_MS);
 	uint8_t hops6 = m->hop_limit ? m->hop_limit : f->hops6;
+	uint16_t mtu6 = f->mtu6;
 
 	/* RFC 4861 6.3.4: between the least of IPv6 and what the port takes. */
 	if (m->mtu >= IP6_MTU_MIN && m->mtu <= f->nif->mtu)
 		mtu6 = (uint16_t)m->mtu;
-	if (mtu6 != f->mtu6 || hops6 != f->hops6) {
-		f->mtu6 = mtu6;
-		f->hops6 = hops6;
-		ndp_changed(d, now_ns);
-	}
-	router_input(d, f, src, m, now_ns);
+	if (mtu6 == f->mtu6 && hops6 == f->hops6 && reachable == f->reachable_ms &&
+	    retrans == f->retrans_ms)
+		return;
+	f->mtu6 = mtu6;
+	f->hops6 = hops6;
+	f->reachable_ms = reachable;
+	f->retrans_ms = retrans;
+	ndp_changed(d, now_ns);
+}
+
+void ndp_ra_input(struct ndp *d, struct ndp_if *f, const struct ipaddr *src, const struct nd_msg *m,
+		  uint64_t now_ns)
+{
+	parameters_input(d, f, m, now_ns);
+	ndp_router_advertised(d, f, src, m, now_ns);
 	for (uint32_t i = 0; i < m->n_prefixes; i++)
 		prefix_input(d, f, &m->prefix[i], now_ns);
 }

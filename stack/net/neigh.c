@@ -123,6 +123,8 @@ static struct neigh *find(struct neigh_table *t, const struct netif *nif,
 	return NULL;
 }
 
+static inline bool is_v6(const struct neigh *e) { return !ipaddr_is_v4(&e->addr); }
+
 static void touch(struct neigh_table *t, struct neigh *e)
 {
 	if (t->age.prev == &e->age)
@@ -184,7 +186,9 @@ static void send_queue(struct neigh_table *t, struct neigh *e)
 /* Reachability is known by its time, no timer: the next packet after it makes the entry stale. */
 static void set_reachable(struct neigh_table *t, struct neigh *e, uint64_t now_ns)
 {
-	uint32_t ms = NEIGH_REACHABLE_MS / 2 + rng_below(&t->rng, NEIGH_REACHABLE_MS);
+	uint32_t base = is_v6(e) && e->nif->reachable6_ms ? e->nif->reachable6_ms :
+							    (uint32_t)NEIGH_REACHABLE_MS;
+	uint32_t ms = base / 2 + rng_below(&t->rng, base);
 
 	e->state = NEIGH_REACHABLE;
 	e->reachable_until_ns = now_ns + ms * NSEC_PER_MSEC;
@@ -193,7 +197,7 @@ static void set_reachable(struct neigh_table *t, struct neigh *e, uint64_t now_n
 
 static void ask(struct neigh_table *t, struct neigh *e, uint64_t now_ns)
 {
-	uint32_t ms = NEIGH_RETRANS_MS;
+	uint32_t ms = is_v6(e) && e->nif->retrans6_ms ? e->nif->retrans6_ms : (uint32_t)NEIGH_RETRANS_MS;
 
 	for (int i = 0; e->state == NEIGH_UNREACHABLE && i < e->tries; i++)
 		ms *= NEIGH_BACKOFF;
@@ -321,6 +325,13 @@ void neigh_confirm(struct neigh_table *t, struct netif *nif, const struct ipaddr
 		set_reachable(t, e, now_ns);
 }
 
+/* RFC 4861 7.3.3: what went to e may find another way. Told once, at the first doubt. */
+static void lost(struct neigh_table *t, struct neigh *e)
+{
+	if (t->ops->lost && is_v6(e))
+		t->ops->lost(t->arg, e->nif, &e->addr);
+}
+
 /* Nobody answered. The queue is detached first: those who are told may send again. */
 static void fail(struct neigh_table *t, struct neigh *e)
 {
@@ -351,19 +362,22 @@ static void timer_fired(struct neigh_table *t, struct neigh *e, uint64_t now_ns)
 			fail(t, e);
 		break;
 	case NEIGH_PROBE:
-		if (e->tries >= NEIGH_TRIES && !ipaddr_is_v4(&e->addr)) {
+		if (e->tries >= NEIGH_TRIES && is_v6(e)) {
 			/* RFC 7048 3: it may only have moved to another link address. */
 			e->state = NEIGH_UNREACHABLE;
 			e->tries = 0;
 			ask(t, e, now_ns);
+			lost(t, e);
 			break;
 		}
 		/* fall through */
 	case NEIGH_INCOMPLETE:
-		if (e->tries < NEIGH_TRIES)
+		if (e->tries < NEIGH_TRIES) {
 			ask(t, e, now_ns);
-		else
-			fail(t, e);
+			break;
+		}
+		lost(t, e);
+		fail(t, e);
 		break;
 	}
 }

@@ -37,6 +37,8 @@ struct neigh_ops {
 	/* A queued packet will never leave. unreachable: the neighbour did not answer (only from
 	 * neigh_advance()); otherwise the queue or table was full. */
 	void (*drop)(void *arg, struct netif *nif, void *pkt, bool unreachable);
+	/* An IPv6 neighbour does not answer. May be NULL. */
+	void (*lost)(void *arg, struct netif *nif, const struct ipaddr *addr);
 };
 
 struct neigh_table;

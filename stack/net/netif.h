@@ -59,6 +59,7 @@ struct netif {
 	bool tso_whole_len; /* the pseudo header of what is cut has its length, as virtio wants it */
 	uint16_t mtu6;	    /* what a router says the link takes of IPv6, 0: nothing said */
 	uint8_t hops6;	    /* the hop limit that it recommends, 0: none */
+	uint32_t reachable6_ms, retrans6_ms; /* the timers of neighbour discovery that it wants, 0: none */
 	uint16_t n_addrs;
 	struct netif_addr addr[NETIF_ADDRS];
 };

@@ -91,7 +91,10 @@ uint32_t mail_drain(struct worker *w)
 
 	while (n < MAIL_SLOTS &&
 	       rte_ring_sc_dequeue_elem(w->mailbox, &m, sizeof(m)) == 0) {
-		sock_mail(&w->sock, &m);
+		if (unlikely(m.type == SOCK_MAIL_NEIGH_LOST))
+			ndp_mail(w, &m);
+		else
+			sock_mail(&w->sock, &m);
 		n++;
 	}
 	if (n) /* one of them may have been the barrier, behind which addresses change */

@@ -29,6 +29,13 @@ static void on_ask_routers(void *arg, struct netif *nif)
 	nd_ask_routers(&w->net, nif);
 }
 
+static void on_ask(void *arg, struct netif *nif, const struct ipaddr *target)
+{
+	struct worker *w = arg;
+
+	nd_solicit(&w->net, nif, target, NULL);
+}
+
 /* A mail that finds no room is written again by ndp in a second. */
 static void on_changed(void *arg)
 {
@@ -50,13 +57,13 @@ static void on_group(void *arg, struct netif *nif, const struct ipaddr *group, b
 
 static const struct ndp_ops ndp_ops = {
 	.probe = on_probe, .announce = on_announce, .ask_routers = on_ask_routers,
-	.changed = on_changed, .group = on_group,
+	.ask = on_ask, .changed = on_changed, .group = on_group,
 };
 
 int ndp_init(struct worker *w)
 {
 	const struct ndp_conf conf = { .autoconf = w->conf.autoconf6, .temporary = w->conf.temporary6,
-				       .secret = w->conf.secret6 };
+				       .redirects = w->conf.redirects6, .secret = w->conf.secret6 };
 
 	if (w->conf.number != 0)
 		return 0;
@@ -68,4 +75,41 @@ void ndp_start(struct worker *w)
 {
 	for (uint32_t i = 0; w->ndp && i < w->conf.n_netif; i++)
 		ndp_add_netif(w->ndp, w->conf.netif[i], w->now_ns);
+}
+
+/* Does a route lead by addr on nif, and by nothing else? */
+static bool is_first_hop(const struct route_table *t, const struct netif *nif, const struct ipaddr *addr)
+{
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct route *r = &t->r[i];
+		bool host = r->kind == ROUTE_ONLINK && r->plen == 128;
+
+		if (r->nif == nif && ((r->kind == ROUTE_GATEWAY && ipaddr_eq(&r->gateway, addr)) ||
+				      (host && ipaddr_eq(&r->prefix, addr))))
+			return true;
+	}
+	return false;
+}
+
+void ndp_neigh_lost(void *arg, struct netif *nif, const struct ipaddr *addr)
+{
+	struct worker *w = arg;
+	struct sock_mail m = { .type = SOCK_MAIL_NEIGH_LOST, .from = w->conf.number, .c = nif->index };
+
+	if (!is_first_hop(w->conf.routes, nif, addr))
+		return;
+	m.a = addr->q[0];
+	m.b = addr->q[1];
+	if (w->ndp)
+		ndp_lost(w->ndp, nif, addr, w->now_ns);
+	else /* lost with a full mailbox: the neighbour fails again */
+		(void)worker_mail(worker_set.w[0], &m);
+}
+
+void ndp_mail(struct worker *w, const struct sock_mail *m)
+{
+	const struct ipaddr addr = { .q = { m->a, m->b } };
+
+	if (w->ndp && m->c < w->conf.n_netif)
+		ndp_lost(w->ndp, w->conf.netif[m->c], &addr, w->now_ns);
 }

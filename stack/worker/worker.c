@@ -46,6 +46,7 @@ static void on_neigh_drop(void *arg, struct netif *nif, void *pkt, bool unreacha
 
 static const struct neigh_ops neigh_ops = {
 	.request = on_neigh_request, .send = on_neigh_send, .drop = on_neigh_drop,
+	.lost = ndp_neigh_lost,
 };
 
 /* Segmentation offload is used only when every port has it: TCP does not ask port by port. */

@@ -48,6 +48,7 @@ struct worker_conf {
 	uint8_t ecn;			/* enum tcp_ecn_mode */
 	uint32_t fastopen;		/* TCP_FO_ */
 	bool autoconf6, temporary6;	/* addresses by router advertisements; also temporary ones */
+	bool redirects6;		/* of routers are obeyed */
 	struct siphash_key secret6;	/* what the addresses of this machine come from (RFC 7217) */
 	uint64_t seed;
 };

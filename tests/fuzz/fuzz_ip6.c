@@ -89,7 +89,11 @@ static void on_send(void *arg, struct netif *nif, void *pkt, const struct eth_ad
 	left(pkt);
 }
 static void on_drop(void *arg, struct netif *nif, void *pkt, bool unreachable) { rte_pktmbuf_free(pkt); }
-static const struct neigh_ops neigh_ops = { on_request, on_send, on_drop };
+static void on_lost(void *arg, struct netif *nif, const struct ipaddr *addr)
+{
+	ndp_lost(f.ndp, nif, addr, f.env.now_ns);
+}
+static const struct neigh_ops neigh_ops = { on_request, on_send, on_drop, on_lost };
 
 static void on_probe(void *arg, struct netif *nif, const struct ipaddr *a, const uint8_t n[ND_NONCE_LEN])
 {
@@ -100,7 +104,11 @@ static void on_announce(void *arg, struct netif *nif, const struct netif_addr *a
 	/* Applied a moment later, as on the control thread. */
 	CHECK(!ipaddr_is_v4(&a->addr));
 }
-static void on_ask(void *arg, struct netif *nif) { nd_ask_routers(&f.env, nif); }
+static void on_ask_routers(void *arg, struct netif *nif) { nd_ask_routers(&f.env, nif); }
+static void on_ask(void *arg, struct netif *nif, const struct ipaddr *target)
+{
+	nd_solicit(&f.env, nif, target, NULL);
+}
 static void on_changed(void *arg) { f.changed = true; }
 static void on_mld_send(void *arg, struct netif *nif, const struct ipaddr *dst, void *p, uint32_t n)
 {
@@ -117,7 +125,8 @@ static void on_group(void *arg, struct netif *nif, const struct ipaddr *group, b
 	else
 		mld_leave(f.mld, nif, group, f.env.now_ns);
 }
-static const struct ndp_ops ndp_ops = { on_probe, on_announce, on_ask, on_changed, on_group };
+static const struct ndp_ops ndp_ops = { on_probe, on_announce, on_ask_routers, on_ask, on_changed,
+					 on_group };
 
 static void apply(void)
 {
@@ -131,7 +140,8 @@ static void apply(void)
 
 static void start(void)
 {
-	const struct ndp_conf conf = { .autoconf = true, .temporary = true, .secret = { { 1, 2 } } };
+	const struct ndp_conf conf = { .autoconf = true, .temporary = true, .redirects = true,
+				       .secret = { { 1, 2 } } };
 
 	memset(&f, 0, sizeof(f));
 	log_configure("error");

@@ -306,16 +306,39 @@ START_TEST(a_group_is_no_link_address)
 }
 END_TEST
 
-START_TEST(redirects_are_not_obeyed)
+/* RFC 4861 8.1: from where, about whom, to whom; whether the first hop says so is the question here, not
+ * whether it is obeyed. */
+static const struct {
+	const char *router, *dst, *target;
+	bool good;
+} redirects[] = {
+	{ "fe80::1", "2001:db9::7", "fe80::5", true },
+	{ "fe80::1", "2001:db9::7", "2001:db9::7", true },
+	{ "fe80::2222", "2001:db9::7", "fe80::5", false },   /* not our router */
+	{ "2001:db8::1", "2001:db9::7", "fe80::5", false },  /* not an address of the link */
+	{ "fe80::1", "ff02::1", "fe80::5", false },
+	{ "fe80::1", "2001:db8::7", "fe80::5", false },	     /* it is no hop on the way there */
+	{ "fe80::1", "fe80::7", "fe80::5", false },
+	{ "fe80::1", "2001:db9::7", "2001:db9::8", false },
+	{ "fe80::1", "2001:db9::7", "fe80::2", false },	     /* to ourselves */
+};
+
+START_TEST(redirects_come_from_the_router_in_use)
 {
 	uint8_t m[40] = { ICMP6_T_ND_REDIRECT };
+	struct ipaddr from = a6(redirects[_i].router), dst = a6(redirects[_i].dst);
+	struct ipaddr target = a6(redirects[_i].target), gw = RIG6_PEER_LL;
 
-	memcpy(m + 8, &RIG6_PEER_LL, 16);
-	memcpy(m + 24, &RIG6_PEER, 16);
+	route_init(&rig.routes);
+	ck_assert_int_eq(route_add_netif(&rig.routes, &rig.nif), 0);
+	ck_assert_int_eq(route_add_gateway(&rig.routes, &gw), 0);
+	memcpy(m + 8, &target, 16);
+	memcpy(m + 24, &dst, 16);
 	memcpy(msg, m, 40);
-	arrives(&RIG6_PEER_LL, &RIG6_US, 255, 40);
-	ck_assert(nd_input(&rig.net, &in, ND_ANSWER, &nd));
-	ck_assert_uint_eq(STAT(nd_redirect_ignored), 1);
+	arrives(&from, &RIG6_US, 255, 40);
+	bool ok = nd_input(&rig.net, &in, ND_ANSWER, &nd);
+	ck_assert_int_eq(ok, redirects[_i].good);
+	ck_assert_uint_eq(STAT(nd_redirect_ignored) + STAT(nd_drop_bad), !ok);
 	ck_assert_uint_eq(neigh_count(rig.net.neigh), 0);
 }
 END_TEST
@@ -339,6 +362,6 @@ int main(void)
 	tcase_add_test(tc, an_optimistic_address_overrides_nobody);
 	tcase_add_loop_test(tc, bad_messages_are_not_heard, 0, HOWS);
 	tcase_add_loop_test(tc, a_group_is_no_link_address, 0, 3);
-	tcase_add_test(tc, redirects_are_not_obeyed);
+	tcase_add_loop_test(tc, redirects_come_from_the_router_in_use, 0, ARRAY_LEN(redirects));
 	return unit_run("nd", tc);
 }

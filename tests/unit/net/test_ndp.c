@@ -36,13 +36,14 @@ static void on_probe(void *arg, struct netif *i, const struct ipaddr *target, co
 }
 static void on_announce(void *arg, struct netif *i, const struct netif_addr *a) { n_announced++; }
 static void on_rs(void *arg, struct netif *i) { n_rs++; }
+static void on_ask(void *arg, struct netif *i, const struct ipaddr *target) {}
 static void on_changed(void *arg) { n_changed++; }
 static void on_group(void *arg, struct netif *i, const struct ipaddr *group, bool on)
 {
 	ck_assert(ip6_is_solicited_node(group));
 	n_groups += on ? 1 : -1;
 }
-static const struct ndp_ops ops = { on_probe, on_announce, on_rs, on_changed, on_group };
+static const struct ndp_ops ops = { on_probe, on_announce, on_rs, on_ask, on_changed, on_group };
 
 static void start(bool autoconf, bool temporary)
 {

@@ -9,7 +9,7 @@ static struct neigh_table *t;
 static uint64_t now;
 static const struct ipaddr HOST = { .b = { 0x20, 1, 0x0d, 0xb8, [15] = 9 } };
 static const struct eth_addr MAC = { { 2, 0, 0, 0, 0, 9 } }, OTHER = { { 2, 0, 0, 0, 0, 8 } };
-static int n_requests, n_unicast, n_sent, n_unreachable;
+static int n_requests, n_unicast, n_sent, n_unreachable, n_lost;
 
 static void on_request(void *arg, struct netif *n, const struct ipaddr *target,
 		       const struct eth_addr *mac)
@@ -19,12 +19,18 @@ static void on_request(void *arg, struct netif *n, const struct ipaddr *target,
 }
 static void on_send(void *arg, struct netif *n, void *pkt, const struct eth_addr *mac) { n_sent++; }
 static void on_drop(void *arg, struct netif *n, void *pkt, bool unreachable) { n_unreachable += unreachable; }
-static const struct neigh_ops ops = { on_request, on_send, on_drop };
+static void on_lost(void *arg, struct netif *n, const struct ipaddr *addr)
+{
+	ck_assert(ipaddr_eq(addr, &HOST));
+	n_lost++;
+}
+static const struct neigh_ops ops = { on_request, on_send, on_drop, on_lost };
 
 static void setup(void)
 {
 	now = 1000 * NSEC_PER_SEC;
-	n_requests = n_unicast = n_sent = n_unreachable = 0;
+	n_requests = n_unicast = n_sent = n_unreachable = n_lost = 0;
+	nif = (struct netif){ .name = "eth0" };
 	t = neigh_new(64, 7, &ops, NULL, now);
 }
 static void teardown(void) { neigh_free(t); }
@@ -153,6 +159,49 @@ START_TEST(one_that_answers_after_all_is_reachable)
 }
 END_TEST
 
+START_TEST(who_does_not_answer_is_told_of_at_the_first_doubt) /* RFC 4861 7.3.3, RFC 7048 3 */
+{
+	bring_to(NEIGH_PROBE);
+	for (int i = 0; i < NEIGH_TRIES; i++) {
+		ck_assert_int_eq(n_lost, 0);
+		pass_ms(NEIGH_RETRANS_MS);
+	}
+	ck_assert_int_eq(row().state, NEIGH_UNREACHABLE);
+	ck_assert_int_eq(n_lost, 1);
+	for (int i = 0; i < 50; i++)
+		pass_ms(1000);
+	ck_assert_int_eq(row().state, NEIGH_FAILED);
+	ck_assert_int_eq(n_lost, 1);
+	bring_to(NEIGH_INCOMPLETE);
+	for (int i = 0; i < NEIGH_TRIES; i++)
+		pass_ms(NEIGH_RETRANS_MS);
+	ck_assert_int_eq(row().state, NEIGH_FAILED);
+	ck_assert_int_eq(n_lost, 2);
+}
+END_TEST
+
+START_TEST(the_timers_are_the_routers) /* RFC 4861 6.3.2, 6.3.4 */
+{
+	struct eth_addr mac;
+
+	nif.reachable6_ms = 2000; /* from half of it to one and a half */
+	nif.retrans6_ms = 300;
+	bring_to(NEIGH_REACHABLE);
+	pass_ms(999);
+	neigh_resolve(t, &nif, &HOST, NULL, &mac, now);
+	ck_assert_int_eq(row().state, NEIGH_REACHABLE);
+	pass_ms(2002);
+	neigh_resolve(t, &nif, &HOST, NULL, &mac, now);
+	ck_assert_int_eq(row().state, NEIGH_DELAY);
+	pass_ms(NEIGH_DELAY_MS);
+	for (int i = 0; i < NEIGH_TRIES; i++) {
+		ck_assert_int_eq(row().state, NEIGH_PROBE);
+		pass_ms(300);
+	}
+	ck_assert_int_eq(row().state, NEIGH_UNREACHABLE);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("neigh6");
@@ -163,5 +212,7 @@ int main(void)
 	tcase_add_test(tc, the_last_solicitation_is_believed_at_once);
 	tcase_add_test(tc, who_does_not_answer_is_still_used_and_asked_by_multicast);
 	tcase_add_test(tc, one_that_answers_after_all_is_reachable);
+	tcase_add_test(tc, who_does_not_answer_is_told_of_at_the_first_doubt);
+	tcase_add_test(tc, the_timers_are_the_routers);
 	return unit_run("neigh6", tc);
 }
