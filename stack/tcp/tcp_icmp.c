@@ -24,6 +24,9 @@ void tcp_icmp_error(struct tcp_env *env, const struct tcp_flow *flow, seq_t seq,
 	if (n && n->kind == TCPN_SYN) {
 		struct tcp_synq *q = container_of(n, struct tcp_synq, node);
 
+		/* By IPv6 what says that there is no way has no say here (as Linux: icmpv6_err_convert()). */
+		if (!ipaddr_is_v4(&flow->remote.addr) && (err == EHOSTUNREACH || err == ENETUNREACH))
+			hard = false;
 		if (hard && seq_eq(seq, q->iss))
 			tcp_table_put_synq(env, q);
 		return;

@@ -109,7 +109,7 @@ static void op_urgent(struct tcp_env *env, struct tcp_conn *c, uint32_t pos)
 
 static uint16_t op_path_mss(struct tcp_env *env, const struct tcp_flow *flow)
 {
-	return host_of(env)->mtu - 40;
+	return host_of(env)->mtu - sim_hdrs(host_of(env)->sim);
 }
 
 static const struct tcp_ops ops = {
@@ -141,9 +141,10 @@ void sim_open(struct sim *s, bool crossed)
 	struct endpoint ep[2];
 
 	for (int i = 0; i < 2; i++) {
-		s->h[i].addr = 0x0a000001 + (uint32_t)i;
-		ep[i] = (struct endpoint){ .addr = ipaddr_v4(s->h[i].addr),
-					   .port = (uint16_t)(1000 + i) };
+		struct ipaddr six = { .b = { 0xfd, [15] = (uint8_t)(1 + i) } };
+
+		s->h[i].addr = s->six ? six : ipaddr_v4(0x0a000001 + (uint32_t)i);
+		ep[i] = (struct endpoint){ .addr = s->h[i].addr, .port = (uint16_t)(1000 + i) };
 	}
 	for (int i = 0; i < 2; i++) {
 		struct sim_host *h = &s->h[i];

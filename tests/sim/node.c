@@ -65,8 +65,8 @@ static void rate_push(struct sim_node *n, struct sim_packet *p)
 		drop(n, p);
 		return;
 	}
-	if (n->rate.mark_at && queued > n->rate.mark_at && sim_is_ect(p))
-		sim_mark_ce(p);
+	if (n->rate.mark_at && queued > n->rate.mark_at && sim_is_ect(n->sim, p))
+		sim_mark_ce(n->sim, p);
 	n->rate.free_ns = now_ns + wait_ns + p->len * 8000ull / n->rate.mbit;
 	on(n, p, n->rate.free_ns - now_ns);
 }
@@ -155,7 +155,7 @@ static void reorder_push(struct sim_node *n, struct sim_packet *p)
 
 static void mtu_draw(struct sim_node *n, struct rng *r)
 {
-	n->mtu.min = ONE_OF(r, 600, 1000, 1280, 1400, 1500);
+	n->mtu.min = n->sim->six ? ONE_OF(r, 1280, 1400, 1500) : ONE_OF(r, 600, 1000, 1280, 1400, 1500);
 	n->mtu.mtu = n->mtu.min + rng_below(r, 1501);
 	n->mtu.every_ms = ONE_OF(r, 0, 100, 1000, 20000);
 	n->mtu.silent = n->sim->black_hole;

@@ -171,7 +171,8 @@ static void draw_host(struct sim *s, struct sim_host *h)
 	h->sim = s;
 	rng_seed(&h->rng, rng_u64(r));
 	h->salt = rng_below(r, 60000);
-	h->mtu = (uint16_t)ONE_OF(r, 88, 128, 576, 1040, 1500, 1500, 1500, 9000);
+	h->mtu = (uint16_t)(s->six ? ONE_OF(r, 1280, 1280, 1400, 1500, 1500, 9000) :
+				     ONE_OF(r, 88, 128, 576, 1040, 1500, 1500, 1500, 9000));
 	h->pause_us = ONE_OF(r, 10, 10, 1000, 20000, 300000);
 	h->gulp = ONE_OF(r, 1u << 30, 1u << 30, 1u << 30, 3000, 100);
 	h->nap_ms = ONE_OF(r, 0, 0, 0, 100, 5000, 60000);
@@ -221,6 +222,7 @@ bool sim_scenario(struct sim *s, uint64_t seed, bool show)
 	s->now_ns = NSEC_PER_SEC + rng_u64(&s->rng) % (1000 * NSEC_PER_SEC);
 	s->end_ns = s->now_ns + LIMIT_S * NSEC_PER_SEC;
 	s->end = rng_below(&s->rng, 3) ? SIM_POLITE : SIM_RUDE;
+	s->six = rng_below(&s->rng, 3) == 0;
 	draw_network(s);
 	for (int i = 0; i < 2; i++)
 		draw_host(s, &s->h[i]);

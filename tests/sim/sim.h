@@ -8,6 +8,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include "stack/tcp/tcp_core.h"
+#include "stack/wire/icmp.h"
 
 enum { SIM_WHY = 256, SIM_NODES = 12, SIM_HDR_MAX = 120 };
 
@@ -64,7 +65,8 @@ struct sim_host {
 	struct tcp_conn c;
 	uint8_t *rx;
 	uint32_t rx_size; /* a power of two */
-	uint32_t salt, addr;
+	uint32_t salt;
+	struct ipaddr addr;
 	uint16_t mtu;	  /* of the interface */
 	uint32_t total, wrote, leave_at; /* bytes; rude: leaves after so many written or read */
 	uint32_t lowat;	  /* writes only while less than this is unsent, 0: no such limit */
@@ -92,6 +94,7 @@ struct sim {
 	struct sim_packet **heap;
 	uint32_t n_heap, heap_room, packets;
 	enum sim_end end;
+	bool six; /* by IPv6 */
 	bool strip_sack, strip_ts, strip_wscale, strip_ecn; /* a middlebox takes them out of SYNs */
 	bool black_hole; /* routers do not tell what is too big */
 	bool show, failed;
@@ -123,14 +126,17 @@ struct sim_packet *sim_take_due(struct sim *s);
 /* One segment of at most the path's size with the bytes of h's stream from pos on. */
 struct sim_packet *sim_pack(struct sim_host *h, const struct tcp_flow *flow,
 			    const struct tcp_seg *seg, uint32_t pos);
-/* "Too big" (RFC 1191), or another error, about p; forged: about a segment that nobody sent. */
+/* "Too big" (RFC 1191, RFC 8201), or another error by ICMP's code (enum icmp_unreach), about p; forged: about
+ * a segment that nobody sent. */
 struct sim_packet *sim_icmp(struct sim *s, const struct sim_packet *p, uint8_t code, uint16_t mtu,
 			    const uint32_t *forged_seq);
+/* IP and TCP headers without options. */
+static inline uint16_t sim_hdrs(const struct sim *s) { return s->six ? 60 : 40; }
 /* p arrives: checked as an engine does, then given to the core. Frees p. */
 void sim_arrive(struct sim_host *h, struct sim_packet *p);
 /* RFC 3168 5: changed in the header, with its checksum. */
-bool sim_is_ect(const struct sim_packet *p);
-void sim_mark_ce(struct sim_packet *p);
+bool sim_is_ect(const struct sim *s, const struct sim_packet *p);
+void sim_mark_ce(struct sim *s, struct sim_packet *p);
 /* The stream of a salt at pos, n <= 65536 bytes in a row. */
 const uint8_t *sim_stream(uint32_t salt, uint32_t pos);
 

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,13 +39,55 @@ static void take_fd(const struct call_req *q, int real, int dgram)
 		fds[q->want_fd] = (struct fd){.real = real + 1, .dgram = dgram};
 }
 
-static struct sockaddr_in addr_of(const struct call_req *q)
-{
-	struct sockaddr_in a = {.sin_family = q->unspec ? AF_UNSPEC : AF_INET,
-				.sin_port = htons(q->port),
-				.sin_addr = {htonl(q->addr)}};
+/* The scripts speak of IPv4; with this they mean the same by IPv6: fd88::10.88.0.1. */
+static bool six;
 
+struct addr {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	};
+	socklen_t len;
+};
+
+static struct addr addr_of(const struct call_req *q)
+{
+	struct addr a = {.len = six ? sizeof(a.in6) : sizeof(a.in)};
+	uint32_t v4 = htonl(q->addr);
+
+	if (six) {
+		a.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(q->port)};
+		if (q->addr) {
+			a.in6.sin6_addr.s6_addr[0] = 0xfd;
+			a.in6.sin6_addr.s6_addr[1] = 0x88;
+			memcpy(a.in6.sin6_addr.s6_addr + 12, &v4, sizeof(v4));
+		}
+	} else {
+		a.in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(q->port),
+					    .sin_addr = {v4}};
+	}
+	if (q->unspec)
+		a.any.sa_family = AF_UNSPEC;
 	return a;
+}
+
+/* Options of IPv4 and those of IPv6 that do the same. */
+static void option_of(const struct call_req *q, int *level, int *name)
+{
+	static const struct { int four, six; } same[] = {
+		{IP_TTL, IPV6_UNICAST_HOPS}, {IP_TOS, IPV6_TCLASS}, {IP_MINTTL, IPV6_MINHOPCOUNT},
+		{IP_MTU_DISCOVER, IPV6_MTU_DISCOVER}, {IP_RECVERR, IPV6_RECVERR}, {IP_MTU, IPV6_MTU},
+	};
+
+	*level = (int)q->a[0];
+	*name = (int)q->a[1];
+	for (size_t i = 0; six && *level == IPPROTO_IP && i < sizeof(same) / sizeof(same[0]); i++) {
+		if (same[i].four != *name)
+			continue;
+		*level = IPPROTO_IPV6;
+		*name = same[i].six;
+	}
 }
 
 /* ---- bytes ---- */
@@ -55,7 +98,7 @@ static size_t room_of(const struct call_req *q)
 
 static int64_t send_bytes(const struct call_req *q, struct fd *f)
 {
-	struct sockaddr_in a = addr_of(q);
+	struct addr a = addr_of(q);
 	size_t n = room_of(q);
 	int64_t r;
 
@@ -64,7 +107,7 @@ static int64_t send_bytes(const struct call_req *q, struct fd *f)
 	if (q->op == CALL_write)
 		r = write(real_of(q->fd), buf, n);
 	else if (q->op == CALL_sendto)
-		r = sendto(real_of(q->fd), buf, n, (int)q->a[1], (void *)&a, sizeof(a));
+		r = sendto(real_of(q->fd), buf, n, (int)q->a[1], &a.any, a.len);
 	else
 		r = send(real_of(q->fd), buf, n, (int)q->a[1]);
 	if (r > 0)
@@ -124,7 +167,10 @@ static int64_t do_poll(const struct call_req *q, struct call_rep *rep)
 static int64_t do_getsockopt(const struct call_req *q, struct call_rep *rep)
 {
 	socklen_t len = sizeof(rep->data);
-	int r = getsockopt(real_of(q->fd), (int)q->a[0], (int)q->a[1], rep->data, &len);
+	int level, name;
+
+	option_of(q, &level, &name);
+	int r = getsockopt(real_of(q->fd), level, name, rep->data, &len);
 
 	rep->len = r == 0 ? len : 0;
 	return r;
@@ -141,7 +187,8 @@ static int64_t do_accept(const struct call_req *q)
 
 static int64_t do_socket(const struct call_req *q)
 {
-	int r = socket((int)q->a[0], (int)q->a[1], (int)q->a[2]);
+	int family = six && q->a[0] == AF_INET ? AF_INET6 : (int)q->a[0];
+	int r = socket(family, (int)q->a[1], (int)q->a[2]);
 
 	const char *cc = getenv("DRILL_CONGESTION");
 
@@ -170,20 +217,20 @@ static int64_t do_ioctl(const struct call_req *q, struct call_rep *rep)
 
 static int64_t carry_out(const struct call_req *q, struct call_rep *rep)
 {
-	struct sockaddr_in a = addr_of(q);
+	struct addr a = addr_of(q);
 	struct fd none = {0}, *f = q->fd >= 0 && q->fd < CALL_FDS ? &fds[q->fd] : &none;
-	int fd = real_of(q->fd);
+	int fd = real_of(q->fd), level, name;
 	socklen_t len;
 
 	switch ((enum call_op)q->op) {
 	case CALL_socket:
 		return do_socket(q);
 	case CALL_bind:
-		return bind(fd, (void *)&a, sizeof(a));
+		return bind(fd, &a.any, a.len);
 	case CALL_listen:
 		return listen(fd, (int)q->a[0]);
 	case CALL_connect:
-		return connect(fd, (void *)&a, sizeof(a));
+		return connect(fd, &a.any, a.len);
 	case CALL_accept:
 	case CALL_accept4:
 		return do_accept(q);
@@ -200,7 +247,8 @@ static int64_t carry_out(const struct call_req *q, struct call_rep *rep)
 	case CALL_shutdown:
 		return shutdown(fd, (int)q->a[0]);
 	case CALL_setsockopt:
-		return setsockopt(fd, (int)q->a[0], (int)q->a[1], q->data, q->len);
+		option_of(q, &level, &name);
+		return setsockopt(fd, level, name, q->data, q->len);
 	case CALL_getsockopt:
 		return do_getsockopt(q, rep);
 	case CALL_fcntl:
@@ -227,6 +275,7 @@ int main(int argc, char **argv)
 	int chan = argc > 1 ? atoi(argv[1]) : -1;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	six = getenv("DRILL_SIX") != NULL;
 	signal(SIGPIPE, SIG_IGN);
 	buf = malloc(BUF);
 	if (!buf || write(chan, &rep, sizeof(rep)) != sizeof(rep)) /* here we are */

@@ -1,5 +1,6 @@
 /* Runs packet scripts: each file named, and each *.pkt of a directory, in a process of its own.
- *   drill --app PROGRAM (--shim LIBRARY [--first LIBRARY] | --kernel) [--jobs N] [-v] PATH ...
+ *   drill --app PROGRAM (--shim LIBRARY [--first LIBRARY] | --kernel) [--six] [--jobs N] [-v] PATH ...
+ * With --six over IPv6.
  * With --kernel, scripts that say "linux-differs:" must fail there, and are listed with the reason. */
 // SPDX-License-Identifier: MIT
 #include <dirent.h>
@@ -15,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "tests/pkt/drill/ip.h"
 #include "tests/pkt/drill/run.h"
 #include "tests/pkt/drill/stack_eal.h"
 
@@ -81,6 +83,11 @@ static void child(const char *path)
 		script_fail(1, "the head cites neither an RFC nor a manual page");
 	if (s->only && strncmp(s->only, world->name, strlen(world->name)) != 0) {
 		printf("%s: only %s\n", path, s->only);
+		fflush(stdout);
+		_exit(SKIPPED);
+	}
+	if (ip_six ? s->only4 : s->only6) {
+		printf("%s: only %s: %s\n", path, ip_six ? "IPv4" : "IPv6", ip_six ? s->only4 : s->only6);
 		fflush(stdout);
 		_exit(SKIPPED);
 	}
@@ -169,7 +176,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"app", required_argument, NULL, 'a'},	 {"shim", required_argument, NULL, 's'},
 		{"first", required_argument, NULL, 'f'}, {"kernel", no_argument, NULL, 'k'},
-		{"jobs", required_argument, NULL, 'j'},	 {0},
+		{"jobs", required_argument, NULL, 'j'},	 {"six", no_argument, NULL, '6'},
+		{0},
 	};
 	uint32_t jobs = 1;
 
@@ -184,6 +192,8 @@ int main(int argc, char **argv)
 			world = &world_kernel;
 		else if (c == 'j')
 			jobs = min_u32((uint32_t)strtoul(optarg, NULL, 10), JOBS);
+		else if (c == '6')
+			ip_six = true;
 		else if (c == 'v')
 			conf.verbose = true;
 		else
@@ -197,10 +207,13 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	if (ip_six)
+		setenv("DRILL_SIX", "1", 1); /* for the program */
 	if (world == &world_stack)
 		stack_eal();
 	run_all(jobs);
-	printf("%s: %u passed, %u failed", world->name, counts[PASSED], counts[FAILED]);
+	printf("%s%s: %u passed, %u failed", world->name, ip_six ? " over IPv6" : "", counts[PASSED],
+	       counts[FAILED]);
 	if (world == &world_kernel)
 		printf(", %u differ as listed", counts[DIFFERED]);
 	printf(", %u are not for it\n", counts[SKIPPED]);

@@ -1,65 +1,9 @@
-/* IPv4, TCP, UDP and ICMP headers, written and read without the code under test. */
+/* TCP, UDP and ICMP headers, written and read without the code under test. */
 // SPDX-License-Identifier: MIT
 #include <string.h>
-#include "tests/pkt/drill/packet.h"
+#include "tests/pkt/drill/ip.h"
 
-enum { IP_LEN = 20, QUOTE_LEN = 8 };
-
-static void put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-static void put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v);
-}
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-static uint32_t get32(const uint8_t *p)
-{
-	return (uint32_t)get16(p) << 16 | get16(p + 2);
-}
-
-/* RFC 1071, byte by byte. */
-static uint32_t sum(const uint8_t *p, uint32_t n)
-{
-	uint32_t s = 0;
-
-	for (uint32_t i = 0; i < n; i++)
-		s += i & 1 ? p[i] : (uint32_t)p[i] << 8;
-	return s;
-}
-static uint16_t fold(uint32_t s)
-{
-	while (s >> 16)
-		s = (s & 0xffff) + (s >> 16);
-	return (uint16_t)~s;
-}
-
-static uint16_t l4_csum(const uint8_t *ip, uint32_t n)
-{
-	uint32_t len = n - IP_LEN;
-
-	return fold(sum(ip + 12, 8) + ip[9] + len + sum(ip + IP_LEN, len));
-}
-
-static void write_ip(const struct pkt *k, uint8_t *b, uint32_t n, uint32_t src, uint32_t dst)
-{
-	memset(b, 0, IP_LEN);
-	b[0] = 0x45;
-	b[1] = k->ecn;
-	put16(b + 2, n);
-	put16(b + 4, 0x4242);
-	b[8] = k->ttl;
-	b[9] = (uint8_t)k->proto;
-	put32(b + 12, src);
-	put32(b + 16, dst);
-	put16(b + 10, fold(sum(b, IP_LEN)));
-}
+enum { QUOTE_LEN = 8 };
 
 static uint32_t write_option(const struct pkt_opt *o, uint8_t *p)
 {
@@ -121,9 +65,7 @@ static uint32_t write_tcp(const struct pkt *k, uint8_t *p)
 static uint32_t write_icmp(const struct pkt *k, uint8_t *p)
 {
 	memset(p, 0, 8);
-	p[0] = k->icmp_type;
-	p[1] = k->icmp_code;
-	put16(p + 6, k->mtu);
+	ip_write_icmp(k, p);
 	if (!k->has_quote) {
 		p[5] = 1; /* an echo's identifier: a sum of nothing but zeros has two checksums */
 		return 8 + k->len;
@@ -132,16 +74,16 @@ static uint32_t write_icmp(const struct pkt *k, uint8_t *p)
 	struct pkt orig = {.proto = PKT_TCP, .ttl = k->has_ttl ? k->ttl : 63};
 	uint8_t *q = p + 8;
 
-	write_ip(&orig, q, IP_LEN + 20 + k->len, DRILL_US, DRILL_PEER);
-	put16(q + IP_LEN, k->sport);
-	put16(q + IP_LEN + 2, k->dport);
-	put32(q + IP_LEN + 4, k->seq);
-	return 8 + IP_LEN + QUOTE_LEN;
+	ip_write(&orig, q, ip_len() + 20 + k->len, true);
+	put16(q + ip_len(), k->sport);
+	put16(q + ip_len() + 2, k->dport);
+	put32(q + ip_len() + 4, k->seq);
+	return 8 + ip_len() + QUOTE_LEN;
 }
 
 uint32_t packet_write(const struct pkt *k, uint64_t pos, uint8_t *b)
 {
-	uint8_t *p = b + IP_LEN;
+	uint8_t *p = b + ip_len();
 	uint32_t head, n;
 
 	if (k->proto == PKT_TCP) {
@@ -155,39 +97,22 @@ uint32_t packet_write(const struct pkt *k, uint64_t pos, uint8_t *b)
 	} else {
 		head = write_icmp(k, p);
 	}
-	n = IP_LEN + head + (k->proto == PKT_ICMP ? 0 : k->len);
+	n = ip_len() + head + (k->proto == PKT_ICMP ? 0 : k->len);
 	for (uint32_t i = 0; k->proto != PKT_ICMP && i < k->len; i++)
 		p[head + i] = call_byte(pos + i);
-	write_ip(k, b, n, DRILL_PEER, DRILL_US);
-	uint16_t wrong = k->badcsum ? 0x1111 : 0;
-	if (k->proto == PKT_ICMP)
-		put16(p + 2, fold(sum(p, n - IP_LEN)) ^ wrong);
-	else
-		put16(p + (k->proto == PKT_TCP ? 16 : 6), l4_csum(b, n) ^ wrong);
+	ip_write(k, b, n, false);
+	put16(p + (k->proto == PKT_ICMP ? 2 : k->proto == PKT_TCP ? 16 : 6),
+	      ip_csum(k->proto, b, n) ^ (k->badcsum ? 0x1111 : 0));
 	return n;
 }
 
 void packet_give(const struct pkt *k, const uint8_t *b, uint32_t n,
 		 void (*give)(const uint8_t *p, uint32_t n))
 {
-	uint8_t f[PACKET_MAX];
-
-	if (!k->frag) {
+	if (k->frag)
+		ip_fragments(k->frag, b, n, give);
+	else
 		give(b, n);
-		return;
-	}
-	for (uint32_t off = 0; off < n - IP_LEN; off += k->frag) {
-		uint32_t take = min_u32(k->frag, n - IP_LEN - off);
-		bool more = off + take < n - IP_LEN;
-
-		memcpy(f, b, IP_LEN);
-		memcpy(f + IP_LEN, b + IP_LEN + off, take);
-		put16(f + 2, IP_LEN + take);
-		put16(f + 6, off / 8 | (more ? 0x2000u : 0));
-		put16(f + 10, 0);
-		put16(f + 10, fold(sum(f, IP_LEN)));
-		give(f, IP_LEN + take);
-	}
 }
 
 /* ---- reading ---- */
@@ -266,39 +191,27 @@ static const char *parse_tcp(struct pkt *k, const uint8_t *p, uint32_t n)
 	return parse_options(k, p + 20, p + head);
 }
 
-static const char *parse_icmp(struct pkt *k, const uint8_t *p, uint32_t n)
-{
-	if (n < 8)
-		return "a short ICMP message";
-	k->icmp_type = p[0];
-	k->icmp_code = p[1];
-	k->mtu = get16(p + 6);
-	k->len = n - 8;
-	if (fold(sum(p, n)) != 0)
-		return "an ICMP checksum";
-	return NULL;
-}
-
 const char *packet_parse(struct pkt *k, const uint8_t *b, uint32_t n)
 {
-	const uint8_t *p = b + IP_LEN;
+	const uint8_t *p = b + ip_len();
+	const char *wrong;
 
-	*k = (struct pkt){.proto = n > 9 ? b[9] : 0};
-	if (n < IP_LEN || b[0] != 0x45 || get16(b + 2) != n || fold(sum(b, IP_LEN)) != 0)
-		return "an IPv4 header";
-	k->ecn = b[1] & 3;
-	k->tos = b[1];
-	k->ttl = b[8];
-	k->df = b[6] >> 6 & 1;
-	n -= IP_LEN;
-	if (k->proto == PKT_ICMP)
-		return parse_icmp(k, p, n);
-	if (n < 8)
+	*k = (struct pkt){.proto = 0};
+	wrong = ip_read(k, b, n);
+	if (wrong)
+		return wrong;
+	if (n < ip_len() + 8)
 		return "a short packet";
+	if (ip_csum(k->proto, b, n) != 0)
+		return "a checksum";
+	n -= ip_len();
+	if (k->proto == PKT_ICMP) {
+		ip_read_icmp(k, p);
+		k->len = n - 8;
+		return NULL;
+	}
 	k->sport = get16(p);
 	k->dport = get16(p + 2);
-	if (l4_csum(b, n + IP_LEN) != 0)
-		return "a checksum";
 	if (k->proto == PKT_UDP) {
 		k->data = p + 8;
 		k->len = n - 8;

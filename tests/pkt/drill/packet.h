@@ -7,7 +7,7 @@ enum { PACKET_MAX = 66000 };
 #define DRILL_US   0x0a580001u /* 10.88.0.1/24: the stack under test */
 #define DRILL_PEER 0x0a580002u /* whom the script plays */
 
-/* The IPv4 packet of k, in numbers of the wire; payload bytes are those of the stream from position
+/* The packet of k, in numbers of the wire; payload bytes are those of the stream from position
  * pos on. From the peer to us. Returns its length. */
 uint32_t packet_write(const struct pkt *k, uint64_t pos, uint8_t *b);
 /* Cuts the packet at b into fragments of k->frag bytes and calls give() for each. */

@@ -89,7 +89,8 @@ static void read_head(struct script *s, const char *text)
 			continue;
 		p += 3;
 		count_cites(s, p);
-		if (directive(p, "only:", &s->only) || directive(p, "linux-differs:", &s->differs))
+		if (directive(p, "only-ipv4:", &s->only4) || directive(p, "only-ipv6:", &s->only6) ||
+		    directive(p, "only:", &s->only) || directive(p, "linux-differs:", &s->differs))
 			continue;
 		if (directive(p, "sysctl:", &v)) {
 			if (s->n_sysctl == SCRIPT_SYSCTLS)

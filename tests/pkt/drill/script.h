@@ -118,6 +118,7 @@ struct script {
 	const char *path;
 	uint32_t n;
 	struct event event[SCRIPT_EVENTS];
+	char *only4, *only6; /* why it is for one family only, or NULL */
 	char *only;    /* "stack" or "kernel" with the reason behind it, or NULL */
 	char *differs; /* how Linux differs, and why; NULL: it does not */
 	char *sysctl[SCRIPT_SYSCTLS];

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+#include "tests/pkt/drill/ip.h"
 #include "tests/pkt/drill/world.h"
 
 static int tun;
@@ -64,17 +65,23 @@ static void make_wire(const struct script *s)
 	char cmd[256];
 
 	must(unshare(CLONE_NEWNET) == 0, "a network namespace");
-	set_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
-	set_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+	if (!ip_six) {
+		set_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
+		set_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+	}
 	tun = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	must(tun >= 0, "/dev/net/tun");
 	struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI, .ifr_name = "drill0"};
 	must(ioctl(tun, TUNSETIFF, &ifr) == 0, "a tun device");
 	snprintf(cmd, sizeof(cmd),
-		 "ip addr add 10.88.0.1/24 dev drill0 && ip link set drill0 mtu %u up && ip link "
-		 "set lo up",
-		 s->mtu ? s->mtu : 1500);
+		 "ip addr add %s dev drill0 && ip link set drill0 mtu %u up && ip link set lo up",
+		 ip_six ? "fd88::10.88.0.1/120 nodad" : "10.88.0.1/24",
+		 ip_mtu(s->mtu ? s->mtu : 1500));
 	must(system(cmd) == 0, "ip");
+	/* The kernel puts an address of IPv6 to use a moment later. */
+	must(!ip_six || system("for i in $(seq 200); do ip -6 route show table local | grep -q "
+			       "'local fd88::' && exit 0; sleep 0.01; done; exit 1") == 0,
+	     "no IPv6 address");
 	for (uint32_t i = 0; i < s->n_sysctl; i++)
 		set_sysctl(s->sysctl[i]);
 }
@@ -88,13 +95,12 @@ static void look(uint64_t deadline_ns)
 	struct timespec ts = {(time_t)(left / NSEC_PER_SEC), (long)(left % NSEC_PER_SEC)};
 	struct pollfd p[2] = {{.fd = tun, .events = POLLIN},
 			      {.fd = prog.busy ? prog.chan : -1, .events = POLLIN}};
-	static const uint8_t to_peer[] = {DRILL_PEER >> 24, DRILL_PEER >> 16 & 0xff,
-					  DRILL_PEER >> 8 & 0xff, DRILL_PEER & 0xff};
+	const size_t at = ip_len() - 4; /* the end of the destination */
 	ssize_t n;
 
 	ppoll(p, 2, &ts, NULL);
 	while ((n = read(tun, b, sizeof(b))) > 0) {
-		if (n >= 20 && memcmp(b + 16, to_peer, 4) == 0)
+		if (n >= (ssize_t)ip_len() && get32(b + at) == DRILL_PEER)
 			frames_put(now_ns(), b, (uint32_t)n);
 	}
 	program_poll(&prog, now_ns());

@@ -13,14 +13,18 @@
 #include <time.h>
 #include <unistd.h>
 #include "stack/net/ip4_frag.h"
+#include "stack/net/ip6_frag.h"
 #include "stack/net/mcast.h"
 #include "stack/net/neigh.h"
 #include "stack/net/pkt.h"
 #include "stack/net/ports.h"
 #include "stack/sock/client.h"
 #include "stack/wire/arp.h"
+#include "stack/wire/icmp6.h"
+#include "stack/wire/nd.h"
 #include "stack/worker/route_export.h"
 #include "stack/worker/worker_int.h"
+#include "tests/pkt/drill/ip.h"
 #include "tests/pkt/drill/stack_eal.h"
 #include "tests/pkt/drill/world.h"
 
@@ -113,6 +117,30 @@ static void answer_arp(const uint8_t *p, uint32_t n)
 	rx_frame(ETH_TYPE_ARP, b, arp_emit(&a, b));
 }
 
+/* RFC 4861 7.2.4; true: it was one for the peer. */
+static bool answer_nd(const uint8_t *p, uint32_t n)
+{
+	struct ipaddr us, peer;
+	struct nd_msg m;
+	struct ip6 h;
+	uint8_t b[IP6_HDR_LEN + ND_EMIT_MAX];
+
+	ip_addr6(DRILL_US, us.b);
+	ip_addr6(DRILL_PEER, peer.b);
+	if (ip6_parse(&h, p, n) < 0 || h.next != IP_PROTO_ICMP6 || p[IP6_HDR_LEN] != ICMP6_T_ND_NS ||
+	    nd_parse(&m, p + IP6_HDR_LEN, h.payload_len) < 0 || !ipaddr_eq(&m.target, &peer))
+		return false;
+	m = (struct nd_msg){.type = ICMP6_T_ND_NA, .target = peer, .solicited = true, .override = true,
+			    .has_tlla = true, .tlla = peer_mac};
+	n = nd_emit(&m, b + IP6_HDR_LEN);
+	h = (struct ip6){.src = peer, .dst = us, .next = IP_PROTO_ICMP6, .hops = ND_HOPS,
+			 .payload_len = (uint16_t)n};
+	icmp6_put_csum(&peer, &us, b + IP6_HDR_LEN, n);
+	ip6_emit(&h, b);
+	rx_frame(ETH_TYPE_IP6, b, IP6_HDR_LEN + n);
+	return true;
+}
+
 static uint16_t tx_burst(struct netif *n, uint16_t queue, struct rte_mbuf **pkts, uint16_t count)
 {
 	static uint8_t b[PACKET_MAX];
@@ -126,6 +154,8 @@ static uint16_t tx_burst(struct netif *n, uint16_t queue, struct rte_mbuf **pkts
 			script_fail(0, "a frame that is none");
 		if (eth.type == ETH_TYPE_ARP)
 			answer_arp(p + ETH_HDR_LEN, len - ETH_HDR_LEN);
+		else if (eth.type == ETH_TYPE_IP6 && answer_nd(p + ETH_HDR_LEN, len - ETH_HDR_LEN))
+			;
 		else if (!eth_addr_is_multicast(eth.dst))
 			frames_put(now - start_ns, p + ETH_HDR_LEN, len - ETH_HDR_LEN);
 		pkt_free(pkts[i]);
@@ -141,6 +171,7 @@ static uint64_t next_timer(void)
 
 	t = min_u64(t, neigh_next_ns(w.neigh));
 	t = min_u64(t, group_next_ns(&w));
+	t = min_u64(t, ip6_reass_next_ns(w.reass6));
 	return min_u64(t, ip4_reass_next_ns(w.reass));
 }
 
@@ -224,7 +255,7 @@ static void call(const struct call_req *q)
 
 static void inject(const uint8_t *p, uint32_t n)
 {
-	rx_frame(ETH_TYPE_IP4, p, n);
+	rx_frame(ip_six ? ETH_TYPE_IP6 : ETH_TYPE_IP4, p, n);
 	if (!gathers)
 		settle();
 }
@@ -251,9 +282,17 @@ static void apply_sysctl(const char *line)
 		script_fail(0, "the stack has no such setting: %s", line);
 }
 
+static struct ipaddr addr_of(uint32_t v4)
+{
+	struct ipaddr a;
+
+	ip_addr6(v4, a.b);
+	return ip_six ? a : ipaddr_v4(v4);
+}
+
 static void meet_peer(void)
 {
-	struct ipaddr peer = ipaddr_v4(DRILL_PEER);
+	struct ipaddr peer = addr_of(DRILL_PEER);
 
 	neigh_learn(w.neigh, &nif, &peer, peer_mac, NEIGH_HEARD_REQUEST, now);
 }
@@ -264,10 +303,10 @@ static void start_worker(const struct script *s)
 			     .name = "drill0",
 			     .mac = {2, 0, 0, 0, 0, 2},
 			     .ifindex = 0x10000,
-			     .mtu = s->mtu ? s->mtu : MTU,
+			     .mtu = (uint16_t)ip_mtu(s->mtu ? s->mtu : MTU),
 			     .n_queues = 1,
 			     .n_addrs = 1};
-	nif.addr[0] = (struct netif_addr){ipaddr_v4(DRILL_US), 120};
+	nif.addr[0] = (struct netif_addr){addr_of(DRILL_US), 120};
 	route_init(&routes);
 	if (client_engine_create(&engine, 1) < 0 || route_add_netif(&routes, &nif) < 0)
 		script_fail(0, "no engine");
