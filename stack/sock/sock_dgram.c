@@ -336,7 +336,7 @@ uint32_t sock_dgram_info(struct sock *s, void *payload)
 	sock_take_rx(s);
 	/* What others have been told of the path holds for this one, and may have become too old. */
 	if (udp_is_connected(&s->dg.udp))
-		s->a->path_mtu = env->host->path_mtu(env->host_arg, &s->a->remote.addr);
+		s->a->path_mtu = env->host->path_mtu(env->host_arg, &s->a->remote);
 	v[0] = s->dg.rmem;
 	v[1] = s->dg.rcvbuf;
 	v[2] = v[5] = s->tx_tail - s->tx_una;

@@ -12,7 +12,7 @@ static bool is_near(struct sock *s)
 	if (unlikely(!s->near_known)) {
 		s->near_known = true;
 		s->is_near = env->host->is_settled &&
-			     env->host->is_local(env->host_arg, &s->conn.flow.remote.addr);
+			     env->host->is_local(env->host_arg, &s->conn.flow.remote);
 	}
 	return s->is_near;
 }

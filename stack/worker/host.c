@@ -135,7 +135,7 @@ static void output6(struct worker *w, const struct route *r, const struct tcp_fl
 		    const struct tcp_seg *seg, const struct sock_piece *piece, unsigned n_pieces,
 		    const struct tcp_sockopts *opts)
 {
-	if (unlikely(!r)) {
+	if (unlikely(!r || !r->nif)) {
 		STAT_INC(ip6_drop_noroute);
 		return;
 	}
