@@ -21,7 +21,8 @@
 	X(int, setsockopt, (int, int, int, const void *, socklen_t)) \
 	X(int, sockatmark, (int)) \
 	X(int, isfdtype, (int, int)) \
-	X(int, getifaddrs, (struct ifaddrs **))
+	X(int, getifaddrs, (struct ifaddrs **)) \
+	X(int, getaddrinfo, (const char *, const char *, const struct addrinfo *, struct addrinfo **))
 
 /* names_io.c */
 #define LIBC_IO_CALLS(X) \

@@ -4,6 +4,7 @@
 #include "shim/dgram.h"
 #include "shim/ifaddr.h"
 #include "shim/libc.h"
+#include "shim/resolve.h"
 #include "shim/sock.h"
 #include "shim/sock_urgent.h"
 
@@ -123,4 +124,10 @@ EXPORT int isfdtype(int fd, int type)
 EXPORT int getifaddrs(struct ifaddrs **list)
 {
 	return ifaddr_list(list);
+}
+
+EXPORT int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+		       struct addrinfo **list)
+{
+	return resolve_addresses(node, service, hints, list);
 }

@@ -14,15 +14,16 @@ asked()
 		--resolve "name.test:8000:$2" "http://name.test:8000/1024")" "$3"
 }
 
-# order NAME: what getaddrinfo() makes of it, in this order (RFC 6724 6)
+# order NAME [FLAG]: what getaddrinfo() makes of it, in this order (RFC 6724 6)
 order()
 {
 	# shellcheck disable=SC2016	# expanded by the inner shell
 	fn_on_stack unshare -m sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$FN_TMP/hosts" \
 		python3 -c 'if True:
 			import socket, sys
-			a = socket.getaddrinfo(sys.argv[1], 80, type=socket.SOCK_STREAM)
-			print(*(i[4][0] for i in a))' "$1"
+			a = socket.getaddrinfo(sys.argv[1], 80, type=socket.SOCK_STREAM,
+					       flags=getattr(socket, sys.argv[2]))
+			print(*(i[4][0] for i in a))' "$1" "${2-AI_CANONNAME}"
 }
 
 # RFC 8305: an address of the other family is tried soon after the first, and what answers is taken.
@@ -34,7 +35,13 @@ both_families()
 	asked "IPv4 does not answer: IPv6 is taken" "$dead4,$good6" "$FN_CLI_ADDR6"
 	asked "IPv6 has no route: IPv4 is taken" "[2001:db8::1],$good4" "$FN_CLI_ADDR4"
 	printf '%s name.test\n' $FN_CLI_ADDR4 $FN_CLI_ADDR6 >"$FN_TMP/hosts"
+	printf '%s far.test\n' 2001:db8::1 $FN_CLI_ADDR4 >>"$FN_TMP/hosts"
+	printf '%s two.test\n' 2001:db8::1 $FN_CLI_ADDR6 >>"$FN_TMP/hosts"
 	same "a name's addresses: IPv6 first" "$(order name.test)" "$FN_CLI_ADDR6 $FN_CLI_ADDR4"
+	same "but not one that has no route" "$(order far.test)" "$FN_CLI_ADDR4 2001:db8::1"
+	same "nor before another of its family" "$(order two.test)" "$FN_CLI_ADDR6 2001:db8::1"
+	same "AI_ADDRCONFIG knows both families" "$(order name.test AI_ADDRCONFIG)" \
+		"$FN_CLI_ADDR6 $FN_CLI_ADDR4"
 }
 
 e2e_start "${1:-auto}"

@@ -166,6 +166,16 @@ static void resolver(void)
 	if (ai)
 		freeaddrinfo(ai);
 	t_out("text %d", getaddrinfo("not a host", NULL, &hint, &ai) == EAI_NONAME);
+	hint.ai_flags = AI_CANONNAME;
+	r = getaddrinfo("localhost", "80", &hint, &ai);
+	for (struct addrinfo *i = r == 0 ? ai : NULL; i; i = i->ai_next) {
+		char host[64] = "";
+
+		getnameinfo(i->ai_addr, i->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
+		t_out("localhost %s %s", host, i->ai_canonname ? i->ai_canonname : "-");
+	}
+	if (r == 0)
+		freeaddrinfo(ai);
 }
 
 /* ---- closing ---- */
