@@ -89,7 +89,7 @@ static void cubic_init(struct tcp_conn *c)
 static void cubic_acked(struct tcp_conn *c, uint32_t acked, uint64_t now_ns)
 {
 	if (c->cwnd < c->ssthresh) {
-		uint32_t grow = tcp_hystart_grow(c, &c->cc_state.cubic.hystart, acked);
+		uint32_t grow = tcp_hystart_grow(c, &c->cc_state.cubic.hystart, acked, now_ns);
 		uint32_t room = c->ssthresh > c->cwnd ? c->ssthresh - c->cwnd : 0;
 
 		c->cwnd = min_u32(c->cwnd + min_u32(grow, room), TCP_CWND_MAX);

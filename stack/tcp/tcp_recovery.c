@@ -140,15 +140,23 @@ static void count_dupack(struct tcp_conn *c, struct tcp_news *news)
 	}
 }
 
+/* Where order is lost all the time something is missing all the time, and what has arrived counts, in
+ * whatever order: else the window grows in jumps whenever the late one comes, each a burst (as Linux). */
+static uint32_t growth(const struct tcp_conn *c, const struct tcp_news *news)
+{
+	return c->rack.reordered && c->recovery == TCPR_DISORDER ? news->delivered : news->acked;
+}
+
 static void grow(struct tcp_conn *c, const struct tcp_news *news)
 {
 	bool partial = news->acked && !c->sack_ok; /* RFC 6582 3.2 step 3: sent again at once */
+	uint32_t acked = growth(c, news);
 
 	if (c->prr)
 		tcp_prr_acked(c, news->delivered, partial ? TCP_PRR_ENTER :
 			      news->acked && !news->lost ? TCP_PRR_GOOD : TCP_PRR_LOSING);
-	else if (!c->frto && news->acked && (c->cwnd_limited || c->recovery == TCPR_LOSS))
-		c->cc->acked(c, news->acked, news->now_ns);
+	else if (!c->frto && acked && (c->cwnd_limited || c->recovery == TCPR_LOSS))
+		c->cc->acked(c, acked, news->now_ns);
 }
 
 void tcp_recovery_open_acked(struct tcp_conn *c, uint32_t acked, uint64_t now_ns)

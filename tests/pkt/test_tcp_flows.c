@@ -70,6 +70,27 @@ START_TEST(what_comes_late_is_not_lost) /* RFC 8985 3.3: nor slower for it, afte
 }
 END_TEST
 
+/* An overflow at the end of slow start would be the first of many: what is sent again overtakes what comes
+ * late, and PAWS throws that away. From the first byte on: for ten round trips little is sent. */
+START_TEST(slow_start_ends_before_the_queue_overflows_where_order_is_lost)
+{
+	static const struct { uint32_t mbit, rtt_us, late_ppm, seed; double least; } path[] = {
+		{ 1000, 20000, 10000, 2, 0.94 }, { 1000, 20000, 30000, 2, 0.94 },
+		{ 1000, 20000, 100000, 2, 0.94 },
+		{ 100, 20000, 30000, 3, 0.95 }, { 100, 20000, 100000, 3, 0.95 },
+		{ 1000, 100000, 30000, 2, 0.75 }, { 1000, 100000, 100000, 1, 0.75 },
+		{ 100, 100000, 30000, 2, 0.81 }, { 100, 100000, 100000, 1, 0.81 },
+		{ 10, 100000, 30000, 1, 0.89 }, { 10, 100000, 100000, 3, 0.89 },
+	};
+	struct flows_result r = RUN(.mbit = path[_i].mbit, .rtt_us = path[_i].rtt_us, .n = 1,
+				    .cc = { "cubic" }, .late_ppm = path[_i].late_ppm,
+				    .seed = path[_i].seed, .to_ms = 5000);
+
+	ck_assert_double_ge(r.sum, path[_i].least);
+	ck_assert_uint_le(r.resent_permille, 2);
+}
+END_TEST
+
 START_TEST(bbr_answers_marks) /* 3.7: marks are congestion; the queue stays where they begin */
 {
 	struct flows_result r = RUN(.mbit = 50, .rtt_us = 40000, .n = 1, .cc = { "bbr" },
@@ -153,6 +174,7 @@ int main(void)
 	tcase_add_loop_test(tc, bbr_bears_random_loss, 0, 4);
 	tcase_add_loop_test(tc, bbr_finds_the_rate_of_a_short_queue, 0, 2);
 	tcase_add_loop_test(tc, what_comes_late_is_not_lost, 0, 10);
+	tcase_add_loop_test(tc, slow_start_ends_before_the_queue_overflows_where_order_is_lost, 0, 11);
 	tcase_add_test(tc, bbr_answers_marks);
 	tcase_add_test(tc, a_program_that_writes_little_is_not_taken_for_a_slow_path);
 	tcase_add_loop_test(tc, any_controller_knows_the_rate, 0, 3);

@@ -62,6 +62,22 @@ START_TEST(with_reordering_seen_three_duplicates_do_not_suffice) /* 6.2 step 4 *
 }
 END_TEST
 
+START_TEST(with_reordering_seen_the_window_grows_by_what_arrives) /* as Linux, not in jumps */
+{
+	struct rig *r = out(_i, 8);
+	IN(r, .seq = 1, .ack = 1, .flags = A, .sack = { { 1001, 2001 } });
+	IN(r, .seq = 1, .ack = 2001, .flags = A);
+	uint32_t cwnd = r->c->cwnd;
+	IN(r, .seq = 1, .ack = 2001, .flags = A, .sack = { { 3001, 5001 } });
+	ck_assert_uint_eq(r->c->cwnd, cwnd + 2000);
+	IN(r, .seq = 1, .ack = 5001, .flags = A);
+	ck_assert_uint_eq(r->c->cwnd, cwnd + 3000);
+	IN(r, .seq = 1, .ack = 8001, .flags = A);
+	ck_assert_uint_eq(r->c->cwnd, cwnd + 6000);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(a_lost_retransmission_is_found) /* 6: the point of time-based detection */
 {
 	struct rig *r = out(_i, 6);
@@ -277,6 +293,7 @@ END_TEST
 RIG_MAIN("tcp_rack", { one_held_segment_waits_for_a_quarter_of_the_rtt },
 	 { what_comes_in_the_window_was_only_late },
 	 { with_reordering_seen_three_duplicates_do_not_suffice },
+	 { with_reordering_seen_the_window_grows_by_what_arrives },
 	 { a_lost_retransmission_is_found }, { a_retransmission_is_not_late_by_what_left_before },
 	 { dsack_widens_the_window },
 	 { a_lost_tail_is_probed_after_two_rtt }, { the_probe_makes_loss_visible },

@@ -218,6 +218,110 @@ START_TEST(few_samples_say_nothing) /* RFC 9406 4.3: N_RTT_SAMPLE */
 }
 END_TEST
 
+/* FILLS: segments that fill the path of the trains below */
+enum { ACK_US = 100, FILLS = 2 * RTT_MS * 1000 / ACK_US };
+
+/* A window that has left in one go is acknowledged, two segments every ACK_US. */
+static void train(struct tcp_conn *c)
+{
+	uint64_t end_ns = now_ns + RTT_MS * NSEC_PER_MSEC;
+
+	c->snd_nxt = seq_add(c->snd_una, c->cwnd);
+	for (uint32_t left = c->cwnd; left && c->ssthresh == UINT32_MAX; left -= min_u32(left, 2 * MSS)) {
+		now_ns += ACK_US * NSEC_PER_USEC;
+		c->snd_una = seq_add(c->snd_una, min_u32(left, 2 * MSS));
+		c->rack.fack = seq_max(c->rack.fack, c->snd_una);
+		tcp_cc_cubic.acked(c, min_u32(left, 2 * MSS), now_ns);
+		c->snd_nxt = seq_add(c->snd_una, c->cwnd);
+	}
+	now_ns = max_u64(now_ns, end_ns);
+}
+
+static struct tcp_conn reordered(void)
+{
+	struct tcp_conn c = conn(10 * MSS, UINT32_MAX);
+
+	c.rtt.min_us = RTT_MS * 1000;
+	c.rack.reordered = true;
+	c.recovery = TCPR_DISORDER;
+	return c;
+}
+
+START_TEST(a_long_train_of_acks_ends_slow_start_where_order_is_lost) /* Ha and Rhee 2011, 4.1 */
+{
+	struct tcp_conn c = reordered();
+
+	for (int i = 0; i < 12 && c.ssthresh == UINT32_MAX; i++)
+		train(&c);
+	ck_assert_uint_ge(c.ssthresh, FILLS * MSS);
+	ck_assert_uint_le(c.ssthresh, FILLS * MSS * 3 / 2);
+}
+END_TEST
+
+START_TEST(without_reordering_the_train_is_not_looked_at) /* RFC 9406 4.3 */
+{
+	struct tcp_conn c = reordered();
+
+	c.rack.reordered = false;
+	for (int i = 0; i < 12; i++)
+		train(&c);
+	ck_assert_uint_eq(c.ssthresh, UINT32_MAX);
+}
+END_TEST
+
+START_TEST(who_comes_late_is_no_part_of_the_train)
+{
+	struct tcp_conn c = reordered();
+
+	for (int i = 0; i < 5; i++)
+		train(&c);
+	uint32_t cwnd = c.cwnd;
+	ck_assert_uint_lt(cwnd, FILLS * MSS / 2);
+	c.snd_nxt = seq_add(c.snd_una, cwnd);
+	for (uint32_t left = cwnd; left; left -= MSS) { /* half at once, the others one after the other */
+		now_ns += (left > cwnd / 2 ? ACK_US / 2 : 1000) * NSEC_PER_USEC;
+		c.snd_una = seq_add(c.snd_una, MSS);
+		tcp_cc_cubic.acked(&c, MSS, now_ns);
+	}
+	ck_assert_uint_eq(c.ssthresh, UINT32_MAX);
+	ck_assert_uint_eq(c.cwnd, 2 * cwnd);
+}
+END_TEST
+
+/* Here rounds end when the newest arrives: the late ones hold up snd_una all the time. */
+START_TEST(the_late_ones_do_not_make_rounds_longer)
+{
+	struct tcp_conn c = reordered();
+
+	c.snd_una = seq_add(c.snd_una, 10 * MSS);
+	c.snd_nxt = seq_add(c.snd_una, 100 * MSS);
+	c.rack.fack = c.snd_una;
+	tcp_cc_cubic.acked(&c, MSS, now_ns);
+	ck_assert(seq_eq(c.cc_state.cubic.hystart.round_end, c.snd_nxt));
+	c.rack.fack = seq_add(c.snd_nxt, MSS);
+	c.snd_nxt = seq_add(c.snd_nxt, 50 * MSS);
+	tcp_cc_cubic.acked(&c, MSS, now_ns);
+	ck_assert(seq_eq(c.cc_state.cubic.hystart.round_end, c.snd_nxt));
+	ck_assert_uint_eq(c.cc_state.cubic.hystart.flight, 49 * MSS);
+}
+END_TEST
+
+START_TEST(a_pause_ends_a_train)
+{
+	struct tcp_conn c = reordered();
+
+	for (int i = 0; i < 7; i++)
+		train(&c);
+	c.snd_nxt = seq_add(c.snd_una, c.cwnd);
+	for (int i = 0; i < 20; i++) { /* a window that has left in pieces */
+		now_ns += 3 * NSEC_PER_MSEC;
+		c.snd_una = seq_add(c.snd_una, MSS);
+		tcp_cc_cubic.acked(&c, MSS, now_ns);
+	}
+	ck_assert_uint_eq(c.ssthresh, UINT32_MAX);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("tcp_cubic");
@@ -235,5 +339,10 @@ int main(void)
 	tcase_add_test(tc, longer_round_trips_end_slow_start_gently);
 	tcase_add_test(tc, jitter_does_not_end_it);
 	tcase_add_test(tc, few_samples_say_nothing);
+	tcase_add_test(tc, a_long_train_of_acks_ends_slow_start_where_order_is_lost);
+	tcase_add_test(tc, without_reordering_the_train_is_not_looked_at);
+	tcase_add_test(tc, who_comes_late_is_no_part_of_the_train);
+	tcase_add_test(tc, the_late_ones_do_not_make_rounds_longer);
+	tcase_add_test(tc, a_pause_ends_a_train);
 	return unit_run("tcp/cubic", tc);
 }
