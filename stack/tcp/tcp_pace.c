@@ -4,7 +4,8 @@
 // SPDX-License-Identifier: MIT
 #include "stack/tcp/tcp_core.h"
 
-enum { SLOW_PERCENT = 200, AVOID_PERCENT = 120, QUANTA_PER_S = 1000, QUANTUM_SEGS = 2 };
+enum { SLOW_PERCENT = 200, AVOID_PERCENT = 120, QUANTA_PER_S = 1000, QUANTUM_SEGS = 2,
+       LATE_PART = 4 };
 enum { MODEL_QUANTUM_MAX = 64 * 1024 };
 
 void tcp_pace_changed(struct tcp_conn *c)
@@ -44,10 +45,22 @@ uint32_t tcp_pace_budget(const struct tcp_conn *c, uint64_t now_ns)
 	return now_ns < c->pace_ns ? 0 : tcp_pace_quantum(c);
 }
 
+/* How late may we be and still make up for it? Half a quantum. A model's rate is what the path carries:
+ * whatever a busy processor makes late is lost for good, so up to a quarter of a round trip is made up
+ * for, while the application has more; the queue has become as much shorter meanwhile. */
+static uint64_t late_most_ns(const struct tcp_conn *c, uint64_t rate)
+{
+	uint64_t late_ns = quantum(c, rate) / 2 * NSEC_PER_SEC / rate;
+
+	if (!c->model || c->rate.dry)
+		return late_ns;
+	return max_u64(late_ns, c->rtt.srtt_us * NSEC_PER_USEC / LATE_PART);
+}
+
 /* Time in which nothing was sent gives no credit; a timer that fires late is made up for. */
 void tcp_pace_sent(struct tcp_conn *c, uint32_t len, uint64_t now_ns)
 {
-	uint64_t rate = tcp_pace_rate(c), late_ns = quantum(c, rate) / 2 * NSEC_PER_SEC / rate;
+	uint64_t rate = tcp_pace_rate(c), late_ns = late_most_ns(c, rate);
 
 	c->pace_budget -= min_u32(len, c->pace_budget);
 	if (c->pace_ns + late_ns < now_ns)
