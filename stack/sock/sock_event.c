@@ -112,12 +112,10 @@ static void readable(struct sock *s)
 	want_head(s);
 }
 
-/* The send buffer follows the congestion window, as on Linux: twice what may be in flight. */
 static void tune_sndbuf(struct sock *s)
 {
-	uint32_t want = min_u32(s->conn.cwnd, s->conn.max_snd_wnd);
+	uint32_t want = min_u32(tcp_tune_sndbuf(&s->conn), SOCK_SNDBUF_MAX);
 
-	want = min_u32(want, SOCK_SNDBUF_MAX / 2) * 2;
 	if (!s->sndbuf && want > s->a->sndbuf)
 		s->a->sndbuf = want;
 }

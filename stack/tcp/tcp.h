@@ -218,6 +218,8 @@ void tcp_app_read(struct tcp_env *env, struct tcp_conn *c, uint32_t head, uint64
 /* What getsockopt(SO_RCVBUF) says of a buffer that grows by itself: Linux' sk_rcvbuf after what was read so
  * far, 0: it has not grown. */
 uint32_t tcp_rcvbuf_told(const struct tcp_conn *c);
+/* How much the application may have written that is not acknowledged, by the window. */
+uint32_t tcp_tune_sndbuf(const struct tcp_conn *c);
 /* Half close: a FIN follows the last byte written. */
 void tcp_shutdown(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* The other half: nobody reads any more. With our FIN sent, more text is answered by a RST. */

@@ -1,10 +1,10 @@
-/* The receive buffer follows the bandwidth-delay product (dynamic right-sizing, as Linux does it): what the
- * application reads in a round trip, twice, is the window that lets the sender double. Nothing shrinks
- * again; memory is the host's and follows what really arrives. */
+/* Buffers. That for receiving follows the bandwidth-delay product (dynamic right-sizing, as Linux does it):
+ * what the application reads in a round trip, twice, is the window that lets the sender double. Nothing
+ * shrinks again; memory is the host's and follows what really arrives. */
 // SPDX-License-Identifier: MIT
 #include "stack/tcp/tcp_core.h"
 
-enum { RTT_GUESS_US = 100000, SPARE_SEGS = 16 };
+enum { RTT_GUESS_US = 100000, SPARE_SEGS = 16, WINDOWS = 2, MODEL_WINDOWS = 6 };
 
 /* The window for who reads so much in a round trip. */
 static uint64_t wanted(const struct tcp_conn *c, uint32_t read)
@@ -37,6 +37,18 @@ void tcp_tune_read(struct tcp_conn *c, uint64_t now_ns)
 	}
 	t->head = c->rx_head;
 	t->since_ns = now_ns;
+}
+
+/* ---- the send buffer ---- */
+/* It follows the congestion window, as on Linux: twice what may be in flight. What is lost more than once
+ * keeps all behind it in the buffer for as many round trips; a controller that sends on at its rate
+ * meanwhile needs room for them (Linux gives BBR half as much again, and all twice as much, for
+ * packets' own memory). */
+uint32_t tcp_tune_sndbuf(const struct tcp_conn *c)
+{
+	uint64_t window = min_u32(c->cwnd, c->max_snd_wnd);
+
+	return (uint32_t)min_u64(window * (c->model ? MODEL_WINDOWS : WINDOWS), UINT32_MAX / 2);
 }
 
 /* ---- the round trip as a receiver sees it, for TCP_INFO: who only receives has no other ---- */

@@ -8,7 +8,8 @@
 #include "stack/tcp/tcp_bbr.h"
 #include "stack/tcp/tcp_core.h"
 
-enum { RING = 1 << 16, LATE = 1 << 10, BACKLOG = 128 << 20, PORT = 1000 };
+enum { RING = 1 << 16, LATE = 1 << 10, BACKLOG = 128 << 20, SNDBUF_MIN = 128 << 10,
+       PORT = 1000 };
 
 struct packet {
 	uint64_t due_ns;
@@ -42,7 +43,7 @@ struct world {
 	struct packet late[LATE]; /* overtaken by those in there; in no order */
 	uint32_t n_late;
 	bool running[FLOWS_MAX];
-	uint32_t wrote[FLOWS_MAX];
+	uint32_t wrote[FLOWS_MAX], room[FLOWS_MAX];
 	uint64_t write_ns[FLOWS_MAX];
 	uint64_t before[FLOWS_MAX]; /* bytes received when measuring began */
 	bool measuring;
@@ -208,6 +209,23 @@ static struct side *side_new(struct world *w)
 	return h;
 }
 
+/* As much as there is room for; through a socket it is told of room when a third is free. */
+static void write_on(struct world *w, uint32_t i)
+{
+	struct tcp_conn *c = &w->s->c[i];
+	uint32_t used = w->wrote[i] - tcp_tx_una(c), room = BACKLOG;
+
+	if (w->conf->sndbuf_max) {
+		w->room[i] = max_u32(max_u32(w->room[i], SNDBUF_MIN),
+				     min_u32(tcp_tune_sndbuf(c), w->conf->sndbuf_max));
+		room = w->room[i];
+	}
+	if (used > room / 3 * 2)
+		return;
+	w->wrote[i] += room - used;
+	tcp_app_wrote(&w->s->env, c, w->wrote[i], w->now_ns);
+}
+
 static void apps(struct world *w)
 {
 	const struct flows_conf *f = w->conf;
@@ -225,10 +243,8 @@ static void apps(struct world *w)
 			s->opts = w->s->opts[i];
 			tcp_connect(&w->s->env, s, &flow, w->now_ns);
 		}
-		if (w->running[i] && !f->chunk && w->wrote[i] - tcp_tx_una(s) < BACKLOG / 2) {
-			w->wrote[i] += BACKLOG / 2;
-			tcp_app_wrote(&w->s->env, s, w->wrote[i], w->now_ns);
-		}
+		if (w->running[i] && !f->chunk)
+			write_on(w, i);
 		if (w->running[i] && f->chunk && w->now_ns >= w->write_ns[i]) {
 			w->wrote[i] += f->chunk;
 			w->write_ns[i] = w->now_ns + f->every_ms * NSEC_PER_MSEC;
@@ -266,13 +282,27 @@ static void show(const struct world *w)
 }
 
 /* ---- the loop ---- */
+/* When can the senders' host do at t what it has to do then? */
+static uint64_t awake_ns(const struct world *w, uint64_t t_ns)
+{
+	const struct flows_conf *f = w->conf;
+
+	if (!f->stall_us)
+		return t_ns;
+	uint64_t since_ns = (t_ns - w->start_ns) % (f->stall_every_ms * NSEC_PER_MSEC);
+	uint64_t stall_ns = f->stall_us * NSEC_PER_USEC;
+	return since_ns < stall_ns ? t_ns - since_ns + stall_ns : t_ns;
+}
+
 static void step(struct world *w)
 {
 	const struct flows_conf *f = w->conf;
-	uint64_t next_ns = min_u64(ring_next_ns(&w->there), ring_next_ns(&w->back));
+	uint64_t next_ns = min_u64(ring_next_ns(&w->back), tcp_next_ns(&w->s->env));
 
+	if (awake_ns(w, w->now_ns) != w->now_ns)
+		next_ns = awake_ns(w, w->now_ns);
+	next_ns = min_u64(next_ns, ring_next_ns(&w->there));
 	next_ns = min_u64(next_ns, late_next_ns(w));
-	next_ns = min_u64(next_ns, tcp_next_ns(&w->s->env));
 	next_ns = min_u64(next_ns, tcp_next_ns(&w->r->env));
 	for (uint32_t i = 0; i < f->n; i++) {
 		if (!w->running[i])
@@ -283,12 +313,16 @@ static void step(struct world *w)
 	w->now_ns = max_u64(w->now_ns, next_ns);
 	deliver(w, &w->there, w->r);
 	deliver_late(w);
-	deliver(w, &w->back, w->s);
-	tcp_advance(&w->s->env, w->now_ns);
 	tcp_advance(&w->r->env, w->now_ns);
+	bool awake = awake_ns(w, w->now_ns) == w->now_ns;
+	if (awake) {
+		deliver(w, &w->back, w->s);
+		tcp_advance(&w->s->env, w->now_ns);
+	}
 	apps(w);
 	tcp_flush(&w->r->env, w->now_ns);
-	tcp_flush(&w->s->env, w->now_ns);
+	if (awake)
+		tcp_flush(&w->s->env, w->now_ns);
 }
 
 /* With what waits for a hole to be filled. */

@@ -19,6 +19,8 @@ struct flows_conf {
 	const char *cc[FLOWS_MAX]; /* NULL: as the first */
 	uint32_t start_ms[FLOWS_MAX];
 	uint32_t chunk, every_ms; /* the application writes so much every so often; 0: all the time */
+	uint32_t sndbuf_max;	/* a send buffer that follows the window, as a socket has it; 0: endless */
+	uint32_t stall_us, stall_every_ms; /* so long the senders' host does nothing, so often */
 	uint64_t seed;
 };
 

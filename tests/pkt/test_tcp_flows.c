@@ -42,6 +42,28 @@ START_TEST(bbr_bears_random_loss) /* where CUBIC's window falls to nothing */
 }
 END_TEST
 
+/* What is lost three times holds all behind it in the send buffer, for as many round trips. */
+START_TEST(bbr_bears_random_loss_with_a_send_buffer)
+{
+	struct flows_result r = RUN(.mbit = 1000, .rtt_us = 20000, .n = 1, .cc = { "bbr" },
+				    .loss_ppm = 50000, .sndbuf_max = 64 << 20, .from_ms = 1000,
+				    .to_ms = 4000, .seed = 1);
+
+	ck_assert_double_ge(r.sum, 0.85);
+}
+END_TEST
+
+/* Where the processor has other things to do now and then, the rate is kept all the same. */
+START_TEST(bbr_makes_up_for_being_late)
+{
+	struct flows_result r = RUN(.mbit = 100, .rtt_us = 20000, .n = 1, .cc = { "bbr" },
+				    .loss_ppm = 10000, .stall_us = 4000, .stall_every_ms = 50,
+				    .from_ms = 1000, .to_ms = 5000, .seed = 1);
+
+	ck_assert_double_ge(r.sum, 0.95);
+}
+END_TEST
+
 /* What is sent on top for what gets lost must not turn into a flood where a short queue polices the rate. */
 START_TEST(bbr_finds_the_rate_of_a_short_queue)
 {
@@ -172,6 +194,8 @@ int main(void)
 
 	tcase_add_loop_test(tc, bbr_fills_any_path_with_half_a_queue, 0, 9);
 	tcase_add_loop_test(tc, bbr_bears_random_loss, 0, 4);
+	tcase_add_test(tc, bbr_bears_random_loss_with_a_send_buffer);
+	tcase_add_test(tc, bbr_makes_up_for_being_late);
 	tcase_add_loop_test(tc, bbr_finds_the_rate_of_a_short_queue, 0, 2);
 	tcase_add_loop_test(tc, what_comes_late_is_not_lost, 0, 10);
 	tcase_add_loop_test(tc, slow_start_ends_before_the_queue_overflows_where_order_is_lost, 0, 11);
