@@ -38,8 +38,8 @@ static struct ipaddr next_source(struct mtcp_context *m, const struct chan_app *
 	return ipaddr_v4(0);
 }
 
-/* -EINPROGRESS, or another -errno. */
-static int start_here(struct mtcp_context *m, struct slot *s, const struct endpoint *to)
+/* -EINPROGRESS, or another -errno; -EXDEV: *home is the data thread to be bound on. */
+static int start_here(struct mtcp_context *m, struct slot *s, const struct endpoint *to, uint32_t *home)
 {
 	struct link *l = s->link ? s->link : link_get(m);
 	struct chan_req req = {
@@ -65,6 +65,11 @@ static int start_here(struct mtcp_context *m, struct slot *s, const struct endpo
 		req.local.addr = next_source(m, &l->app);
 	worker = s->link ? slot_a(s)->worker : (uint32_t)m->cpu % l->app.n_workers;
 	r = chan_call(&l->app, worker, &req, &rep);
+	/* Each data thread has ports of its own to choose from. */
+	for (uint32_t i = 1; r == -EADDRNOTAVAIL && !s->link && i < l->app.n_workers; i++)
+		r = chan_call(&l->app, (worker + i) % l->app.n_workers, &req, &rep);
+	if (r == -EXDEV)
+		*home = chan_rep_u32(&rep);
 	if (r != 0 && r != -EINPROGRESS)
 		return r == -ENOTCONN ? -ENETDOWN : r;
 	if (!s->link) {
@@ -80,23 +85,21 @@ static int start_here(struct mtcp_context *m, struct slot *s, const struct endpo
 }
 
 /* Which data thread a flow belongs to is known when both of its ends are. A bound socket may be on another
- * one, which the engine tells by EADDRNOTAVAIL. */
+ * one. */
 static int start(struct mtcp_context *m, struct slot *s, const struct endpoint *to)
 {
-	uint32_t home, n;
+	uint32_t home = 0;
 	int r = sock_follow(m, s);
 
 	if (r < 0)
 		return r;
-	r = start_here(m, s, to);
-	home = s->link ? slot_a(s)->worker : 0;
-	n = s->link ? s->link->app.n_workers : 0;
-	for (uint32_t i = 1; r == -EADDRNOTAVAIL && i < n; i++) {
-		r = sock_rehome(m, s, (home + i) % n);
+	r = start_here(m, s, to, &home);
+	if (r == -EXDEV) {
+		r = sock_rehome(m, s, home);
 		if (r == 0)
-			r = start_here(m, s, to);
+			r = start_here(m, s, to, &home);
 	}
-	return r == -EADDRNOTAVAIL ? -EAGAIN : r;
+	return r == -EADDRNOTAVAIL || r == -EXDEV ? -EAGAIN : r;
 }
 
 static int outcome(struct mtcp_context *m, struct slot *s)

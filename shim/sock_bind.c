@@ -74,8 +74,8 @@ fail:
 	return r;
 }
 
-/* Reserves ep in the engine; s is attached afterwards. */
-static int bind_stack(struct sock *s, struct chan_app *app, const struct endpoint *ep)
+/* Reserves ep in the engine, on a data thread; s is attached afterwards. */
+static int bind_stack(struct sock *s, struct chan_app *app, const struct endpoint *ep, uint32_t worker)
 {
 	struct chan_req req = {
 		.op = CHAN_OP_BIND,
@@ -87,7 +87,7 @@ static int bind_stack(struct sock *s, struct chan_app *app, const struct endpoin
 	};
 	struct chan_rep rep;
 	uint32_t noted = atomic_load(&s->b->flags); /* by a shutdown() too early */
-	int r = chan_call(app, chan_pick_worker(app), &req, &rep);
+	int r = chan_call(app, worker, &req, &rep);
 
 	if (r < 0)
 		return r;
@@ -112,7 +112,7 @@ static int bind_both(struct sock *s, struct chan_app *app, const struct endpoint
 			break;
 		}
 		tried[n++] = k;
-		r = bind_stack(s, app, &at);
+		r = bind_stack(s, app, &at, chan_pick_worker(app));
 		if (r == 0 && unlikely(sock_has(s, SOCK_OWN_FILE)))
 			sock_async_twin(s);
 		if (r == 0)
@@ -173,6 +173,20 @@ static void unbind(struct sock *s)
 	atomic_fetch_and(&s->flags, ~(uint32_t)(SOCK_BOUND | SOCK_PORT_LOOSE));
 }
 
+int sock_bind_on(struct sock *s, uint32_t worker)
+{
+	struct chan_app *app = s->app;
+	int r;
+
+	engine_ref(app);
+	sock_drop(s);
+	r = bind_stack(s, app, &s->bound, worker);
+	engine_put(app);
+	if (r < 0)
+		unbind(s);
+	return r;
+}
+
 /* IP_BIND_ADDRESS_NO_PORT: connect() or listen() will choose the port. */
 static int bind_address(struct sock *s, const struct endpoint *ep)
 {
@@ -205,7 +219,8 @@ int sock_bind_locked(struct sock *s, const struct endpoint *ep)
 	if (why < 0 && !ep->port && sock_opt_value(s, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT)) {
 		r = bind_address(s, ep);
 	} else if (why < 0) {
-		r = ipaddr_is_any(&ep->addr) ? bind_both(s, app, ep) : bind_stack(s, app, ep);
+		r = ipaddr_is_any(&ep->addr) ? bind_both(s, app, ep) :
+					       bind_stack(s, app, ep, chan_pick_worker(app));
 		why = r < 0 ? sock_refusal(r) : -1;
 	}
 	engine_put(app);
@@ -248,7 +263,8 @@ static int bind_port_now(struct sock *s)
 
 	if (!app)
 		return sock_to_kernel_locked(s, no);
-	r = ipaddr_is_any(&ep.addr) ? bind_both(s, app, &ep) : bind_stack(s, app, &ep);
+	r = ipaddr_is_any(&ep.addr) ? bind_both(s, app, &ep) :
+				      bind_stack(s, app, &ep, chan_pick_worker(app));
 	engine_put(app);
 	return r;
 }

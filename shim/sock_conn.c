@@ -222,11 +222,20 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 	/* What a shutdown() before has noted would end the new connection at once. */
 	atomic_fetch_and(&s->b->flags, ~(uint32_t)(CHAN_B_SHUT_RD | CHAN_B_SHUT_WR));
 	r = chan_call(app, worker, &req, &rep);
+	/* Each data thread has ports of its own to choose from. */
+	for (uint32_t i = 1; r == -EADDRNOTAVAIL && !sock_is_attached(s) && i < app->n_workers; i++)
+		r = chan_call(app, (worker + i) % app->n_workers, &req, &rep);
+	if (r == -EXDEV) { /* which data thread a flow belongs to is known when both ends are */
+		r = sock_bind_on(s, chan_rep_u32(&rep));
+		if (r < 0)
+			return r;
+		req.sock = s->id;
+		req.gen = s->gen;
+		r = chan_call(app, s->a->worker, &req, &rep);
+	}
 	if (r != -EINPROGRESS && r != 0)
-		return r;
-	s->fo_room = 0;
-	if (rep.len == sizeof(uint32_t))
-		s->fo_room = (uint16_t)rep.payload[0] | (uint16_t)(rep.payload[1] << 8);
+		return r == -EXDEV ? -EADDRNOTAVAIL : r;
+	s->fo_room = (uint16_t)chan_rep_u32(&rep);
 	if (!sock_is_attached(s))
 		sock_attach(s, app, rep.sock, rep.gen);
 	sock_twin_drop(s); /* bound to any address on both sides: the kernel's port has no use now */

@@ -59,6 +59,9 @@ int sock_connect_fast(struct sock *s, const struct sockaddr *addr, socklen_t len
 int sock_send_held(struct sock *s, const struct iovec *iov, int n, int flags, size_t *sent);
 /* bind() for who holds the lock. */
 int sock_bind_locked(struct sock *s, const struct endpoint *ep);
+/* s, which only has a port at the engine, has the same on this data thread of it. 0, or -errno: somebody was
+ * quick and has it, and s is not bound any more. */
+int sock_bind_on(struct sock *s, uint32_t worker);
 /* Once a connection is over, Linux's socket is in CLOSE and may be bound again, though not connected; what
  * poll() and SO_ERROR say stays. */
 void sock_close_ended(struct sock *s);

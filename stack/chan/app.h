@@ -126,6 +126,15 @@ struct chan_rep {
 	uint32_t len; /* bytes of payload */
 	uint8_t payload[256];
 };
+/* A number that came with an answer; 0: none. */
+static inline uint32_t chan_rep_u32(const struct chan_rep *rep)
+{
+	uint32_t v = 0;
+
+	if (rep->len == sizeof(v))
+		__builtin_memcpy(&v, rep->payload, sizeof(v));
+	return v;
+}
 /* The worker that a new socket should live on. */
 static inline uint32_t chan_pick_worker(struct chan_app *app)
 {

@@ -149,6 +149,15 @@ static int choose_zone(const struct sock_env *env, struct tcp_flow *flow, bool c
 	return ipaddr_has_zone(remote) ? -EINVAL : -ENETUNREACH;
 }
 
+/* A number that goes with the answer. */
+static void answer_u32(const struct call *k, uint32_t v)
+{
+	struct chan_call_a *a = &k->cw->client->call_a[k->slot];
+
+	memcpy(a->payload, &v, sizeof(v));
+	a->len = sizeof(v);
+}
+
 /* Local address and port of flow. */
 static int choose_local(struct call *k, struct sock *s, struct tcp_flow *flow,
 			struct port_hold **hold)
@@ -170,10 +179,12 @@ static int choose_local(struct call *k, struct sock *s, struct tcp_flow *flow,
 	if (err)
 		return err;
 	if (s->hold) {
-		/* Segments of this flow would reach another data thread. */
-		if (env->host->flow_worker(env->host_arg, flow) != env->worker)
-			return -EADDRNOTAVAIL;
-		return 0;
+		uint32_t worker = env->host->flow_worker(env->host_arg, flow);
+
+		if (worker == env->worker)
+			return 0;
+		answer_u32(k, worker); /* which this flow's segments reach */
+		return -EXDEV;
 	}
 	struct want_port w = { .env = env, .flow = *flow };
 	struct ports_req req = port_req(k, &flow->local);
@@ -246,12 +257,8 @@ static int start_connect(struct call *k, struct sock *s)
 	s->a->remote = flow.remote;
 	sock_set_state(s, CHAN_ST_CONNECTING);
 	if (s->conn.fo_held) {
-		struct chan_call_a *a = &k->cw->client->call_a[k->slot];
-		uint32_t room = s->conn.fo_room;
-
 		sock_set_flag(s, CHAN_A_SYN_HELD, 0);
-		memcpy(a->payload, &room, sizeof(room));
-		a->len = sizeof(room);
+		answer_u32(k, s->conn.fo_room);
 	}
 	return -EINPROGRESS;
 }

@@ -375,14 +375,21 @@ static void take_signals(struct sock *s)
 	s->signals = 0;
 }
 
+void sock_take_events(struct sock_env *env)
+{
+	struct list *n;
+
+	while ((n = list_pop(&env->tcp.touched)))
+		take_events(sock_of(container_of(n, struct tcp_conn, touch_link)));
+}
+
 void sock_publish(struct sock_env *env)
 {
 	struct list *event = &env->priv->event;
 	struct list *n;
 	bool more = false;
 
-	while ((n = list_pop(&env->tcp.touched)))
-		take_events(sock_of(container_of(n, struct tcp_conn, touch_link)));
+	sock_take_events(env);
 	if (list_empty(event))
 		return;
 	list_for_each(it, event) {
