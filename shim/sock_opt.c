@@ -208,6 +208,16 @@ int opt_give(void *to, const void *from, size_t n)
 }
 
 /* ---- the doors ---- */
+/* Several data threads serve it: the option is in force on all of them when setsockopt() returns. */
+static void settle_listener(struct sock *s)
+{
+	struct chan_req req = { .op = CHAN_OP_LISTEN, .sock = s->id, .gen = s->gen,
+				.arg = { s->backlog }, .opts = s->b->opts };
+
+	if (s->app->n_workers > 1 && s->backlog && !sock_is_dead(s))
+		chan_call(s->app, s->a->worker, &req, NULL);
+}
+
 /* Servers set options on each connection that they accept, and a mark may cost a system call: only what
  * has an effect before the next byte is sent needs one now. */
 static void tell_engine(struct sock *s, const struct opt *o)
@@ -252,6 +262,8 @@ static void tell_engine(struct sock *s, const struct opt *o)
 	atomic_fetch_add(&s->b->opt_seq, 1);
 	if (now)
 		chan_mark(s->app, s->id);
+	if (sock_has(s, SOCK_LISTENING))
+		settle_listener(s);
 }
 
 int sock_setopt(struct sock *s, int level, int name, const void *val, socklen_t len)

@@ -19,6 +19,7 @@ struct ev_loop;
 struct control;
 struct mcast;
 struct ports;
+struct tcp_fo_peers;
 struct rte_mempool;
 
 enum { HOST_ERR_MAX = 640 };
@@ -57,6 +58,7 @@ struct host {			/* [k] constant once the workers run  [c] control thread only */
 	struct netif *netif[NETIF_MAX]; /* [k] what the workers see: the port, or a wrapper of it */
 	struct route_table routes; /* [k] */
 	struct ports *ports;	/* [k] the table of local ports */
+	struct tcp_fo_peers *fo_peers; /* [k] what all data threads know of servers */
 	struct mcast *groups;	/* [k] the multicast groups that are heard */
 	struct region engine;	/* [k] extent E */
 

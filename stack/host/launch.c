@@ -70,6 +70,7 @@ static int init_worker(struct host *h, uint32_t n, uint64_t seed)
 		.routes = &h->routes,
 		.engine = e,
 		.ports = h->ports,
+		.fo_peers = h->fo_peers,
 		.groups = h->groups,
 		.loopback = config_num(c, CONFIG_loopback) != 0,
 		.mtu_probing = (uint8_t)config_num(c, CONFIG_mtu_probing),
@@ -107,6 +108,9 @@ static int make_shared(struct host *h, uint64_t *seed)
 	h->ports = ports_new(PORTS_MAX, *seed);
 	if (!h->ports)
 		return host_fail(h, -ENOMEM, "out of memory for the port table");
+	h->fo_peers = tcp_fo_peers_new();
+	if (!h->fo_peers)
+		return host_fail(h, -ENOMEM, "out of memory for Fast Open's cookies");
 	h->groups = mcast_new(h->n_workers, *seed ^ 0x6d63617374);
 	if (!h->groups)
 		return host_fail(h, -ENOMEM, "out of memory for the multicast groups");
@@ -174,6 +178,8 @@ void host_halt(struct host *h)
 	}
 	ports_free(h->ports);
 	h->ports = NULL;
+	tcp_fo_peers_free(h->fo_peers);
+	h->fo_peers = NULL;
 	mcast_free(h->groups);
 	h->groups = NULL;
 }

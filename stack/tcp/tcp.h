@@ -83,6 +83,10 @@ enum { /* the bits of Linux' tcp_fastopen */
 	TCP_FO_SERVER_NO_COOKIE = 0x200, TCP_FO_ALL_LISTENERS = 0x400,
 };
 
+/* NULL: no memory. Freed after the last tcp_env that uses it. */
+struct tcp_fo_peers *tcp_fo_peers_new(void);
+void tcp_fo_peers_free(struct tcp_fo_peers *f);
+
 /* Per data thread. The host fills the upper part before tcp_env_init(). */
 struct tcp_env {
 	const struct tcp_ops *ops;
@@ -103,6 +107,9 @@ struct tcp_env {
 	/* Linux' tcp_mtu_probing: RFC 4821's search never, when a black hole is met, always. */
 	enum tcp_mtu_probing { TCP_MTU_NEVER, TCP_MTU_BLACK_HOLE, TCP_MTU_ALWAYS } mtu_probing;
 	uint16_t base_mss;	  /* Linux' tcp_base_mss, where the search begins; 0: 1024 */
+	/* What Fast Open's clients know of servers, shared by threads that have the same key; NULL:
+	 * tcp_env_init() makes one. */
+	struct tcp_fo_peers *fo_peers;
 	/* the core's from here on */
 	struct wheel wheel;
 	struct list touched;	  /* conns with events, by touch_link: the host drains it */

@@ -1,6 +1,8 @@
 /* TCP Fast Open (RFC 7413), both sides: the cookies that a server gives and checks, those that a client
  * keeps, and what the two do to a handshake. Builds no segment. */
 // SPDX-License-Identifier: MIT
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include "stack/tcp/tcp_core.h"
 
@@ -146,55 +148,92 @@ void tcp_fo_unlisten(struct tcp_listener *l)
 }
 
 /* ---- the client's cookies: RFC 7413 4.1.3 ---- */
-static struct tcp_fo_peer *peer_of(struct tcp_env *env, const struct tcp_flow *flow)
+/* What is known of a server that does Fast Open, or of a path that does not. */
+struct fo_peer {
+	struct ipaddr addr; /* any: free */
+	uint64_t loss_ns;
+	struct tcp_fo fo;
+	uint16_t mss;	    /* of the server's SYN-ACK */
+	uint8_t losses;	    /* SYNs with data in a row that met no answer */
+};
+
+/* By address, a new one takes the place of an old. The port of a next connection may lead to another data
+ * thread, which shall know as much: hence the lock, held for a copy and only by Fast Open's clients. */
+struct tcp_fo_peers {
+	pthread_spinlock_t lock;
+	struct fo_peer peer[512];
+};
+
+struct tcp_fo_peers *tcp_fo_peers_new(void)
+{
+	struct tcp_fo_peers *f = calloc(1, sizeof(*f));
+
+	if (f)
+		pthread_spin_init(&f->lock, PTHREAD_PROCESS_PRIVATE);
+	return f;
+}
+
+void tcp_fo_peers_free(struct tcp_fo_peers *f)
+{
+	if (f)
+		pthread_spin_destroy(&f->lock);
+	free(f);
+}
+
+static struct fo_peer *place_of(struct tcp_env *env, const struct tcp_flow *flow)
 {
 	uint64_t h = siphash(&env->key, &flow->remote.addr, sizeof(flow->remote.addr));
 
-	return &env->table->fo_peer[h % TCP_FO_PEERS];
+	return &env->fo_peers->peer[h % ARRAY_LEN(env->fo_peers->peer)];
 }
 
-/* What is known of this peer, NULL: nothing. */
-static struct tcp_fo_peer *find_peer(struct tcp_env *env, const struct tcp_flow *flow)
+/* What is known of this peer: zeroes, nothing. */
+static struct fo_peer peer_of(struct tcp_env *env, const struct tcp_flow *flow)
 {
-	struct tcp_fo_peer *p = peer_of(env, flow);
+	struct fo_peer p;
 
-	return ipaddr_eq(&p->addr, &flow->remote.addr) ? p : NULL;
+	pthread_spin_lock(&env->fo_peers->lock);
+	p = *place_of(env, flow);
+	pthread_spin_unlock(&env->fo_peers->lock);
+	return ipaddr_eq(&p.addr, &flow->remote.addr) ? p : (struct fo_peer){ .losses = 0 };
 }
 
-/* The place of this peer; whoever had it is forgotten. */
-static struct tcp_fo_peer *get_peer(struct tcp_env *env, const struct tcp_flow *flow)
+/* The place of this peer, to be changed until the end; whoever had it is forgotten. */
+static struct fo_peer *change_begin(struct tcp_env *env, const struct tcp_flow *flow)
 {
-	struct tcp_fo_peer *p = peer_of(env, flow);
+	struct fo_peer *p = place_of(env, flow);
 
+	pthread_spin_lock(&env->fo_peers->lock);
 	if (!ipaddr_eq(&p->addr, &flow->remote.addr))
-		*p = (struct tcp_fo_peer){ .addr = flow->remote.addr };
+		*p = (struct fo_peer){ .addr = flow->remote.addr };
 	return p;
 }
 
-static bool swallows_data(const struct tcp_fo_peer *p, uint64_t now_ns)
+static void change_end(struct tcp_env *env) { pthread_spin_unlock(&env->fo_peers->lock); }
+
+static bool swallows_data(const struct fo_peer *p, uint64_t now_ns)
 {
-	return p && p->losses >= LOSSES_MANY &&
-	       now_ns - p->loss_ns < HOLE_NS << (p->losses - LOSSES_MANY);
+	return p->losses >= LOSSES_MANY && now_ns - p->loss_ns < HOLE_NS << (p->losses - LOSSES_MANY);
 }
 
 void tcp_fo_connect(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	const struct tcp_fo_peer *p = find_peer(env, &c->flow);
+	const struct fo_peer p = peer_of(env, &c->flow);
 	bool no_cookie = env->fastopen & TCP_FO_CLIENT_NO_COOKIE || c->opts.fastopen_no_cookie;
 	uint32_t mss = c->path_mss;
 
-	if (!c->opts.fastopen_syn || !(env->fastopen & TCP_FO_CLIENT) || swallows_data(p, now_ns))
+	if (!c->opts.fastopen_syn || !(env->fastopen & TCP_FO_CLIENT) || swallows_data(&p, now_ns))
 		return;
 	c->fo_client = true;
-	if (!no_cookie && !(p && p->fo.len)) {
+	if (!no_cookie && !p.fo.len) {
 		c->fo.wanted = true; /* a request */
 		c->fo_fail = TCP_FO_FAIL_COOKIE;
 		return;
 	}
-	if (p && p->mss)
-		mss = min_u32(mss, p->mss);
+	if (p.mss)
+		mss = min_u32(mss, p.mss);
 	if (!no_cookie)
-		c->fo = p->fo;
+		c->fo = p.fo;
 	c->fo_room = (uint16_t)(mss > OPTIONS_MAX ? mss - OPTIONS_MAX : 0);
 	c->fo_held = c->fo_room > 0;
 	c->syn_due = !c->fo_held;
@@ -218,9 +257,10 @@ void tcp_fo_syn_lost(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	c->snd_nxt = seq_add(c->iss, 1); /* the data goes when the handshake is done */
 	if (c->retries)
 		return;
-	struct tcp_fo_peer *p = get_peer(env, &c->flow);
+	struct fo_peer *p = change_begin(env, &c->flow);
 	p->losses = (uint8_t)min_u32(p->losses + 1u, LOSSES_MAX);
 	p->loss_ns = now_ns;
+	change_end(env);
 	STAT_INC(tcp_fastopen_lost);
 }
 
@@ -229,10 +269,11 @@ void tcp_fo_synack(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg
 	bool taken = seq_gt(seg->ack, seq_add(c->iss, 1));
 
 	if (seg->has_fo && seg->fo.len && c->fo_client) {
-		struct tcp_fo_peer *p = get_peer(env, &c->flow);
+		struct fo_peer *p = change_begin(env, &c->flow);
 
 		p->fo = seg->fo;
 		p->mss = tcp_mss_of(seg, &c->flow);
+		change_end(env);
 	}
 	if (c->fo_len == 0)
 		return;
@@ -240,11 +281,11 @@ void tcp_fo_synack(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg
 	if (!taken)
 		c->fo_fail = c->rtx_segs ? TCP_FO_FAIL_REPEATED : TCP_FO_FAIL_DATA;
 	if (taken) {
-		struct tcp_fo_peer *p = find_peer(env, &c->flow);
-
 		STAT_INC(tcp_fastopen_active);
-		if (p)
-			p->losses = 0;
+		if (peer_of(env, &c->flow).losses) {
+			change_begin(env, &c->flow)->losses = 0;
+			change_end(env);
+		}
 	}
 	/* What was not taken is as if it had never been sent: it leaves now. */
 	c->snd_nxt = seg->ack;

@@ -157,6 +157,7 @@ void tcp_table_put_timewait(struct tcp_env *env, struct tcp_timewait *tw)
 static void table_free(struct tcp_table *t)
 {
 	tcp_run_pool_fini(&t->run_pool);
+	tcp_fo_peers_free(t->fo_peers);
 	free(t->models);
 	free(t->timewait);
 	free(t->synq);
@@ -178,8 +179,9 @@ int tcp_env_init(struct tcp_env *env, uint64_t now_ns)
 	t->timewait = calloc(max_u32(env->max_timewait, 1), sizeof(struct tcp_timewait));
 	t->models_max = min_u32(max_u32(env->max_conns, 1), MODELS_MAX);
 	t->models = calloc(t->models_max, sizeof(struct tcp_model));
+	t->fo_peers = env->fo_peers ? NULL : tcp_fo_peers_new();
 	if (tcp_run_pool_init(&t->run_pool) < 0 || !t->bucket || !t->synq || !t->timewait ||
-	    !t->models) {
+	    !t->models || (!env->fo_peers && !t->fo_peers)) {
 		table_free(t);
 		return -ENOMEM;
 	}
@@ -188,6 +190,8 @@ int tcp_env_init(struct tcp_env *env, uint64_t now_ns)
 	for (uint32_t i = 0; i < TCP_LISTEN_BUCKETS; i++)
 		list_init(&t->listen[i]);
 	env->table = t;
+	if (t->fo_peers)
+		env->fo_peers = t->fo_peers;
 	wheel_init(&env->wheel, now_ns);
 	list_init(&env->touched);
 	list_init(&env->pending);
@@ -209,6 +213,8 @@ void tcp_env_fini(struct tcp_env *env)
 	CHECK(env->n_timewait == 0);
 	CHECK(env->wheel.armed == 0);
 	CHECK(t->models_live == 0);
+	if (t->fo_peers)
+		env->fo_peers = NULL;
 	table_free(t);
 	env->table = NULL;
 }

@@ -41,16 +41,7 @@ struct tcp_timewait {
 _Static_assert(offsetof(struct tcp_synq, flow) == sizeof(struct tcp_node), "tcp_node_flow()");
 _Static_assert(offsetof(struct tcp_timewait, flow) == sizeof(struct tcp_node), "tcp_node_flow()");
 
-/* What a client knows of a server that does Fast Open, or of a path that does not (RFC 7413 4.1.3). */
-struct tcp_fo_peer {
-	struct ipaddr addr; /* any: free */
-	uint64_t loss_ns;
-	struct tcp_fo fo;
-	uint16_t mss;	    /* of the server's SYN-ACK */
-	uint8_t losses;	    /* SYNs with data in a row that met no answer */
-};
-
-enum { TCP_LISTEN_BUCKETS = 256, TCP_FO_PEERS = 512 };
+enum { TCP_LISTEN_BUCKETS = 256 };
 
 struct tcp_table {
 	struct tcp_node **bucket;
@@ -64,7 +55,7 @@ struct tcp_table {
 	struct tcp_model *models, *model_free; /* of connections whose controller needs one */
 	uint32_t models_used, models_live, models_max;
 	uint32_t n_listeners;
-	struct tcp_fo_peer fo_peer[TCP_FO_PEERS]; /* by address, a new one takes the place of an old */
+	struct tcp_fo_peers *fo_peers; /* env->fo_peers if that is nobody else's */
 	struct list listen[TCP_LISTEN_BUCKETS]; /* by port */
 };
 

@@ -122,6 +122,7 @@ static int init_parts(struct worker *w)
 	s->n_workers = w->conf.n_workers;
 	s->now_ns = now;
 	s->ports = w->conf.ports;
+	s->tcp.fo_peers = w->conf.fo_peers;
 	s->host = &worker_host;
 	s->host_arg = w;
 	s->tcp.key = (struct siphash_key){ { rng_u64(&key_rng), rng_u64(&key_rng) } };

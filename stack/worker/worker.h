@@ -37,6 +37,7 @@ struct worker_conf {
 	const struct route_table *routes;
 	struct chan_engine *engine;	/* E, writable */
 	struct ports *ports;
+	struct tcp_fo_peers *fo_peers;
 	struct mcast *groups;		/* of all workers; NULL: none */
 	bool loopback;			/* 127/8 belongs to the stack */
 	uint32_t max_conns;
