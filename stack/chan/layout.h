@@ -332,9 +332,9 @@ enum chan_op {
 	CHAN_OP_LISTEN,	 /* sock; arg[0] = backlog, arg[1] = bytes of key (see FO_KEY), 0: none, or as before.
 			  * May be repeated. */
 	CHAN_OP_CONNECT, /* sock or CHAN_SOCK_NEW with local (port 0, any = choose), remote, opts ->
-			  * -EINPROGRESS or an error; on success sock, gen, local; payload (uint32_t): bytes that
-			  * Fast Open's SYN has room for. -EXDEV: the flow of this bound socket belongs to another
-			  * data thread, payload (uint32_t), where it must be bound */
+			  * -EINPROGRESS or an error; on success sock, gen, local; payload (uint32_t): bytes
+			  * that Fast Open's SYN has room for. -EXDEV: the flow of this bound socket belongs
+			  * to another data thread, payload (uint32_t), where it must be bound */
 	CHAN_OP_TX_GROW, /* sock; arg[0] = bytes wanted free, arg[1] = tx_tail now; caller holds tx_lock */
 	CHAN_OP_INFO,	 /* sock -> payload: struct tcp_info */
 	CHAN_OP_UNBIND,	 /* sock: drop it at once (undo of BIND), no held bit needed */
