@@ -140,6 +140,19 @@ static int stack_disconnect(struct sock *s, bool free_port)
 /* ---- bind ---- */
 enum { BIND_BOTH = -1, BIND_STACK = -2 };
 
+/* To an IPv6 group: of a link it is one of an interface, which must be known. */
+static int bind_group6(const struct sock *s, const struct chan_app *app, const struct endpoint *ep)
+{
+	bool zone = ipaddr_has_zone(&ep->addr);
+	struct chan_route route;
+
+	if (zone && ep->scope)
+		return route_of_group6(app, ep->scope, &route) ? BIND_STACK : (int)CHAN_REASON_bind_v6;
+	if (sock_has(s, DGRAM_DEVICE))
+		return BIND_STACK;
+	return zone || !route_has_v6(app) ? (int)CHAN_REASON_bind_v6 : BIND_BOTH;
+}
+
 /* BIND_*, or why only the kernel can. */
 static int bind_where(const struct sock *s, const struct chan_app *app, const struct endpoint *ep)
 {
@@ -158,7 +171,7 @@ static int bind_where(const struct sock *s, const struct chan_app *app, const st
 	if (route_is_own(app, ep))
 		return BIND_STACK;
 	if (!ipaddr_is_v4(&ep->addr))
-		return CHAN_REASON_bind_v6;
+		return ipaddr_is_multicast(&ep->addr) ? bind_group6(s, app, ep) : (int)CHAN_REASON_bind_v6;
 	/* To a group or a broadcast address: hears only what was sent there, by any interface. */
 	dgram_way(s, app, &at, &any_addr, 0, &way);
 	if (way.group || ipaddr_get_v4(&ep->addr) == 0xffffffffu)
@@ -221,6 +234,8 @@ static int bind_both(struct sock *s, struct chan_app *app, int fd, struct endpoi
 	int r = ep->port ? bind_named(s, app, fd, ep) : bind_chosen(s, app, fd, ep);
 
 	if (r == 0 && sock_mode(s) != SOCK_KERNEL) {
+		if (addr_is_v6(&ep->addr))
+			dgram_only_v6(s, fd);
 		dgram_twin(s);
 		dgram_count(s);
 	}
@@ -442,13 +457,14 @@ static int connect_locked(struct sock *s, int fd, struct endpoint *to, const str
 	app = engine_get(&no);
 	if (!app)
 		return connect_kernel(s, fd, to, addr, len);
+	r = dgram_zone_of_group6(s, to);
 	dgram_way(s, app, to, &any_addr, 0, &way);
 	if (s->family == AF_INET6 && s->b->opts.flags & CHAN_O_V6ONLY && ipaddr_is_v4(&to->addr)) {
 		r = -ENETUNREACH;
-	} else if (way.side == DGRAM_KERNEL) {
+	} else if (r == 0 && way.side == DGRAM_KERNEL) {
 		r = connect_kernel(s, fd, to, addr, len);
 	} else {
-		r = dgram_way_check(s, &way);
+		r = r ? r : dgram_way_check(s, &way);
 		if (r == 0)
 			r = connect_stack(s, app, fd, to);
 	}

@@ -33,6 +33,7 @@ enum dgram_opt_flags {
 	DGRAM_S_NO_CHECK = 1 << 17, DGRAM_S_DONTROUTE = 1 << 18, DGRAM_S_CORK = 1 << 19,
 	DGRAM_S_TTL_SET = 1 << 20, /* dg_send has IP_MULTICAST_TTL */
 	DGRAM_S_ZEROCOPY = 1 << 21, DGRAM_S_DONTFRAG6 = 1 << 22,
+	DGRAM_S_LOOP6_OFF = 1 << 23, DGRAM_S_HOPS6_SET = 1 << 24, /* as LOOP_OFF, TTL_SET */
 };
 
 enum dgram_side { DGRAM_NOBODY, DGRAM_STACK, DGRAM_KERNEL };
@@ -56,20 +57,28 @@ struct dgram_out {
 };
 
 enum { DGRAM_CORK_SIZE = 65536, DGRAM_HEADERS = 28 /* IPv4 and UDP */, DGRAM_HEADERS6 = 48 };
+enum { DGRAM_GROUPS_MAX = 256, DGRAM_SOURCES_MAX = 64, DGRAM_LONG_MAX = 8 };
 /* A membership: of a group, on the interface with this number, or else with this address, or else of
  * the route to the group. */
 struct dgram_member {
-	uint32_t group, source, address; /* host order */
+	struct ipaddr group, source;
+	uint32_t address; /* IPv4, host order */
 	uint32_t ifindex;
 };
-enum { DGRAM_GROUPS_MAX = 64, DGRAM_SOURCES_MAX = 64, DGRAM_LONG_MAX = 8 };
+/* What a membership option asks for; mode and sources: of a whole filter. */
+struct dgram_filter {
+	struct dgram_member m;
+	uint32_t mode, n;
+	struct ipaddr src[DGRAM_SOURCES_MAX];
+};
 /* A group joined through the stack. Linux counts memberships, and a source-specific one ends with its last
  * source. */
 struct dgram_group {
-	uint32_t group, ifindex;
+	struct ipaddr group;
+	uint32_t ifindex;
 	uint32_t include; /* 1: only its sources, 0: all but these */
-	uint32_t n;
-	uint32_t source[DGRAM_SOURCES_MAX];
+	uint32_t n, pad;
+	struct ipaddr source[DGRAM_SOURCES_MAX];
 };
 /* Beside struct sock, this process' own. */
 struct dgram {
@@ -181,9 +190,12 @@ int dgram_parse(const struct sock *s, struct endpoint *ep, const struct sockaddr
  * source or any, ifindex: wanted interface or 0. */
 void dgram_way(const struct sock *s, const struct chan_app *app, struct endpoint *to,
 	       const struct ipaddr *src, uint32_t ifindex, struct dgram_way *way);
+/* As connect() to an IPv6 group: IPV6_MULTICAST_IF says the interface when the address does not. 0, or
+ * -EINVAL: a group of a link, and nobody says of which. */
+int dgram_zone_of_group6(const struct sock *s, struct endpoint *to);
 /* May it go? The stack's part of what ip_route_output() and its callers check: 0, -ENETUNREACH, -EACCES. */
 int dgram_way_check(const struct sock *s, const struct dgram_way *way);
-#define DGRAM_MCAST_KERNEL UINT32_MAX /* dg_mcast_if: an interface of the kernel */
+#define DGRAM_MCAST_KERNEL UINT32_MAX /* dg_mcast_if, dg_mcast_if6: an interface of the kernel */
 
 /* ---- dgram_send.c, dgram_recv.c: msg and all it points to is ours, except the bytes and, receiving, the
  * control data; len: of the iovec ---- */
@@ -214,19 +226,31 @@ void dgram_cmsg_out(const struct sock *s, struct msghdr *msg, const struct chan_
 void dgram_cmsg_error(const struct sock *s, struct msghdr *msg, const struct chan_dgram *h);
 
 /* ---- dgram_mcast.c ---- */
-/* A membership option of IPPROTO_IP. SOCK_TO_KERNEL: it concerns an interface of the kernel. */
-int dgram_mcast_set(struct sock *s, int name, const void *val, socklen_t len);
+/* A membership option of IPPROTO_IP or IPPROTO_IPV6. SOCK_TO_KERNEL: it concerns an interface of the
+ * kernel. */
+int dgram_mcast_set(struct sock *s, int level, int name, const void *val, socklen_t len);
 /* IP_MULTICAST_IF: 0, -errno or SOCK_TO_KERNEL. */
 int dgram_mcast_if(struct sock *s, int fd, const void *val, socklen_t len);
-bool dgram_is_mcast_name(int name);
+bool dgram_is_mcast_name(const struct sock *s, int level, int name);
 /* IP_MSFILTER, MCAST_MSFILTER. */
-int dgram_filter_get(struct sock *s, int name, void *val, socklen_t *len);
+int dgram_filter_get(struct sock *s, int level, int name, void *val, socklen_t *len);
+/* More than Linux takes is the kernel's to refuse. */
+bool dgram_too_many_sources(uint32_t n, bool six);
+
+/* ---- dgram_mcast6.c: the forms of IPPROTO_IPV6 ---- */
+bool dgram_is_mcast6_name(int name);
+/* Into one form; false: malformed, or none of ours. */
+bool dgram_decode6(int name, const void *val, socklen_t len, struct dgram_filter *f);
+/* The group that getsockopt(MCAST_MSFILTER) asks about, and the sources that there is room for. */
+bool dgram_question6(const void *val, socklen_t len, struct dgram_member *m, uint32_t *room);
+/* IPV6_MULTICAST_IF: as dgram_mcast_if(). */
+int dgram_mcast_if6(struct sock *s, int fd, const void *val, socklen_t len);
 
 /* ---- dgram_group.c: under the socket's lock ---- */
 /* Changes a membership of a socket that the engine has; source and interface are filled in. 0 or -errno. */
 int dgram_group_call(struct sock *s, enum chan_mcast what, const struct dgram_member *m);
 /* Up to DGRAM_SOURCES_MAX of its sources. CHAN_FILTER_ or -errno. */
-int dgram_group_sources(struct sock *s, const struct dgram_member *m, uint32_t *src, uint32_t *n);
+int dgram_group_sources(struct sock *s, const struct dgram_member *m, struct ipaddr *src, uint32_t *n);
 /* Joins again what a socket had joined that has just got another place in an engine. */
 void dgram_rejoin(struct sock *s);
 void dgram_groups_free(struct dgram *d);

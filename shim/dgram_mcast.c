@@ -1,8 +1,10 @@
 /* Multicast options: memberships and IP_MULTICAST_IF, given to the side that has the interface. Each
- * option of the family is brought into one form first; what is malformed the kernel refuses. */
+ * option is brought into one form first (those of IPv6 in dgram_mcast6.c); what is malformed the kernel
+ * refuses. */
 // SPDX-License-Identifier: MIT
 #include <stddef.h>
 #include <string.h>
+#include "shim/addr.h"
 #include "shim/dgram_int.h"
 #include "shim/libc.h"
 #include "shim/route.h"
@@ -15,14 +17,23 @@ static uint32_t host(struct in_addr in)
 	return be32_get((be32){ in.s_addr });
 }
 
+static struct ipaddr addr_of(struct in_addr in)
+{
+	return ipaddr_v4(host(in));
+}
+
 static bool is_source_name(int name)
 {
 	return name == IP_ADD_SOURCE_MEMBERSHIP || name == IP_DROP_SOURCE_MEMBERSHIP ||
 	       name == IP_BLOCK_SOURCE || name == IP_UNBLOCK_SOURCE;
 }
 
-bool dgram_is_mcast_name(int name)
+bool dgram_is_mcast_name(const struct sock *s, int level, int name)
 {
+	if (level == IPPROTO_IPV6)
+		return s->family == AF_INET6 && dgram_is_mcast6_name(name);
+	if (level != IPPROTO_IP)
+		return false;
 	return name == IP_ADD_MEMBERSHIP || name == IP_DROP_MEMBERSHIP || is_source_name(name) ||
 	       name == IP_MSFILTER || (name >= MCAST_JOIN_GROUP && name <= MCAST_MSFILTER);
 }
@@ -35,7 +46,8 @@ static bool from_mreq(struct dgram_member *m, const void *val, socklen_t len)
 	if (len < sizeof(struct ip_mreq) ||
 	    user_get(&n, val, len >= sizeof(n) ? sizeof(n) : sizeof(struct ip_mreq)) < 0)
 		return false;
-	*m = (struct dgram_member){ host(n.imr_multiaddr), 0, host(n.imr_address), (uint32_t)n.imr_ifindex };
+	*m = (struct dgram_member){ .group = addr_of(n.imr_multiaddr), .address = host(n.imr_address),
+				    .ifindex = (uint32_t)n.imr_ifindex };
 	return true;
 }
 
@@ -45,13 +57,14 @@ static bool from_source(struct dgram_member *m, const void *val, socklen_t len)
 
 	if (len != sizeof(n) || user_get(&n, val, sizeof(n)) < 0)
 		return false;
-	*m = (struct dgram_member){ host(n.imr_multiaddr), host(n.imr_sourceaddr), host(n.imr_interface), 0 };
+	*m = (struct dgram_member){ .group = addr_of(n.imr_multiaddr), .source = addr_of(n.imr_sourceaddr),
+				    .address = host(n.imr_interface) };
 	return true;
 }
 
-static bool v4_of(const struct sockaddr_storage *ss, uint32_t *ip)
+static bool v4_of(const struct sockaddr_storage *ss, struct ipaddr *ip)
 {
-	*ip = host(((const struct sockaddr_in *)ss)->sin_addr);
+	*ip = addr_of(((const struct sockaddr_in *)ss)->sin_addr);
 	return ss->ss_family == AF_INET;
 }
 
@@ -79,15 +92,17 @@ static bool from_group_source(struct dgram_member *m, const void *val, socklen_t
 /* Is the interface the stack's? Then its number is filled in. */
 static bool is_stacks(const struct sock *s, const struct chan_app *app, struct dgram_member *m)
 {
-	struct ipaddr address = ipaddr_v4(m->address), group = ipaddr_v4(m->group);
+	struct ipaddr address = ipaddr_v4(m->address);
 	struct chan_route route;
 
+	if (!ipaddr_is_v4(&m->group)) /* 0: the engine chooses, the one by which it is joined or the first */
+		return route_of_group6(app, m->ifindex, &route);
 	if (m->ifindex)
 		return route_has_interface(app, m->ifindex);
 	if (m->address) {
 		if (!route_find(app, &address, &route) || route.kind != CHAN_ROUTE_LOCAL)
 			return false;
-	} else if (!route_find(app, &group, &route)) {
+	} else if (!route_find(app, &m->group, &route)) {
 		return sock_has(s, DGRAM_DEVICE);
 	}
 	m->ifindex = route.ifindex;
@@ -95,60 +110,60 @@ static bool is_stacks(const struct sock *s, const struct chan_app *app, struct d
 }
 
 /* The whole of a filter at once: the membership is made anew. Linux asks for one that exists. */
-static int call_filter(struct sock *s, const struct dgram_member *m, uint32_t mode, const struct in_addr *src,
-		       uint32_t n)
+static int call_filter(struct sock *s, const struct dgram_filter *f)
 {
-	struct dgram_member one = *m;
-	int r = dgram_group_call(s, CHAN_MC_LEAVE, m);
+	struct dgram_member one = f->m;
+	bool none = f->mode == MCAST_INCLUDE && !f->n;
+	int r;
 
+	/* Of an IPv6 group the interface must be named, except to leave it. */
+	if (!f->m.ifindex && !none)
+		return -EINVAL;
+	r = dgram_group_call(s, CHAN_MC_LEAVE, &f->m);
 	if (r < 0)
-		return r == -EADDRNOTAVAIL && (n || mode != MCAST_INCLUDE) ? -EINVAL : r;
-	if (mode == MCAST_EXCLUDE)
-		r = dgram_group_call(s, CHAN_MC_JOIN, m);
-	for (uint32_t i = 0; r == 0 && i < n; i++) {
-		one.source = host(src[i]);
-		r = dgram_group_call(s, mode == MCAST_EXCLUDE ? CHAN_MC_BLOCK : CHAN_MC_JOIN_SOURCE,
+		return r == -EADDRNOTAVAIL && !none ? -EINVAL : r;
+	if (f->mode == MCAST_EXCLUDE)
+		r = dgram_group_call(s, CHAN_MC_JOIN, &f->m);
+	for (uint32_t i = 0; r == 0 && i < f->n; i++) {
+		one.source = f->src[i];
+		r = dgram_group_call(s, f->mode == MCAST_EXCLUDE ? CHAN_MC_BLOCK : CHAN_MC_JOIN_SOURCE,
 				     &one);
 	}
 	return r;
 }
 
 /* ---- IP_MSFILTER, MCAST_MSFILTER ---- */
-struct filter {
-	struct dgram_member m;
-	uint32_t mode, n;
-	struct in_addr src[DGRAM_SOURCES_MAX];
-};
-
-/* More than Linux takes is the kernel's to refuse. */
-static bool too_many(uint32_t n)
+bool dgram_too_many_sources(uint32_t n, bool six)
 {
-	return n > min_u32((uint32_t)sock_sources_max(), DGRAM_SOURCES_MAX);
+	return n > min_u32((uint32_t)sock_sources_max(six), DGRAM_SOURCES_MAX);
 }
 
-static bool from_msfilter(struct filter *f, const void *val, socklen_t len)
+static bool from_msfilter(struct dgram_filter *f, const void *val, socklen_t len)
 {
+	struct in_addr src[DGRAM_SOURCES_MAX];
 	struct ip_msfilter h;
 	const size_t head = offsetof(struct ip_msfilter, imsf_slist);
 
-	if (len < head || user_get(&h, val, head) < 0 || too_many(h.imsf_numsrc) ||
-	    len < head + h.imsf_numsrc * sizeof(f->src[0]) ||
-	    user_get(f->src, (const char *)val + head, h.imsf_numsrc * sizeof(f->src[0])) < 0)
+	if (len < head || user_get(&h, val, head) < 0 || dgram_too_many_sources(h.imsf_numsrc, false) ||
+	    len < head + h.imsf_numsrc * sizeof(src[0]) ||
+	    user_get(src, (const char *)val + head, h.imsf_numsrc * sizeof(src[0])) < 0)
 		return false;
-	f->m = (struct dgram_member){ .group = host(h.imsf_multiaddr), .address = host(h.imsf_interface) };
+	for (uint32_t i = 0; i < h.imsf_numsrc; i++)
+		f->src[i] = addr_of(src[i]);
+	f->m = (struct dgram_member){ .group = addr_of(h.imsf_multiaddr),
+				      .address = host(h.imsf_interface) };
 	f->mode = h.imsf_fmode;
 	f->n = h.imsf_numsrc;
 	return true;
 }
 
-static bool from_group_filter(struct filter *f, const void *val, socklen_t len)
+static bool from_group_filter(struct dgram_filter *f, const void *val, socklen_t len)
 {
 	const size_t head = offsetof(struct group_filter, gf_slist);
 	struct group_filter h;
 	struct sockaddr_storage ss;
-	uint32_t ip;
 
-	if (len < head || user_get(&h, val, head) < 0 || too_many(h.gf_numsrc) ||
+	if (len < head || user_get(&h, val, head) < 0 || dgram_too_many_sources(h.gf_numsrc, false) ||
 	    len < head + h.gf_numsrc * sizeof(ss))
 		return false;
 	f->m = (struct dgram_member){ .ifindex = h.gf_interface };
@@ -156,16 +171,15 @@ static bool from_group_filter(struct filter *f, const void *val, socklen_t len)
 	f->n = h.gf_numsrc;
 	for (uint32_t i = 0; i < f->n; i++) {
 		if (user_get(&ss, (const char *)val + head + i * sizeof(ss), sizeof(ss)) < 0 ||
-		    !v4_of(&ss, &ip))
+		    !v4_of(&ss, &f->src[i]))
 			return false;
-		f->src[i] = ((struct sockaddr_in *)&ss)->sin_addr;
 	}
 	return v4_of(&h.gf_group, &f->m.group);
 }
 
 /* ---- the options ---- */
 /* Into one form; false: malformed, or none of ours. */
-static bool decode(int name, const void *val, socklen_t len, struct filter *f)
+static bool decode(int name, const void *val, socklen_t len, struct dgram_filter *f)
 {
 	switch (name) {
 	case IP_ADD_MEMBERSHIP:
@@ -184,44 +198,57 @@ static bool decode(int name, const void *val, socklen_t len, struct filter *f)
 	}
 }
 
-static int carry_out(struct sock *s, int name, const struct filter *f)
+/* The change of one membership that an option of this level stands for; 0: it gives a whole filter. */
+static enum chan_mcast change_of(int level, int name)
 {
+	if (level == IPPROTO_IPV6 && name == IPV6_JOIN_GROUP)
+		return CHAN_MC_JOIN;
+	if (level == IPPROTO_IPV6 && name == IPV6_LEAVE_GROUP)
+		return CHAN_MC_LEAVE;
 	switch (name) {
 	case IP_ADD_MEMBERSHIP:
 	case MCAST_JOIN_GROUP:
-		return dgram_group_call(s, CHAN_MC_JOIN, &f->m);
+		return CHAN_MC_JOIN;
 	case IP_DROP_MEMBERSHIP:
 	case MCAST_LEAVE_GROUP:
-		return dgram_group_call(s, CHAN_MC_LEAVE, &f->m);
+		return CHAN_MC_LEAVE;
 	case IP_ADD_SOURCE_MEMBERSHIP:
 	case MCAST_JOIN_SOURCE_GROUP:
-		return dgram_group_call(s, CHAN_MC_JOIN_SOURCE, &f->m);
+		return CHAN_MC_JOIN_SOURCE;
 	case IP_DROP_SOURCE_MEMBERSHIP:
 	case MCAST_LEAVE_SOURCE_GROUP:
-		return dgram_group_call(s, CHAN_MC_LEAVE_SOURCE, &f->m);
+		return CHAN_MC_LEAVE_SOURCE;
 	case IP_BLOCK_SOURCE:
 	case MCAST_BLOCK_SOURCE:
-		return dgram_group_call(s, CHAN_MC_BLOCK, &f->m);
+		return CHAN_MC_BLOCK;
 	case IP_UNBLOCK_SOURCE:
 	case MCAST_UNBLOCK_SOURCE:
-		return dgram_group_call(s, CHAN_MC_UNBLOCK, &f->m);
+		return CHAN_MC_UNBLOCK;
 	default:
-		return call_filter(s, &f->m, f->mode, f->src, f->n);
+		return 0;
 	}
 }
 
-int dgram_mcast_set(struct sock *s, int name, const void *val, socklen_t len)
+static int carry_out(struct sock *s, enum chan_mcast what, const struct dgram_filter *f)
 {
-	struct filter f = { .n = 0 };
-	struct ipaddr group;
+	int r = what ? dgram_group_call(s, what, &f->m) : call_filter(s, f);
+
+	/* By no interface of the stack's: perhaps by one of the kernel's. */
+	if (r == -EADDRNOTAVAIL && what == CHAN_MC_LEAVE && !f->m.ifindex)
+		return SOCK_TO_KERNEL;
+	return r;
+}
+
+int dgram_mcast_set(struct sock *s, int level, int name, const void *val, socklen_t len)
+{
+	struct dgram_filter f = { .n = 0 };
+	bool six = level == IPPROTO_IPV6;
 	struct chan_app *app;
 	enum chan_reason no;
 	int r;
 
-	if (!decode(name, val, len, &f))
-		return SOCK_TO_KERNEL;
-	group = ipaddr_v4(f.m.group);
-	if (!ipaddr_is_multicast(&group))
+	if (!(six ? dgram_decode6(name, val, len, &f) : decode(name, val, len, &f)) ||
+	    ipaddr_is_v4(&f.m.group) == six || !ipaddr_is_multicast(&f.m.group))
 		return SOCK_TO_KERNEL;
 	app = engine_get(&no);
 	if (!app)
@@ -230,7 +257,7 @@ int dgram_mcast_set(struct sock *s, int name, const void *val, socklen_t len)
 	if (r == 0) {
 		r = sock_mode(s) == SOCK_KERNEL ? SOCK_TO_KERNEL : dgram_attach(s);
 		if (r == 0)
-			r = carry_out(s, name, &f);
+			r = carry_out(s, change_of(level, name), &f);
 		sock_unlock(s);
 	}
 	engine_put(app);
@@ -248,7 +275,7 @@ static bool from_question(struct dgram_member *m, int name, const void *val, soc
 	if (name == IP_MSFILTER) {
 		if (len < IP_MSFILTER_SIZE(0) || user_get(&h, val, IP_MSFILTER_SIZE(0)) < 0)
 			return false;
-		*m = (struct dgram_member){ .group = host(h.imsf_multiaddr),
+		*m = (struct dgram_member){ .group = addr_of(h.imsf_multiaddr),
 					    .address = host(h.imsf_interface) };
 		*room = h.imsf_numsrc;
 		return true;
@@ -261,11 +288,12 @@ static bool from_question(struct dgram_member *m, int name, const void *val, soc
 }
 
 /* As Linux answers: how many there are, and as many as there is room for. */
-static int give_filter(int name, void *val, socklen_t *len, uint32_t mode, const uint32_t *src, uint32_t n,
-		       uint32_t room)
+static int give_filter(int name, void *val, socklen_t *len, uint32_t mode, const struct ipaddr *src,
+		       uint32_t n, uint32_t room, bool six)
 {
 	uint32_t shown = min_u32(n, room);
 	bool old = name == IP_MSFILTER;
+	uint16_t family = six ? AF_INET6 : AF_INET;
 	char *list = (char *)val + (old ? IP_MSFILTER_SIZE(0) : GROUP_FILTER_SIZE(0));
 	char *head = (char *)val + (old ? offsetof(struct ip_msfilter, imsf_fmode) :
 					  offsetof(struct group_filter, gf_fmode));
@@ -274,31 +302,33 @@ static int give_filter(int name, void *val, socklen_t *len, uint32_t mode, const
 	int err = user_put(head, said, sizeof(said)) | user_put(len, &total, sizeof(total));
 
 	for (uint32_t i = 0; i < shown && !err; i++) {
-		struct sockaddr_storage ss = { .ss_family = AF_INET };
-		struct in_addr in = { be32_of(src[i]).raw };
+		const struct endpoint ep = { .addr = src[i] };
+		struct sockaddr_storage ss;
 
-		((struct sockaddr_in *)&ss)->sin_addr = in;
-		err = old ? user_put(list + i * sizeof(in), &in, sizeof(in)) :
+		addr_emit(&ss, family, &ep);
+		const struct in_addr *in = &((struct sockaddr_in *)&ss)->sin_addr;
+		err = old ? user_put(list + i * sizeof(*in), in, sizeof(*in)) :
 			    user_put(list + i * sizeof(ss), &ss, sizeof(ss));
 	}
 	return err ? -EFAULT : 0;
 }
 
-int dgram_filter_get(struct sock *s, int name, void *val, socklen_t *len)
+int dgram_filter_get(struct sock *s, int level, int name, void *val, socklen_t *len)
 {
-	uint32_t src[DGRAM_SOURCES_MAX], n = 0, room;
+	struct ipaddr src[DGRAM_SOURCES_MAX];
+	bool six = level == IPPROTO_IPV6;
+	uint32_t n = 0, room;
 	struct dgram_member m;
 	struct chan_app *app;
-	struct ipaddr group;
 	enum chan_reason no;
 	socklen_t have;
 	int r;
 
 	if (user_get(&have, len, sizeof(have)) < 0 || (int)have < 0 ||
-	    !from_question(&m, name, val, have, &room))
+	    !(six ? dgram_question6(val, have, &m, &room) : from_question(&m, name, val, have, &room)) ||
+	    ipaddr_is_v4(&m.group) == six)
 		return SOCK_TO_KERNEL;
-	group = ipaddr_v4(m.group);
-	app = ipaddr_is_multicast(&group) ? engine_get(&no) : NULL;
+	app = ipaddr_is_multicast(&m.group) ? engine_get(&no) : NULL;
 	if (!app)
 		return SOCK_TO_KERNEL;
 	r = is_stacks(s, app, &m) ? sock_lock(s) : SOCK_TO_KERNEL;
@@ -310,7 +340,7 @@ int dgram_filter_get(struct sock *s, int name, void *val, socklen_t *len)
 	if (r < 0)
 		return r;
 	return give_filter(name, val, len, r == CHAN_FILTER_INCLUDE ? MCAST_INCLUDE : MCAST_EXCLUDE, src, n,
-			   room);
+			   room, six);
 }
 
 /* As Linux reads it: a number, an address, or the address in the second member. */
@@ -322,7 +352,7 @@ static bool from_if(struct dgram_member *m, const void *val, socklen_t len)
 		return from_mreq(m, val, len);
 	if (len < sizeof(in) || user_get(&in, val, sizeof(in)) < 0)
 		return false;
-	*m = (struct dgram_member){ .address = host(in) };
+	*m = (struct dgram_member){ .group = ipaddr_v4(0), .address = host(in) };
 	return true;
 }
 

@@ -17,7 +17,7 @@
 enum {
 	N_IP_PROTOCOL = 52, /* of a datagram socket it is the port */
 	N_SO_RCVTIMEO_NEW = 66, N_SO_SNDTIMEO_NEW = 67, N_SO_BINDTOIFINDEX = 62,
-	N_IPV6_ORIGDSTADDR = 74,
+	N_IPV6_MULTICAST_ALL = 29, N_IPV6_ORIGDSTADDR = 74,
 	N_SO_ATTACH_BPF = 50, N_SO_ATTACH_REUSEPORT_CBPF = 51, N_SO_ATTACH_REUSEPORT_EBPF = 52,
 };
 enum kind {
@@ -35,6 +35,7 @@ enum kind {
 	SEGMENT,   /* UDP_SEGMENT */
 	CORK,
 	PEEK_OFF,
+	MCAST_HOPS6,
 	DEVICE,
 	ONLY_KERNEL, /* moves the socket to the kernel for good while that is possible */
 };
@@ -97,6 +98,9 @@ static const struct row table[] = {
 	{ IPPROTO_IPV6, IPV6_2292PKTINFO, WANT, DGRAM_R_PKTINFO6_OLD },
 	{ IPPROTO_IPV6, IPV6_2292HOPLIMIT, WANT, DGRAM_R_HOPLIMIT_OLD },
 	{ IPPROTO_IPV6, N_IPV6_ORIGDSTADDR, WANT, DGRAM_R_ORIGDST6 },
+	{ IPPROTO_IPV6, N_IPV6_MULTICAST_ALL, BIT_OFF, CHAN_O_MCAST_OWN6 },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_LOOP, WANT_OFF, DGRAM_S_LOOP6_OFF },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, MCAST_HOPS6, 0 },
 	{ IPPROTO_UDP, UDP_CORK, CORK, 0 },
 	{ IPPROTO_UDP, UDP_SEGMENT, SEGMENT, 0 },
 	{ IPPROTO_UDP, UDP_GRO, BIT, CHAN_O_UDP_GRO },
@@ -234,6 +238,10 @@ static void note(struct sock *s, int fd, const struct row *o, const void *val)
 		note_send(s, (uint32_t)v << 16, 0xff0000);
 		note_want(s, DGRAM_S_TTL_SET, true);
 		break;
+	case MCAST_HOPS6:
+		note_send(s, (uint32_t)v << 24, 0xff000000);
+		note_want(s, DGRAM_S_HOPS6_SET, true);
+		break;
 	case SEGMENT:
 		note_send(s, (uint32_t)v, 0xffff);
 		break;
@@ -331,10 +339,12 @@ int dgram_setopt(struct sock *s, int fd, int level, int name, const void *val, s
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
-	if (level == IPPROTO_IP && dgram_is_mcast_name(name))
-		return dgram_mcast_set(s, name, val, len);
+	if (dgram_is_mcast_name(s, level, name))
+		return dgram_mcast_set(s, level, name, val, len);
 	if (level == IPPROTO_IP && name == IP_MULTICAST_IF)
 		return dgram_mcast_if(s, fd, val, len);
+	if (level == IPPROTO_IPV6 && name == IPV6_MULTICAST_IF)
+		return dgram_mcast_if6(s, fd, val, len);
 	if (!o)
 		return SOCK_TO_KERNEL;
 	if (o->kind == DEVICE || o->kind == ONLY_KERNEL)
@@ -416,7 +426,7 @@ static int get_mtu(struct sock *s, void *val, socklen_t *len)
 
 int dgram_getopt(struct sock *s, int fd, int level, int name, void *val, socklen_t *len)
 {
-	uint32_t ifindex = atomic_load(&s->b->dg_mcast_if), ip;
+	uint32_t ifindex = atomic_load(&s->b->dg_mcast_if), if6 = atomic_load(&s->b->dg_mcast_if6), ip;
 
 	if (sock_mode(s) == SOCK_KERNEL)
 		return SOCK_TO_KERNEL;
@@ -428,8 +438,11 @@ int dgram_getopt(struct sock *s, int fd, int level, int name, void *val, socklen
 	     (level == IPPROTO_IPV6 && name == IPV6_MTU && s->family == AF_INET6)) &&
 	    dgram_is_stack_conn(s))
 		return get_mtu(s, val, len);
-	if (level == IPPROTO_IP && (name == IP_MSFILTER || name == MCAST_MSFILTER))
-		return dgram_filter_get(s, name, val, len);
+	if ((level == IPPROTO_IP && name == IP_MSFILTER) ||
+	    (name == MCAST_MSFILTER && dgram_is_mcast_name(s, level, name)))
+		return dgram_filter_get(s, level, name, val, len);
+	if (level == IPPROTO_IPV6 && name == IPV6_MULTICAST_IF && if6 && if6 != DGRAM_MCAST_KERNEL)
+		return give_int(val, len, (int)if6);
 	if (level == IPPROTO_IP && name == IP_MULTICAST_IF && ifindex && ifindex != DGRAM_MCAST_KERNEL) {
 		ip = be32_of(atomic_load(&s->b->dg_mcast_ip)).raw;
 		return give(val, len, &ip, sizeof(ip));

@@ -53,10 +53,10 @@ static uint8_t ttl_of(const struct sock *s, const struct dgram_ask *ask, bool si
 
 	if (ask->ttl >= 0)
 		return (uint8_t)ask->ttl;
-	if (six)
-		return s->b->opts.hops;
 	if (!group)
-		return s->b->opts.ttl;
+		return six ? s->b->opts.hops : s->b->opts.ttl;
+	if (six)
+		return dgram_flag(s, DGRAM_S_HOPS6_SET) ? (uint8_t)(send >> 24) : 1;
 	return dgram_flag(s, DGRAM_S_TTL_SET) ? (uint8_t)(send >> 16) : 1;
 }
 
@@ -77,11 +77,29 @@ static uint32_t cut_flags(const struct sock *s, const struct dgram_ask *ask, boo
 	return flags;
 }
 
-static void fill(const struct sock *s, const struct dgram_ask *ask, int flags, struct dgram_out *o)
+/* By which interface a datagram to a group leaves, from which address, and whether we hear it. */
+static void fill_group(const struct sock *s, const struct dgram_ask *ask, const struct endpoint *to,
+		       struct dgram_out *o)
+{
+	const _Atomic uint32_t *option = o->six ? &s->b->dg_mcast_if6 : &s->b->dg_mcast_if;
+	uint32_t mcast_if = atomic_load_explicit(option, memory_order_relaxed);
+	uint32_t mcast_ip = atomic_load_explicit(&s->b->dg_mcast_ip, memory_order_relaxed);
+	struct chan_dgram *h = &o->h;
+
+	if (!h->ifindex && !to->scope && mcast_if != DGRAM_MCAST_KERNEL)
+		h->ifindex = mcast_if;
+	if (!o->six && mcast_ip && ipaddr_is_any(&ask->src) && !sock_has(s, DGRAM_ONLY_STACK))
+		h->from.addr = ipaddr_v4(mcast_ip);
+	if (!dgram_flag(s, o->six ? DGRAM_S_LOOP6_OFF : DGRAM_S_LOOP_OFF))
+		h->flags |= CHAN_DG_MCAST_LOOP;
+	if (h->ttl == 0)
+		h->flags |= CHAN_DG_HOST_ONLY;
+}
+
+static void fill(const struct sock *s, const struct dgram_ask *ask, const struct endpoint *to, int flags,
+		 struct dgram_out *o)
 {
 	struct chan_dgram *h = &o->h;
-	uint32_t mcast_if = atomic_load_explicit(&s->b->dg_mcast_if, memory_order_relaxed);
-	uint32_t mcast_ip = atomic_load_explicit(&s->b->dg_mcast_ip, memory_order_relaxed);
 
 	h->gso = ask->gso;
 	h->ttl = ttl_of(s, ask, o->six, o->way.group);
@@ -89,16 +107,8 @@ static void fill(const struct sock *s, const struct dgram_ask *ask, int flags, s
 	h->flags = cut_flags(s, ask, o->six);
 	h->from.addr = ask->src;
 	h->ifindex = ask->ifindex;
-	if (o->way.group) {
-		if (!h->ifindex && mcast_if != DGRAM_MCAST_KERNEL)
-			h->ifindex = mcast_if;
-		if (mcast_ip && ipaddr_is_any(&ask->src) && !sock_has(s, DGRAM_ONLY_STACK))
-			h->from.addr = ipaddr_v4(mcast_ip);
-		if (!dgram_flag(s, DGRAM_S_LOOP_OFF))
-			h->flags |= CHAN_DG_MCAST_LOOP;
-	}
-	if (o->way.group && h->ttl == 0)
-		h->flags |= CHAN_DG_HOST_ONLY;
+	if (o->way.group)
+		fill_group(s, ask, to, o);
 	if (dgram_flag(s, DGRAM_S_NO_CHECK))
 		h->flags |= CHAN_DG_NO_CSUM;
 	if (s->b->opts.flags & CHAN_O_BROADCAST)
@@ -154,7 +164,7 @@ static int aim(struct sock *s, int fd, const struct msghdr *msg, int flags, stru
 	}
 	if (r < 0)
 		return r;
-	fill(s, &ask, flags, o);
+	fill(s, &ask, &to, flags, o);
 	if (o->named || is_corked(s, flags)) /* what is pending keeps its peer */
 		o->h.to = to;
 	return 0;

@@ -125,6 +125,23 @@ bool route_has_interface(const struct chan_app *app, uint32_t ifindex)
 	return ifindex && choose(app, is_on, &ifindex, &r);
 }
 
+/* The link itself before other ways, because it knows the MTU. Loopback has no groups, as on Linux. */
+static bool is_six_on(const struct chan_route *r, const struct chan_route *best, const void *ifindex)
+{
+	uint32_t on = *(const uint32_t *)ifindex;
+
+	if (ipaddr_is_v4(&r->prefix) || ipaddr_is_loopback(&r->prefix) || (on && r->ifindex != on))
+		return false;
+	if (!best || r->ifindex != best->ifindex)
+		return !best || r->ifindex < best->ifindex;
+	return r->kind == CHAN_ROUTE_ONLINK && best->kind != CHAN_ROUTE_ONLINK;
+}
+
+bool route_of_group6(const struct chan_app *app, uint32_t ifindex, struct chan_route *route)
+{
+	return choose(app, is_six_on, &ifindex, route);
+}
+
 static bool is_own_on(const struct chan_route *r, const struct chan_route *best, const void *ifindex)
 {
 	return r->kind == CHAN_ROUTE_LOCAL && ipaddr_is_v4(&r->prefix) &&

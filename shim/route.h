@@ -16,6 +16,9 @@ bool route_is_own(const struct chan_app *app, const struct endpoint *ep);
 bool route_has_v6(const struct chan_app *app);
 /* Is it an interface of the stack? */
 bool route_has_interface(const struct chan_app *app, uint32_t ifindex);
+/* How an IPv6 group leaves by an interface, 0: by the first that has IPv6 addresses. False: not by one of the
+ * stack's (loopback has no groups). */
+bool route_of_group6(const struct chan_app *app, uint32_t ifindex, struct chan_route *route);
 /* The stack's own address on an interface, 0: none. Host order. */
 uint32_t route_interface_ip(const struct chan_app *app, uint32_t ifindex);
 /* The stack's own IPv4 address that is next above `after` (host order), loopback apart; false: no more. */

@@ -57,11 +57,12 @@ int sock_groups_max(void)
 	return limit_of(&max, "/proc/sys/net/ipv4/igmp_max_memberships", 20);
 }
 
-int sock_sources_max(void)
+int sock_sources_max(bool six)
 {
-	static _Atomic int max;
+	static _Atomic int max, max6;
 
-	return limit_of(&max, "/proc/sys/net/ipv4/igmp_max_msf", 10);
+	return six ? limit_of(&max6, "/proc/sys/net/ipv6/mld_max_msf", 64) :
+		     limit_of(&max, "/proc/sys/net/ipv4/igmp_max_msf", 10);
 }
 
 int sock_lowat_max(const struct sock *s)

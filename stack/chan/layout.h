@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 12,
+	CHAN_VERSION = 13,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -206,6 +206,7 @@ enum chan_opt_flags {
 	CHAN_O_TIMESTAMP = 1 << 11,  /* keep rx_time_ns */
 	CHAN_O_UDP_GRO = 1 << 12,
 	CHAN_O_MCAST_OWN = 1 << 13,  /* IP_MULTICAST_ALL off: only groups that this socket joined */
+	CHAN_O_MCAST_OWN6 = 1 << 19, /* IPV6_MULTICAST_ALL off: the same of IPv6 groups */
 	CHAN_O_BROADCAST = 1 << 14,
 	CHAN_O_INQ = 1 << 15,	     /* TCP_INQ, the shim's */
 	CHAN_O_DELACK = 1 << 21,     /* TCP_QUICKACK was set to 0 */
@@ -271,7 +272,7 @@ struct chan_sock_b {
 	_Atomic int32_t peek_off;     /* SO_PEEK_OFF + 1, 0 = off */
 	/* datagrams: options that only the application's side acts on (shim/dgram_opt.c) */
 	_Atomic uint32_t dg_flags;    /* control messages wanted, ways of sending */
-	_Atomic uint32_t dg_send;     /* IP_MULTICAST_TTL << 16 | UDP_SEGMENT */
+	_Atomic uint32_t dg_send;     /* IPV6_MULTICAST_HOPS << 24 | IP_MULTICAST_TTL << 16 | UDP_SEGMENT */
 	_Atomic uint32_t dg_mcast_if; /* IP_MULTICAST_IF: interface of the stack, 0 = by route */
 	_Atomic uint32_t dg_mcast_ip; /* ... and the address given with it, IPv4 in host order */
 	_Atomic uint32_t rcvlowat;    /* 0 = 1 */
@@ -281,7 +282,8 @@ struct chan_sock_b {
 	_Atomic uint32_t pacing;      /* SO_MAX_PACING_RATE, bytes a second, 0 = none */
 	/* fourth line */
 	_Atomic uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0 = none */
-	uint32_t pad[14];
+	_Atomic uint32_t dg_mcast_if6; /* IPV6_MULTICAST_IF: as dg_mcast_if */
+	uint32_t pad[13];
 };
 _Static_assert(sizeof(struct chan_sock_b) == 256, "ABI");
 
@@ -338,8 +340,10 @@ enum chan_op {
 	CHAN_OP_TX_GROW, /* sock; arg[0] = bytes wanted free, arg[1] = tx_tail now; caller holds tx_lock */
 	CHAN_OP_INFO,	 /* sock -> payload: struct tcp_info */
 	CHAN_OP_UNBIND,	 /* sock: drop it at once (undo of BIND), no held bit needed */
-	CHAN_OP_MCAST,	 /* datagram sock; arg[0] = enum chan_mcast, arg[1] = ifindex (0 = choose),
-			  * remote.addr = group, local.addr = source or any */
+	CHAN_OP_MCAST,	 /* datagram sock; arg[0] = enum chan_mcast, arg[1] = ifindex (0 = choose; of an IPv6
+			  * group: the one by which it is joined, if it is),
+			  * remote.addr = group, local.addr = source or any -> payload: uint32_t, the
+			  * ifindex */
 	CHAN_OP_FO_KEY,	 /* listener; arg[0] = bytes of key, 16 or 32 (with the key before it), 0: leave it ->
 			  * payload: TCP_FASTOPEN_KEY as it is now */
 };
@@ -357,8 +361,10 @@ enum {
 enum chan_mcast {
 	CHAN_MC_JOIN = 1, CHAN_MC_LEAVE, CHAN_MC_JOIN_SOURCE, CHAN_MC_LEAVE_SOURCE, CHAN_MC_BLOCK,
 	CHAN_MC_UNBLOCK,
-	CHAN_MC_READ, /* result: CHAN_FILTER_; payload: sources, uint32 each in host order */
+	CHAN_MC_READ, /* the sources from number arg[1] >> 32 on; result: CHAN_FILTER_; payload: struct ipaddr
+		       * each, CHAN_MC_SOURCES unless they end here */
 };
+enum { CHAN_MC_SOURCES = 16 };
 enum { CHAN_FILTER_EXCLUDE, CHAN_FILTER_INCLUDE = 2 /* 1 means within the engine: later */ };
 enum { CHAN_FO_KEY = 16, CHAN_FO_KEY_MAX = 32 }; /* TCP_FASTOPEN_KEY */
 #define CHAN_SOCK_NEW UINT32_MAX

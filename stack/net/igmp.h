@@ -7,13 +7,6 @@
 #include "stack/net/mcast.h"
 #include "stack/net/netif.h"
 
-enum {
-	IGMP_ROBUSTNESS = 2,	      /* RFC 3376 8.1 */
-	IGMP_QUERY_INTERVAL_S = 125,  /* 8.2 */
-	IGMP_UNSOLICITED_MS = 1000,   /* 8.11 */
-	IGMP_UNSOLICITED_V2_MS = 10000, /* RFC 2236 8.10 */
-	IGMP_V1_RESP_MS = 10000,      /* RFC 2236 4 */
-};
 #define IGMP_ALL_ROUTERS 0xe0000002u /* 224.0.0.2 */
 #define IGMP_V3_ROUTERS 0xe0000016u  /* 224.0.0.22 */
 
@@ -26,8 +19,8 @@ struct igmp_ops {
 struct igmp *igmp_new(const struct igmp_ops *ops, void *arg, uint64_t seed, uint64_t now_ns);
 void igmp_free(struct igmp *ig);
 /* What is heard of group on nif is now *s. Reports leave at the next igmp_advance(). */
-void igmp_set(struct igmp *ig, struct netif *nif, uint32_t group, const struct mcast_state *s,
-	      uint64_t now_ns);
+void igmp_set(struct igmp *ig, struct netif *nif, const struct ipaddr *group,
+	      const struct mcast_state *s, uint64_t now_ns);
 /* A message received on nif, addressed to dst. */
 void igmp_input(struct igmp *ig, struct netif *nif, uint32_t dst, const void *p, uint32_t n,
 		uint64_t now_ns);

@@ -28,9 +28,11 @@ static bool source_ok(const struct net_env *env, const struct ip4 *h)
 /* IGMP is heard from any source in every group that we are in. */
 static bool group_wanted(const struct net_env *env, const struct netif *nif, const struct ip4 *h)
 {
+	const struct ipaddr group = ipaddr_v4(h->dst), src = ipaddr_v4(h->src);
+
 	if (h->proto == IP_PROTO_IGMP)
-		return mcast_is_joined(env->groups, h->dst, nif->ifindex);
-	return mcast_wants(env->groups, h->dst, nif->ifindex, h->src);
+		return mcast_is_joined(env->groups, &group, nif->ifindex);
+	return mcast_wants(env->groups, &group, nif->ifindex, &src);
 }
 
 enum dst_kind { DST_OTHER, DST_UNICAST, DST_BROADCAST, DST_MULTICAST };

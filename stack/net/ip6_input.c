@@ -4,6 +4,7 @@
 #include "stack/base/stats.h"
 #include "stack/base/util.h"
 #include "stack/net/icmp6.h"
+#include "stack/net/mcast.h"
 
 /* ::1, and IPv4 in disguise, never come from a wire (RFC 4291 2.5.3, RFC 4942 2.2). */
 static bool is_impossible(const struct ipaddr *a)
@@ -30,16 +31,17 @@ static bool source_ok(const struct net_env *env, const struct netif *nif, const 
 }
 
 /* All nodes, those of addresses that end like something (whether ours is for neighbour discovery to say), and
- * what sockets have joined. Scopes 0 and 1 don't come from a wire (RFC 4291 2.7). */
+ * what sockets have joined. Scopes 0 and 1 don't come from a wire (RFC 4291 2.7). MLD, behind its hop-by-hop
+ * option, is heard from any source; the sockets have filters of their own. */
 static bool group_wanted(const struct net_env *env, const struct netif *nif, const struct ip6 *h)
 {
-	const struct ipaddr all = ip6_link_group(1);
-
 	if ((h->dst.b[1] & 0xf) < 2)
 		return false;
-	if (ipaddr_eq(&h->dst, &all) || ip6_is_solicited_node(&h->dst))
+	if (ip6_is_solicited_node(&h->dst))
 		return true;
-	return false;
+	if (unlikely(h->next == IP6_HOPOPTS))
+		return mcast_is_joined(env->groups, &h->dst, nif->ifindex);
+	return mcast_wants(env->groups, &h->dst, nif->ifindex, &h->src);
 }
 
 static bool dst_ok(const struct net_env *env, const struct netif *nif, struct ip6_in *in)

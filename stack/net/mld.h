@@ -1,19 +1,13 @@
 /* The host's side of MLD: tells routers and switches which IPv6 groups are heard on a port (RFC
- * 3810), in the words of version 1 when such a querier is on the link (RFC 2710). Groups are heard
- * from all sources. One for the engine, on data thread 0. Pure: time and chance are given, packets
- * leave by ops. */
+ * 3810), in the words of version 1 when such a querier is on the link (RFC 2710). One for the engine, on data
+ * thread 0. Pure: time and chance are given, packets leave by ops. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdint.h>
+#include "stack/net/mcast.h"
 #include "stack/net/netif.h"
 
-enum {
-	MLD_GROUPS = 32,	    /* of a port */
-	MLD_ROBUSTNESS = 2,	    /* RFC 3810 9.1 */
-	MLD_QUERY_INTERVAL_S = 125, /* 9.2 */
-	MLD_UNSOLICITED_MS = 1000,  /* 9.11 */
-	MLD_UNSOLICITED_V1_MS = 10000, /* RFC 2710 7.10 */
-};
+enum { MLD_GROUPS = 32 /* of a port's own addresses */ };
 
 struct mld;
 struct mld_ops {
@@ -24,10 +18,16 @@ struct mld_ops {
 /* NULL: no memory. */
 struct mld *mld_new(const struct mld_ops *ops, void *arg, uint64_t seed, uint64_t now_ns);
 void mld_free(struct mld *m);
-/* Each join needs a leave. Reports leave at the next mld_advance(). */
+/* The port itself hears group, from all sources: one of its addresses asks for it. Each join needs a leave.
+ * Reports leave at the next mld_advance(). */
 void mld_join(struct mld *m, struct netif *nif, const struct ipaddr *group, uint64_t now_ns);
 void mld_leave(struct mld *m, struct netif *nif, const struct ipaddr *group, uint64_t now_ns);
+/* What sockets hear of group on nif is now *s. */
+void mld_set(struct mld *m, struct netif *nif, const struct ipaddr *group, const struct mcast_state *s,
+	     uint64_t now_ns);
 /* A message whose checksum, source and router alert option are as they have to be. */
 void mld_input(struct mld *m, struct netif *nif, const void *p, uint32_t n, uint64_t now_ns);
 void mld_advance(struct mld *m, uint64_t now_ns);
 uint64_t mld_next_ns(const struct mld *m);
+/* Groups known, also those whose leaving is still to be told. For tests. */
+uint32_t mld_groups(const struct mld *m);

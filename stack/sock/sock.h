@@ -86,7 +86,7 @@ struct sock_host {
 			  unsigned n_pieces);
 	/* What udp_output() has left for sockets of this data thread is with them when this returns. */
 	void (*udp_settle)(void *arg);
-	/* Memberships of (group, interface) changed on this worker: IGMP is told. */
+	/* Memberships of (group, interface) changed on this worker: IGMP or MLD is told. */
 	void (*group_changed)(void *arg, const struct ipaddr *group, uint32_t ifindex);
 	/* Interface by number, or for 0 by route to group or by a local address (any: none given); 0: no
 	 * such interface of the stack. */
@@ -99,7 +99,8 @@ struct sock_host {
 	void (*path_told)(void *arg, const struct ipaddr *remote, uint32_t mtu);
 	/* CLOCK_REALTIME of this loop. */
 	uint64_t (*realtime_ns)(void *arg);
-	/* MSS of the path, 0 when there is no route; source address to use when local is any. */
+	/* MSS of the path, 0 when there is no route; source address to use when local is any
+	 * (of a group the scope says the interface, 0: by route). */
 	uint16_t (*path_mss)(void *arg, const struct endpoint *remote);
 	bool (*source_addr)(void *arg, const struct endpoint *remote, struct ipaddr *src);
 	/* Is ep at one of the stack's own addresses (or loopback when claimed)? */

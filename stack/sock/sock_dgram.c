@@ -42,6 +42,7 @@ void sock_dgram_opts(struct sock *s, const struct chan_opts *o)
 	d->udp.v6only = o->flags & CHAN_O_V6ONLY;
 	d->udp.reuseport = o->flags & CHAN_O_REUSEPORT;
 	d->udp.mcast_own = o->flags & CHAN_O_MCAST_OWN;
+	d->udp.mcast_own6 = o->flags & CHAN_O_MCAST_OWN6;
 	d->udp.broadcast = o->flags & CHAN_O_BROADCAST;
 }
 
@@ -199,7 +200,7 @@ static int dissolve(struct sock *s, bool free_port)
 
 /* May s be connected to remote, and from which address would it send? Port 0 is as good as any:
  * getaddrinfo() connects there to learn the address. */
-static int check_remote(struct sock *s, const struct endpoint *remote, struct ipaddr *src)
+static int check_remote(struct sock *s, const struct endpoint *remote, uint32_t zone, struct ipaddr *src)
 {
 	const struct sock_env *env = s->cw->env;
 	const struct sock_host *host = env->host;
@@ -215,7 +216,9 @@ static int check_remote(struct sock *s, const struct endpoint *remote, struct ip
 	if (!ipaddr_is_any(src) && ipaddr_is_v4(src) != ipaddr_is_v4(&remote->addr))
 		return -ENETUNREACH;
 	/* Without an answer (a group) each datagram finds its own. */
-	if (ipaddr_is_any(src) && !host->source_addr(env->host_arg, remote, src))
+	struct endpoint to = { .addr = remote->addr, .port = remote->port, .scope = zone };
+
+	if (ipaddr_is_any(src) && !host->source_addr(env->host_arg, &to, src))
 		*src = s->dg.saddr;
 	return 0;
 }
@@ -236,7 +239,7 @@ static int connect_to(struct call *k, struct sock *s)
 		remote.addr = ipaddr_is_v4(&remote.addr) ? ipaddr_v4(IP4_LOOPBACK) : loopback6;
 	if (ipaddr_has_zone(&remote.addr))
 		remote.scope = k->req.remote.scope;
-	int err = check_remote(s, &remote, &src);
+	int err = check_remote(s, &remote, k->req.remote.scope, &src);
 
 	if (!err && !s->hold) {
 		err = check_local(k, &local, d->opt_flags);
@@ -256,7 +259,7 @@ static int connect_to(struct call *k, struct sock *s)
 	d->saddr = src;
 	if (ipaddr_is_any(&local.addr) && !ipaddr_is_any(&src)) {
 		local.addr = src;
-		local.scope = ipaddr_has_zone(&src) ? remote.scope : 0;
+		local.scope = ipaddr_has_zone(&src) ? k->req.remote.scope : 0;
 		ports_set_addr(env->ports, s->hold, &src);
 	}
 	udp_connect(&env->udp, &d->udp, &local, &remote);
@@ -293,20 +296,29 @@ int sock_dgram_connect(struct call *k)
 static int mcast_read(struct call *k, const struct ipaddr *group, uint32_t ifindex)
 {
 	struct chan_call_a *a = &k->cw->client->call_a[k->slot];
+	uint64_t first = k->req.arg[1] >> 32;
 	bool include;
 	uint32_t n;
 	const struct ipaddr *src = udp_group_sources(&k->s->dg.udp, group, ifindex, &include, &n);
 
-	_Static_assert(sizeof(a->payload) >= UDP_SOURCES * sizeof(uint32_t), "room for all");
+	_Static_assert(sizeof(a->payload) == CHAN_MC_SOURCES * sizeof(*src), "as many as there is room for");
 	if (!src)
 		return -EADDRNOTAVAIL;
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t ip = ipaddr_get_v4(&src[i]);
-
-		memcpy(a->payload + i * sizeof(ip), &ip, sizeof(ip));
-	}
-	a->len = n * (uint32_t)sizeof(uint32_t);
+	n = first < n ? min_u32(n - (uint32_t)first, CHAN_MC_SOURCES) : 0;
+	if (n)
+		memcpy(a->payload, src + first, n * sizeof(*src));
+	a->len = n * (uint32_t)sizeof(*src);
 	return include ? CHAN_FILTER_INCLUDE : CHAN_FILTER_EXCLUDE;
+}
+
+/* Linux: whoever names no interface means the one by which it is in the IPv6 group. 0: no such interface. */
+static uint32_t mcast_interface(const struct call *k, uint32_t ifindex)
+{
+	const struct ipaddr *group = &k->req.remote.addr;
+	struct sock_env *env = k->cw->env;
+	uint32_t joined = ifindex || ipaddr_is_v4(group) ? 0 : udp_group_interface(&k->s->dg.udp, group);
+
+	return joined ? joined : env->host->find_interface(env->host_arg, ifindex, NULL, group);
 }
 
 int sock_dgram_mcast(struct call *k)
@@ -316,14 +328,16 @@ int sock_dgram_mcast(struct call *k)
 	uint64_t op = k->req.arg[0];
 
 	if (op < CHAN_MC_JOIN || op > CHAN_MC_READ || !ipaddr_is_multicast(group) ||
-	    k->req.arg[1] > UINT32_MAX)
+	    (k->req.arg[1] > UINT32_MAX && op != CHAN_MC_READ))
 		return -EINVAL;
-	uint32_t ifindex = env->host->find_interface(env->host_arg, (uint32_t)k->req.arg[1], NULL,
-						     group);
+	uint32_t ifindex = mcast_interface(k, (uint32_t)k->req.arg[1]);
 	if (!ifindex)
 		return -ENODEV;
 	if (op == CHAN_MC_READ)
 		return mcast_read(k, group, ifindex);
+	struct chan_call_a *a = &k->cw->client->call_a[k->slot];
+	memcpy(a->payload, &ifindex, sizeof(ifindex));
+	a->len = sizeof(ifindex);
 	return udp_group_op(&env->udp, &k->s->dg.udp, (enum udp_group_op)op, group, source, ifindex);
 }
 

@@ -12,8 +12,8 @@
 
 struct udp_env;
 
-/* One membership of a socket (RFC 3376): EXCLUDE mode with a list of blocked sources, or INCLUDE mode with a
- * list of wanted ones. */
+/* One membership of a socket (RFC 3376, RFC 3810): EXCLUDE mode with a list of blocked sources, or INCLUDE
+ * mode with a list of wanted ones. */
 enum { UDP_SOURCES = 64, UDP_GROUPS = 256 /* a socket, above Linux's default igmp_max_memberships */ };
 struct udp_group {
 	struct list link; /* udp_sock.groups */
@@ -28,9 +28,10 @@ struct udp_group {
 
 /* A datagram socket; memory is the host's (inside its own object), zeroed before udp_sock_init(). */
 struct udp_sock {
-	struct endpoint local;	/* port 0: none yet, in no table */
+	struct endpoint local;	/* port 0: none yet, in no table; scope: it hears that interface only */
 	struct endpoint remote; /* address any: not connected; port 0: any port of it */
-	bool v6, v6only, reuseport, mcast_own, broadcast;
+	bool v6, v6only, reuseport, broadcast;
+	bool mcast_own, mcast_own6; /* IPv4 groups, IPv6 groups: only those that it has joined itself */
 	struct list link;	/* table */
 	struct list groups;	/* struct udp_group */
 	uint32_t n_groups;
@@ -68,7 +69,7 @@ struct udp_ops {
 	/* The datagram is for s (may be called for several sockets: multicast and broadcast). */
 	void (*deliver)(struct udp_env *env, struct udp_sock *s, const struct udp_rx *rx);
 	void (*error)(struct udp_env *env, struct udp_sock *s, const struct udp_error *e);
-	/* A membership on an interface began or ended or changed its sources: the host tells IGMP. */
+	/* A membership on an interface began or ended or changed its sources: the host tells IGMP or MLD. */
 	void (*group_changed)(struct udp_env *env, const struct ipaddr *group, uint32_t ifindex);
 };
 struct udp_env {
@@ -97,9 +98,11 @@ void udp_connect(struct udp_env *env, struct udp_sock *s, const struct endpoint 
 enum udp_group_op {
 	UDP_JOIN = 1, UDP_LEAVE, UDP_JOIN_SOURCE, UDP_LEAVE_SOURCE, UDP_BLOCK, UDP_UNBLOCK,
 };
-/* 0, -EADDRINUSE, -EADDRNOTAVAIL, -ENOBUFS, -EINVAL, -ENOMEM as Linux's ip_mc_*(). */
+/* 0, -EADDRINUSE, -EADDRNOTAVAIL, -ENOBUFS, -EINVAL, -ENOMEM as Linux's ip_mc_*() and ipv6_sock_mc_*(). */
 int udp_group_op(struct udp_env *env, struct udp_sock *s, enum udp_group_op op,
 		 const struct ipaddr *group, const struct ipaddr *source, uint32_t ifindex);
+/* The interface by which s is in group, of several the last one joined; 0: it is not. */
+uint32_t udp_group_interface(const struct udp_sock *s, const struct ipaddr *group);
 /* The sources of a membership (*n of them) in the order in which they were named, NULL: no member. */
 const struct ipaddr *udp_group_sources(const struct udp_sock *s, const struct ipaddr *group,
 				       uint32_t ifindex, bool *include, uint32_t *n);

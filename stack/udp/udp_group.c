@@ -34,14 +34,36 @@ static int find_source(const struct udp_group *g, const struct ipaddr *source)
 	return -1;
 }
 
+static const struct udp_group *find_last(const struct udp_sock *s, const struct ipaddr *group)
+{
+	const struct udp_group *last = NULL;
+
+	list_for_each(it, &s->groups) {
+		const struct udp_group *g = container_of(it, struct udp_group, link);
+
+		if (ipaddr_eq(&g->group, group))
+			last = g;
+	}
+	return last;
+}
+
+uint32_t udp_group_interface(const struct udp_sock *s, const struct ipaddr *group)
+{
+	const struct udp_group *g = find_last(s, group);
+
+	return g ? g->ifindex : 0;
+}
+
+/* Linux asks for the interface in ip_mc_sf_allow(), but not in inet6_mc_check(). */
 bool udp_wants_source(const struct udp_sock *s, const struct ipaddr *group,
 		      const struct ipaddr *source, uint32_t ifindex)
 {
-	const struct udp_group *g = find(s, group, ifindex);
+	bool v4 = ipaddr_is_v4(group);
+	const struct udp_group *g = v4 ? find(s, group, ifindex) : find_last(s, group);
 
-	/* IP_MULTICAST_ALL: groups that another socket of the host has joined. */
+	/* IP_MULTICAST_ALL, IPV6_MULTICAST_ALL: groups that another socket of the host has joined. */
 	if (!g)
-		return !s->mcast_own;
+		return v4 ? !s->mcast_own : !s->mcast_own6;
 	return (find_source(g, source) >= 0) == g->include;
 }
 

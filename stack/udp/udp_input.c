@@ -114,6 +114,8 @@ static uint32_t deliver_all(struct udp_env *env, const struct udp_rx *rx)
 			continue;
 		if (!ipaddr_is_any(&s->local.addr) && !ipaddr_eq(&s->local.addr, &rx->to.addr))
 			continue;
+		if (s->local.scope && s->local.scope != rx->ifindex)
+			continue;
 		if (rx->multicast &&
 		    !udp_wants_source(s, &rx->to.addr, &rx->from.addr, rx->ifindex))
 			continue;

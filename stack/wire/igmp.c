@@ -49,8 +49,6 @@ int igmp_parse(struct igmp_msg *m, const void *p, uint32_t n)
 	return 0;
 }
 
-uint32_t igmp_source(const struct igmp_msg *m, uint32_t i) { return load_be32(m->sources + 4 * i); }
-
 static void put_csum(uint8_t *b, uint32_t n)
 {
 	b[2] = b[3] = 0;
@@ -70,34 +68,10 @@ uint32_t igmp_emit(uint8_t type, uint32_t group, void *p)
 	return IGMP_MIN;
 }
 
-void igmp_report_init(struct igmp_report *r, void *p, uint32_t size)
+uint32_t igmp_report_finish(struct gmp_report *r)
 {
-	*r = (struct igmp_report){ .p = p, .size = size, .n = IGMP3_REPORT_HDR };
-}
+	uint32_t n = gmp_report_finish(r, IGMP_T_REPORT3);
 
-bool igmp_report_add(struct igmp_report *r, enum igmp_record type, uint32_t group,
-		     const uint32_t *src, uint32_t n)
-{
-	uint8_t *b = r->p + r->n;
-
-	if (r->n + IGMP3_RECORD_HDR + 4 * n > r->size)
-		return false;
-	b[0] = (uint8_t)type;
-	b[1] = 0;
-	store_be16(b + 2, (uint16_t)n);
-	store_be32(b + 4, group);
-	for (uint32_t i = 0; i < n; i++)
-		store_be32(b + IGMP3_RECORD_HDR + 4 * i, src[i]);
-	r->n += IGMP3_RECORD_HDR + 4 * n;
-	r->n_records++;
-	return true;
-}
-
-uint32_t igmp_report_finish(struct igmp_report *r)
-{
-	memset(r->p, 0, IGMP3_REPORT_HDR);
-	r->p[0] = IGMP_T_REPORT3;
-	store_be16(r->p + 6, r->n_records);
-	put_csum(r->p, r->n);
-	return r->n;
+	put_csum(r->p, n);
+	return n;
 }

@@ -4,17 +4,15 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "stack/wire/gmp.h"
 
-enum { IGMP_MIN = 8, IGMP3_QUERY_MIN = 12, IGMP3_REPORT_HDR = 8, IGMP3_RECORD_HDR = 8 };
+enum { IGMP_MIN = 8, IGMP3_QUERY_MIN = 12 };
 enum igmp_type {
 	IGMP_T_QUERY = 0x11,
 	IGMP_T_REPORT1 = 0x12,
 	IGMP_T_REPORT2 = 0x16,
 	IGMP_T_LEAVE = 0x17,
 	IGMP_T_REPORT3 = 0x22,
-};
-enum igmp_record { /* RFC 3376 4.2.12 */
-	IGMP_IS_IN = 1, IGMP_IS_EX, IGMP_TO_IN, IGMP_TO_EX, IGMP_ALLOW, IGMP_BLOCK,
 };
 
 struct igmp_msg {
@@ -25,24 +23,13 @@ struct igmp_msg {
 	uint32_t qqi_s;		/* version 3: the querier's interval, 0: does not say */
 	uint32_t group;		/* 0: all */
 	uint16_t n_sources;	/* version 3 */
-	const uint8_t *sources; /* inside the packet: igmp_source() */
+	const uint8_t *sources; /* inside the packet: gmp_addr() */
 };
 
 /* Parses the message of n bytes at p, checksum included. 0, or -EINVAL: short, wrong sum, a query of no
  * version (RFC 3376 7.1: ignored), or one with more sources than bytes. Other types parse as 8 bytes. */
 int igmp_parse(struct igmp_msg *m, const void *p, uint32_t n);
-uint32_t igmp_source(const struct igmp_msg *m, uint32_t i);
 /* A message of versions 1 and 2: 8 bytes at p. */
 uint32_t igmp_emit(uint8_t type, uint32_t group, void *p);
-/* A version 3 report grows record by record. */
-struct igmp_report {
-	uint8_t *p;	   /* memory of the caller */
-	uint32_t size, n;  /* of it; written so far */
-	uint16_t n_records;
-};
-void igmp_report_init(struct igmp_report *r, void *p, uint32_t size);
-/* False: no room. */
-bool igmp_report_add(struct igmp_report *r, enum igmp_record type, uint32_t group,
-		     const uint32_t *src, uint32_t n);
-/* Header and checksum; returns the length. */
-uint32_t igmp_report_finish(struct igmp_report *r);
+/* Header and checksum of a version 3 report; returns the length. */
+uint32_t igmp_report_finish(struct gmp_report *r);

@@ -36,7 +36,9 @@ int mld_parse_query(struct mld_query *q, const void *p, uint32_t n)
 	if (r.version == 2) {
 		r.qrv = b[24] & 7;
 		r.qqi_s = decode8(b[25]);
-		if ((n - MLD2_QUERY_MIN) / 16 < load_be16(b + 26))
+		r.n_sources = load_be16(b + 26);
+		r.sources = b + MLD2_QUERY_MIN;
+		if ((n - MLD2_QUERY_MIN) / GMP_IP6 < r.n_sources)
 			return -EINVAL;
 	}
 	*q = r;
@@ -53,22 +55,12 @@ uint32_t mld_emit1(uint8_t type, const struct ipaddr *group, void *p)
 	return MLD1_LEN;
 }
 
-uint32_t mld_emit_report(uint16_t n_records, void *p)
+bool mld_parse_report1(struct ipaddr *group, const void *p, uint32_t n)
 {
-	uint8_t *b = p;
+	const uint8_t *b = p;
 
-	memset(b, 0, MLD2_REPORT_HDR);
-	b[0] = ICMP6_T_MLD_REPORT2;
-	store_be16(b + 6, n_records);
-	return MLD2_REPORT_HDR;
-}
-
-uint32_t mld_emit_record(enum mld_record type, const struct ipaddr *group, void *p)
-{
-	uint8_t *b = p;
-
-	memset(b, 0, MLD2_RECORD_HDR);
-	b[0] = (uint8_t)type;
-	memcpy(b + 4, group, sizeof(*group));
-	return MLD2_RECORD_HDR;
+	if (n < MLD1_LEN || b[0] != ICMP6_T_MLD_REPORT1)
+		return false;
+	*group = gmp_addr(GMP_IP6, b + 8);
+	return true;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include "stack/net/igmp.h"
 #include "stack/net/mcast.h"
+#include "stack/net/mld.h"
 #include "stack/worker/worker_int.h"
 
 struct netif *worker_netif(const struct worker *w, uint32_t ifindex)
@@ -28,15 +29,12 @@ uint32_t netif_addr4(const struct netif *nif)
 void host_group_changed(void *arg, const struct ipaddr *group, uint32_t ifindex)
 {
 	struct worker *w = arg;
-	struct ipaddr src[MCAST_SOURCES];
 	struct mcast_state s = { .include = true };
 
-	if (!w->conf.groups || !ipaddr_is_v4(group))
+	if (!w->conf.groups)
 		return;
-	udp_group_state(&w->sock.udp, group, ifindex, &s.include, src, MCAST_SOURCES, &s.n);
-	for (uint32_t i = 0; i < s.n; i++)
-		s.src[i] = ipaddr_get_v4(&src[i]);
-	if (mcast_set(w->conf.groups, w->conf.number, ipaddr_get_v4(group), ifindex, &s) < 0)
+	udp_group_state(&w->sock.udp, group, ifindex, &s.include, s.src, MCAST_SOURCES, &s.n);
+	if (mcast_set(w->conf.groups, w->conf.number, group, ifindex, &s) < 0)
 		STAT_INC(igmp_drop_full);
 	/* The one who tells the routers may sleep. */
 	if (w->conf.number != 0)
@@ -78,8 +76,10 @@ void group_poll(struct worker *w)
 	while (mcast_next_change(w->conf.groups, &c)) {
 		struct netif *nif = worker_netif(w, c.ifindex);
 
-		if (nif)
-			igmp_set(w->igmp, nif, c.group, &c.state, w->now_ns);
+		if (nif && ipaddr_is_v4(&c.group))
+			igmp_set(w->igmp, nif, &c.group, &c.state, w->now_ns);
+		else if (nif)
+			mld_set(w->mld, nif, &c.group, &c.state, w->now_ns);
 	}
 	igmp_advance(w->igmp, w->now_ns);
 }

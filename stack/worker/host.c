@@ -198,8 +198,14 @@ static uint16_t host_path_mss(void *arg, const struct endpoint *remote)
 static bool host_source_addr(void *arg, const struct endpoint *remote, struct ipaddr *src)
 {
 	struct worker *w = arg;
-	const struct route *r = worker_route(w, remote);
+	const struct route *r;
 
+	if (!ipaddr_is_v4(&remote->addr) && ipaddr_is_multicast(&remote->addr)) {
+		uint32_t by = host_find_interface(w, remote->scope, NULL, &remote->addr);
+
+		return route_source6(w->conf.routes, &remote->addr, worker_netif(w, by), 0, src);
+	}
+	r = worker_route(w, remote);
 	if (!r)
 		return false;
 	if (ipaddr_is_v4(&remote->addr) || r->kind == ROUTE_LOCAL) {

@@ -13,7 +13,7 @@
 #include "stack/worker/local_ip.h"
 #include "stack/worker/worker_int.h"
 
-enum { PIECES = 8, IP4_TTL_GROUP = 1, LOCAL_MTU = IP4_TOTAL_MAX, GSO_SEGS = 128 };
+enum { PIECES = 8, TTL_GROUP = 1, LOCAL_MTU = IP4_TOTAL_MAX, GSO_SEGS = 128 };
 #define IP4_BROADCAST 0xffffffffu
 #define IP4_LOOPBACK 0x7f000001u
 
@@ -33,6 +33,20 @@ struct plan {
 };
 
 /* ---- interfaces ---- */
+/* The first one with an IPv6 address. */
+static uint32_t first_six(const struct worker *w)
+{
+	for (uint32_t i = 0; i < w->conf.n_netif; i++) {
+		const struct netif *nif = w->conf.netif[i];
+
+		for (uint32_t k = 0; k < nif->n_addrs; k++) {
+			if (!ipaddr_is_v4(&nif->addr[k].addr))
+				return nif->ifindex;
+		}
+	}
+	return 0;
+}
+
 uint32_t host_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *addr,
 			     const struct ipaddr *group)
 {
@@ -52,6 +66,8 @@ uint32_t host_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *a
 	r = group ? route_lookup(w->conf.routes, group) : NULL;
 	if (r && r->nif)
 		return r->nif->ifindex;
+	if (group && !ipaddr_is_v4(group))
+		return first_six(w);
 	return w->conf.n_netif ? w->conf.netif[0]->ifindex : 0;
 }
 
@@ -121,30 +137,45 @@ static int wanted_source(struct worker *w, const struct ipaddr *a, struct ipaddr
 	return 0;
 }
 
+static int plan_source(struct worker *w, struct netif *nif, struct plan *p)
+{
+	if (!ipaddr_is_any(&p->src))
+		return 0;
+	if (!is_v6(p)) {
+		p->src = ipaddr_v4(nif ? netif_addr4(nif) : IP4_LOOPBACK);
+		return 0;
+	}
+	p->src = loopback6;
+	return !nif || route_source6(w->conf.routes, &p->dst, nif, 0, &p->src) ? 0 : -EADDRNOTAVAIL;
+}
+
+/* Scopes 0 and 1: this host (RFC 4291 2.7). */
+static bool stays_here(const struct plan *p) { return is_v6(p) && (p->dst.b[1] & 0xf) <= 1; }
+
 /* To a group, or to 255.255.255.255: no route is needed, but an interface. */
 static int plan_link(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
 {
-	uint32_t ifindex = host_find_interface(w, tx->ifindex, &p->src, &p->dst);
+	uint32_t zone = ipaddr_has_zone(&p->dst) ? tx->remote.scope : 0;
+	uint32_t ifindex = host_find_interface(w, tx->ifindex ? tx->ifindex : zone, &p->src, &p->dst);
 	struct netif *nif = worker_netif(w, ifindex);
 
-	if (!ifindex || is_v6(p))
+	if (!ifindex)
 		return -ENETUNREACH;
-	if (ipaddr_is_any(&p->src))
-		p->src = ipaddr_v4(nif ? netif_addr4(nif) : IP4_LOOPBACK);
+	int err = plan_source(w, nif, p);
+	if (err)
+		return err;
 	p->nif = p->loop_nif = nif;
 	p->via = (struct route){ .kind = ROUTE_ONLINK, .nif = nif };
-	p->mtu = nif ? nif->mtu : LOCAL_MTU;
+	p->mtu = !nif ? LOCAL_MTU : is_v6(p) ? netif_mtu6(nif) : nif->mtu;
 	if (!ipaddr_is_multicast(&p->dst)) {
 		p->loop = true;
 		return tx->flags & CHAN_DG_BROADCAST ? 0 : -EACCES;
 	}
-	if (tx->flags & CHAN_DG_HOST_ONLY)
+	if (!p->ttl && !(tx->flags & CHAN_DG_HOST_ONLY))
+		p->ttl = TTL_GROUP;
+	if (tx->flags & CHAN_DG_HOST_ONLY || stays_here(p))
 		p->nif = NULL;
-	else if (!p->ttl)
-		p->ttl = IP4_TTL_GROUP;
-	p->loop = tx->flags & CHAN_DG_MCAST_LOOP &&
-		  mcast_wants(w->conf.groups, ipaddr_get_v4(&p->dst), ifindex,
-			      ipaddr_get_v4(&p->src));
+	p->loop = tx->flags & CHAN_DG_MCAST_LOOP && mcast_wants(w->conf.groups, &p->dst, ifindex, &p->src);
 	return 0;
 }
 

@@ -1,4 +1,5 @@
-/* Data thread 0 speaks MLD for the ports: for the groups of their own addresses (RFC 4861 7.2.1). */
+/* Data thread 0 speaks MLD for the ports: for the groups of their own addresses (RFC 4861 7.2.1), and for
+ * those of all sockets (group.c). */
 // SPDX-License-Identifier: MIT
 #include "stack/base/util.h"
 #include <errno.h>

@@ -20,10 +20,10 @@ static bool csum_ok(const struct ip6_in *in, uint32_t len)
 	return csum_fold(csum_add(sum, in->payload, len)) == 0;
 }
 
-/* An address of a link means a zone as well (RFC 4007). */
+/* An address or a group of a link means a zone as well (RFC 4007). */
 static uint32_t scope_of(const struct ipaddr *a, const struct netif *nif)
 {
-	return nif && ipaddr_is_link_local(a) ? nif->ifindex : 0;
+	return nif && ipaddr_has_zone(a) ? nif->ifindex : 0;
 }
 
 void rx6_tcp(struct worker *w, const struct ip6_in *in)

@@ -30,6 +30,7 @@ static struct {
 	struct ip6_reass *reass;
 	struct ndp *ndp;
 	struct mld *mld;
+	struct mcast *groups;
 	bool changed;
 } f;
 
@@ -156,9 +157,10 @@ static void start(void)
 	rng_seed(&f.env.rng, 4);
 	f.env.neigh = neigh_new(NEIGHS, 3, &neigh_ops, NULL, f.env.now_ns);
 	f.reass = ip6_reass_new(&f.env, 5);
+	f.env.groups = f.groups = mcast_new(1, 9);
 	f.mld = mld_new(&mld_ops, NULL, 8, f.env.now_ns);
 	f.ndp = ndp_new(&conf, &ndp_ops, NULL, 6, f.env.now_ns);
-	CHECK(f.env.neigh && f.reass && f.ndp && f.mld);
+	CHECK(f.env.neigh && f.reass && f.ndp && f.mld && f.groups);
 	ndp_add_netif(f.ndp, &f.nif, f.env.now_ns);
 	apply();
 }
@@ -395,6 +397,23 @@ static void send_out(struct input *in)
 	CHECK(err == 0 || err == -ENETUNREACH || err == -ENOBUFS || err == -EMSGSIZE);
 }
 
+/* What sockets want of a group changes. */
+static void member(struct input *in)
+{
+	uint8_t what = u8(in);
+	struct ipaddr group = ip6_link_group(what & 31);
+	struct mcast_state s = { .include = what & 32, .n = u8(in) % (MCAST_SOURCES + 1) };
+	struct mcast_change c;
+
+	for (uint32_t i = 0; i < s.n; i++) {
+		s.src[i] = link_us;
+		s.src[i].b[15] = (uint8_t)(i + what);
+	}
+	CHECK(mcast_set(f.groups, 0, &group, f.nif.ifindex, &s) == 0);
+	while (mcast_next_change(f.groups, &c))
+		mld_set(f.mld, &f.nif, &c.group, &c.state, f.env.now_ns);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	struct input in = { p, p + n };
@@ -411,12 +430,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 			fragment_in(&in, op);
 		else if (op < 224)
 			after(&in);
-		else
+		else if (op < 240)
 			send_out(&in);
+		else
+			member(&in);
 	}
 	ip6_reass_free(f.reass);
 	ndp_free(f.ndp);
 	mld_free(f.mld);
+	mcast_free(f.groups);
 	neigh_free(f.env.neigh);
 	CHECK(rte_mempool_in_use_count(f.env.mbufs) == 0);
 	return 0;
@@ -434,12 +456,15 @@ size_t fuzz_example(unsigned i, uint8_t *buf)
 					  9, 200, 5, 129, 1, 0, 129, 1, 0, 129, 2, 0 };
 	static const uint8_t chain[] = { 4, 9, 0x41, 0, 2, 1, 0x12, 1, 2, 0, 0, 0, 0, 4, 9, 0x41, 0, 5, 1,
 					 1, 1, 1, 1 };
+	static const uint8_t groups[] = { 240, 0, 0, 241, 33, 2, 242, 5, 64, 3, 1, 0x61, 0x81, 192, 2, 240,
+					  32, 0, 200, 2, 255, 37, 1, 200, 3 };
 	static const uint8_t error[] = { 2, 16, 0x41, 0, 90, 1, 4, 0, 0, 0, 0, 0, 0 };
 	static const struct {
 		const uint8_t *p;
 		size_t n;
 	} all[] = { { echo, sizeof(echo) }, { asked, sizeof(asked) }, { router, sizeof(router) },
-		    { pieces, sizeof(pieces) }, { chain, sizeof(chain) }, { error, sizeof(error) } };
+		    { pieces, sizeof(pieces) }, { chain, sizeof(chain) }, { groups, sizeof(groups) },
+		    { error, sizeof(error) } };
 
 	if (i >= ARRAY_LEN(all))
 		return 0;

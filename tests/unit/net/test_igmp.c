@@ -22,7 +22,7 @@ static uint64_t now;
 
 /* What was sent, decoded: for version 3 one entry a record. */
 static struct said {
-	uint8_t type; /* IGMP_T_ of old versions, or IGMP_IS_IN.. */
+	uint8_t type; /* IGMP_T_ of old versions, or GMP_IS_IN.. */
 	uint32_t dst, group, n, src[64];
 } said[1024];
 static uint32_t n_said, n_packets;
@@ -83,9 +83,10 @@ static uint32_t after_ms(uint32_t ms)
 
 static void set(uint32_t group, bool include, uint32_t n, uint32_t s0, uint32_t s1)
 {
-	struct mcast_state s = { .include = include, .n = n, .src = { s0, s1 } };
+	struct mcast_state s = { .include = include, .n = n, .src = { ipaddr_v4(s0), ipaddr_v4(s1) } };
+	struct ipaddr g = ipaddr_v4(group);
 
-	igmp_set(ig, &nif, group, &s, now);
+	igmp_set(ig, &nif, &g, &s, now);
 }
 static void join(uint32_t group) { set(group, false, 0, 0, 0); }
 static void leave(uint32_t group) { set(group, true, 0, 0, 0); }
@@ -134,9 +135,9 @@ START_TEST(a_join_is_told_twice)
 {
 	join(G);
 	ck_assert_uint_eq(after_ms(0), 1);
-	is_said(0, IGMP_TO_EX, G, 0, 0, 0);
+	is_said(0, GMP_TO_EX, G, 0, 0, 0);
 	ck_assert_uint_eq(after_ms(1001), 1);
-	is_said(0, IGMP_TO_EX, G, 0, 0, 0);
+	is_said(0, GMP_TO_EX, G, 0, 0, 0);
 	ck_assert_uint_eq(after_ms(100000), 0);
 	ck_assert_uint_eq(igmp_groups(ig), 1);
 }
@@ -148,7 +149,7 @@ START_TEST(a_leave_is_told_twice_and_forgotten)
 	after_ms(5000);
 	leave(G);
 	ck_assert_uint_eq(after_ms(0), 1);
-	is_said(0, IGMP_TO_IN, G, 0, 0, 0);
+	is_said(0, GMP_TO_IN, G, 0, 0, 0);
 	ck_assert_uint_eq(igmp_groups(ig), 1);
 	ck_assert_uint_eq(after_ms(1001), 1);
 	ck_assert_uint_eq(igmp_groups(ig), 0);
@@ -171,8 +172,8 @@ START_TEST(a_join_taken_back_before_the_repetition_is_a_leave)
 	ck_assert_uint_eq(after_ms(0), 1);
 	leave(G);
 	ck_assert_uint_eq(after_ms(5000), 2);
-	is_said(0, IGMP_TO_IN, G, 0, 0, 0);
-	is_said(1, IGMP_TO_IN, G, 0, 0, 0);
+	is_said(0, GMP_TO_IN, G, 0, 0, 0);
+	is_said(1, GMP_TO_IN, G, 0, 0, 0);
 }
 END_TEST
 
@@ -189,15 +190,15 @@ static const struct {
 	} want[2];
 } changes[] = {
 	{ "INCLUDE(A) to INCLUDE(B)", true, 1, A, 0, true, 1, B, 0,
-	  { { IGMP_ALLOW, 1, B, B }, { IGMP_BLOCK, 1, A, A } } },
+	  { { GMP_ALLOW, 1, B, B }, { GMP_BLOCK, 1, A, A } } },
 	{ "EXCLUDE(A) to EXCLUDE(B)", false, 1, A, 0, false, 1, B, 0,
-	  { { IGMP_ALLOW, 1, A, A }, { IGMP_BLOCK, 1, B, B } } },
-	{ "INCLUDE(A) to EXCLUDE(B)", true, 1, A, 0, false, 1, B, 0, { { IGMP_TO_EX, 1, B, B } } },
-	{ "EXCLUDE(A) to INCLUDE(B)", false, 1, A, 0, true, 1, B, 0, { { IGMP_TO_IN, 1, B, B } } },
-	{ "nobody to INCLUDE(A,B)", true, 0, 0, 0, true, 2, A, B, { { IGMP_ALLOW, 2, A, B } } },
-	{ "INCLUDE(A) to nobody", true, 1, A, 0, true, 0, 0, 0, { { IGMP_BLOCK, 1, A, A } } },
-	{ "INCLUDE(A,B) to INCLUDE(B)", true, 2, A, B, true, 1, B, 0, { { IGMP_BLOCK, 1, A, A } } },
-	{ "EXCLUDE() to EXCLUDE(A,B)", false, 0, 0, 0, false, 2, A, B, { { IGMP_BLOCK, 2, A, B } } },
+	  { { GMP_ALLOW, 1, A, A }, { GMP_BLOCK, 1, B, B } } },
+	{ "INCLUDE(A) to EXCLUDE(B)", true, 1, A, 0, false, 1, B, 0, { { GMP_TO_EX, 1, B, B } } },
+	{ "EXCLUDE(A) to INCLUDE(B)", false, 1, A, 0, true, 1, B, 0, { { GMP_TO_IN, 1, B, B } } },
+	{ "nobody to INCLUDE(A,B)", true, 0, 0, 0, true, 2, A, B, { { GMP_ALLOW, 2, A, B } } },
+	{ "INCLUDE(A) to nobody", true, 1, A, 0, true, 0, 0, 0, { { GMP_BLOCK, 1, A, A } } },
+	{ "INCLUDE(A,B) to INCLUDE(B)", true, 2, A, B, true, 1, B, 0, { { GMP_BLOCK, 1, A, A } } },
+	{ "EXCLUDE() to EXCLUDE(A,B)", false, 0, 0, 0, false, 2, A, B, { { GMP_BLOCK, 2, A, B } } },
 };
 
 START_TEST(source_changes_make_these_records)
@@ -225,24 +226,24 @@ START_TEST(changes_in_a_row_are_merged)
 	ck_assert_uint_eq(after_ms(0), 1);
 	set(G, true, 2, A, B);
 	ck_assert_uint_eq(after_ms(0), 1);
-	is_said(0, IGMP_ALLOW, G, 2, A, B); /* A for the second time */
+	is_said(0, GMP_ALLOW, G, 2, A, B); /* A for the second time */
 	ck_assert_uint_eq(after_ms(1001), 1);
-	is_said(0, IGMP_ALLOW, G, 1, B, B);
+	is_said(0, GMP_ALLOW, G, 1, B, B);
 	ck_assert_uint_eq(after_ms(5000), 0);
 	/* a source taken back is blocked, not allowed any more */
 	set(G, true, 3, A, B);
 	after_ms(0);
 	set(G, true, 2, A, B);
 	ck_assert_uint_eq(after_ms(5000), 2);
-	is_said(0, IGMP_BLOCK, G, 1, 0, 0);
+	is_said(0, GMP_BLOCK, G, 1, 0, 0);
 	/* a mode change says it all */
 	set(G, false, 1, C, 0);
 	ck_assert_uint_eq(after_ms(0), 1);
 	set(G, false, 0, 0, 0);
 	ck_assert_uint_eq(after_ms(0), 1);
-	is_said(0, IGMP_TO_EX, G, 0, 0, 0);
+	is_said(0, GMP_TO_EX, G, 0, 0, 0);
 	ck_assert_uint_eq(after_ms(5000), 1);
-	is_said(0, IGMP_ALLOW, G, 1, C, C);
+	is_said(0, GMP_ALLOW, G, 1, C, C);
 }
 END_TEST
 
@@ -265,8 +266,8 @@ START_TEST(a_general_query_is_answered)
 	ck_assert_uint_gt(igmp_next_ns(ig), now);
 	ck_assert_uint_eq(after_ms(10001), 2);
 	ck_assert_uint_eq(n_packets, 1);
-	is_said(0, IGMP_IS_EX, G, 0, 0, 0);
-	is_said(1, IGMP_IS_IN, G2, 1, A, A);
+	is_said(0, GMP_IS_EX, G, 0, 0, 0);
+	is_said(1, GMP_IS_IN, G2, 1, A, A);
 	ck_assert_uint_eq(after_ms(100000), 0);
 	/* 1: a second one while the answer is due soon */
 	query(3, 0, MCAST_ALL_HOSTS, 1, 0, NULL);
@@ -309,25 +310,25 @@ START_TEST(queries_about_a_group_and_its_sources_are_answered)
 	after_ms(5000);
 	query(3, G, G, 10, 0, NULL);
 	ck_assert_uint_eq(after_ms(1001), 1);
-	is_said(0, IGMP_IS_EX, G, 0, 0, 0);
+	is_said(0, GMP_IS_EX, G, 0, 0, 0);
 	query(3, G2, G2, 10, 2, bc);
 	ck_assert_uint_eq(after_ms(1001), 1);
-	is_said(0, IGMP_IS_IN, G2, 1, B, B);
+	is_said(0, GMP_IS_IN, G2, 1, B, B);
 	query(3, G2, G2, 10, 1, c); /* not heard: nothing to say */
 	ck_assert_uint_eq(after_ms(1001), 0);
 	query(3, G, G, 10, 2, ab); /* EXCLUDE: all that is not blocked */
 	ck_assert_uint_eq(after_ms(1001), 1);
-	is_said(0, IGMP_IS_IN, G, 2, A, B);
+	is_said(0, GMP_IS_IN, G, 2, A, B);
 	set(G, false, 1, A, 0);
 	after_ms(5000);
 	query(3, G, G, 10, 2, ab);
 	query(3, G, G, 10, 1, c); /* 5: together */
 	ck_assert_uint_eq(after_ms(1001), 1);
-	is_said(0, IGMP_IS_IN, G, 2, B, C);
+	is_said(0, GMP_IS_IN, G, 2, B, C);
 	query(3, G, G, 10, 2, ab);
 	query(3, G, G, 10, 0, NULL); /* 4: then about all */
 	ck_assert_uint_eq(after_ms(1001), 1);
-	is_said(0, IGMP_IS_EX, G, 1, A, A);
+	is_said(0, GMP_IS_EX, G, 1, A, A);
 	query(3, 0xef999999, 0xef999999, 10, 0, NULL);
 	ck_assert_uint_eq(after_ms(5000), 0);
 }
@@ -344,7 +345,7 @@ START_TEST(too_many_sources_are_answered_as_all)
 	after_ms(5000);
 	query(3, G, G, 10, 70, many);
 	ck_assert_uint_eq(after_ms(1001), 1);
-	is_said(0, IGMP_IS_EX, G, 0, 0, 0);
+	is_said(0, GMP_IS_EX, G, 0, 0, 0);
 }
 END_TEST
 
@@ -431,7 +432,7 @@ START_TEST(version_3_is_back_when_the_old_querier_is_gone)
 	after_ms(11000);
 	leave(G2);
 	ck_assert_uint_eq(after_ms(0), 1);
-	is_said(0, IGMP_TO_IN, G2, 0, 0, 0);
+	is_said(0, GMP_TO_IN, G2, 0, 0, 0);
 }
 END_TEST
 

@@ -1,6 +1,7 @@
 /* IPv6 input: every way in which a packet can be bad, each with its counter and its answer. */
 // SPDX-License-Identifier: MIT
 #include "stack/net/icmp6.h"
+#include "stack/net/mcast.h"
 #include "tests/unit/net/rig6.h"
 
 static uint8_t pkt[4096];
@@ -90,6 +91,45 @@ START_TEST(bad_packets_are_dropped_and_counted)
 		ck_assert_msg(*counter[i] == (i == bad[_i].counter), "%s: counter %d", bad[_i].name,
 			      i);
 	ck_assert_uint_eq(rig.n_sent, 0);
+}
+END_TEST
+
+static int input_to(const char *src, const char *dst)
+{
+	struct ipaddr a = a6(src);
+
+	good();
+	memcpy(pkt + 8, &a, 16);
+	a = a6(dst);
+	memcpy(pkt + 24, &a, 16);
+	return input();
+}
+
+/* What sockets have joined, from whom they want to hear it; MLD from anybody (RFC 3810 5.1.15). */
+START_TEST(joined_groups_are_heard)
+{
+	struct mcast_state s = { .include = false, .n = 1, .src = { a6("2001:db8::7") } };
+	struct mcast *groups = mcast_new(1, 2);
+	struct ipaddr g = a6("ff15::3");
+
+	rig.net.groups = groups;
+	rig.nif.ifindex = 3;
+	ck_assert_int_eq(input_to("2001:db8::1", "ff15::3"), -1);
+	mcast_set(groups, 0, &g, 3, &s);
+	ck_assert_int_eq(input_to("2001:db8::1", "ff15::3"), IP_PROTO_UDP);
+	ck_assert(in.multicast && !in.unicast);
+	ck_assert_int_eq(input_to("2001:db8::7", "ff15::3"), -1);
+	ck_assert_int_eq(input_to("2001:db8::1", "ff15::4"), -1);
+	ck_assert_int_eq(input_to("2001:db8::1", "ff02::1"), IP_PROTO_UDP);
+	rig.nif.ifindex = 4;
+	ck_assert_int_eq(input_to("2001:db8::1", "ff15::3"), -1);
+	rig.nif.ifindex = 3;
+	uint8_t query[8 + 28] = { IP_PROTO_ICMP6, 0, 5, 2, 0, 0, 1, 0, 130 };
+	struct ipaddr from = a6("2001:db8::7");
+	pkt_n = rig6_packet(pkt, &from, &g, IP6_HOPOPTS, query, sizeof(query));
+	ck_assert_int_eq(input(), IP_PROTO_ICMP6);
+	mcast_free(groups);
+	rig.net.groups = NULL;
 }
 END_TEST
 
@@ -229,6 +269,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig6_setup, rig_teardown);
 	tcase_add_test(tc, a_good_packet_is_described);
 	tcase_add_test(tc, link_padding_is_cut_off);
+	tcase_add_test(tc, joined_groups_are_heard);
 	tcase_add_loop_test(tc, bad_packets_are_dropped_and_counted, 0, ARRAY_LEN(bad));
 	tcase_add_loop_test(tc, extension_headers_are_walked, 0, ARRAY_LEN(ext));
 	tcase_add_test(tc, a_long_chain_is_not_walked);

@@ -205,13 +205,13 @@ static void filter_is(struct end s, int mode, uint32_t n, ...)
 	ck_assert_int_eq(chan_call(s.app, 0, &req, &rep), mode);
 	if (mode < 0)
 		return;
-	ck_assert_uint_eq(rep.len, n * 4);
+	ck_assert_uint_eq(rep.len, n * sizeof(struct ipaddr));
 	va_start(want, n);
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t ip;
+		struct ipaddr ip;
 
-		memcpy(&ip, rep.payload + i * 4, 4);
-		ck_assert_uint_eq(ip, 0x0a000100 + va_arg(want, uint32_t));
+		memcpy(&ip, rep.payload + i * sizeof(ip), sizeof(ip));
+		ck_assert_uint_eq(ipaddr_get_v4(&ip), 0x0a000100 + va_arg(want, uint32_t));
 	}
 	va_end(want);
 }

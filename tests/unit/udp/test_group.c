@@ -169,6 +169,29 @@ START_TEST(the_interface_state_is_merged)
 }
 END_TEST
 
+/* As Linux's inet6_mc_check(): any membership in the group counts, of several the last one; which groups of
+ * others are heard each family's option says. */
+START_TEST(ipv6_groups_do_not_ask_for_the_interface)
+{
+	struct ipaddr g = ip("ff15::3"), none = ip("::"), a = ip("fd77::8");
+
+	bound6(0, "::", 5353);
+	u.s[0].mcast_own = u.s[0].mcast_own6 = true;
+	ck_assert_uint_eq(dgram("fd77::8", 1, "ff15::3", 5353), 0);
+	u.s[0].mcast_own6 = false;
+	ck_assert_uint_eq(dgram("fd77::8", 1, "ff15::3", 5353), 1);
+	u.s[0].mcast_own6 = true;
+	ck_assert_uint_eq(udp_group_interface(&u.s[0], &g), 0);
+	ck_assert_int_eq(udp_group_op(&u.env, &u.s[0], UDP_JOIN, &g, &none, 3), 0);
+	ck_assert_uint_eq(dgram("fd77::8", 1, "ff15::3", 5353), 1);
+	ck_assert_int_eq(udp_group_op(&u.env, &u.s[0], UDP_JOIN, &g, &none, 2), 0);
+	ck_assert_int_eq(udp_group_op(&u.env, &u.s[0], UDP_BLOCK, &g, &a, 2), 0);
+	ck_assert_uint_eq(udp_group_interface(&u.s[0], &g), 2);
+	ck_assert_uint_eq(dgram("fd77::8", 1, "ff15::3", 5353), 0);
+	ck_assert_uint_eq(dgram("fd77::9", 1, "ff15::3", 5353), 1);
+}
+END_TEST
+
 START_TEST(the_host_hears_of_every_change)
 {
 	op(0, UDP_JOIN, NULL);
@@ -191,6 +214,7 @@ int main(void)
 	tcase_add_test(tc, a_member_hears_what_its_filter_lets_through);
 	tcase_add_test(tc, others_memberships_count_unless_own_ones_are_asked_for);
 	tcase_add_test(tc, the_interface_state_is_merged);
+	tcase_add_test(tc, ipv6_groups_do_not_ask_for_the_interface);
 	tcase_add_test(tc, the_host_hears_of_every_change);
 	return unit_run("group", tc);
 }

@@ -33,7 +33,7 @@ static int op(struct udp_sock *s, enum udp_group_op what, uint32_t source)
 }
 
 /* Frame i is a version 3 report with one record of this type and number of sources. */
-static void is_report(uint32_t i, enum igmp_record type, uint32_t n)
+static void is_report(uint32_t i, enum gmp_record type, uint32_t n)
 {
 	static const uint8_t mac[] = { 1, 0, 0x5e, 0, 0, 0x16 };
 	const uint8_t *p = rig.sent[i].b;
@@ -192,11 +192,11 @@ START_TEST(routers_are_told)
 	op(&a, UDP_JOIN, 0);
 	wrig_run();
 	ck_assert_uint_eq(rig.n_sent, 1);
-	is_report(0, IGMP_TO_EX, 0);
+	is_report(0, GMP_TO_EX, 0);
 	op(&a, UDP_BLOCK, FAR);
 	wrig_run();
 	ck_assert_uint_eq(rig.n_sent, 2);
-	is_report(1, IGMP_TO_EX, 1);
+	is_report(1, GMP_TO_EX, 1);
 	now += 5 * NSEC_PER_SEC;
 	wrig_run();
 	rig.n_sent = 0;
@@ -220,11 +220,11 @@ START_TEST(routers_are_told)
 	now += NSEC_PER_SEC + NSEC_PER_MSEC;
 	wrig_run();
 	ck_assert_uint_eq(rig.n_sent, 1);
-	is_report(0, IGMP_IS_EX, 1);
+	is_report(0, GMP_IS_EX, 1);
 	udp_rig_unbind(&a);
 	wrig_run();
 	ck_assert_uint_eq(rig.n_sent, 2);
-	is_report(1, IGMP_TO_IN, 0);
+	is_report(1, GMP_TO_IN, 0);
 }
 END_TEST
 
