@@ -125,9 +125,6 @@ int sock_env_init(struct sock_env *env, uint64_t now_ns);
 void sock_env_fini(struct sock_env *env);
 /* Calls and dirty marks of all clients, bounded per client and round. True when there was work. */
 bool sock_poll(struct sock_env *env);
-/* Before tcp_flush: positions, states and errors that have changed can be seen by who looks, so that no
- * program knows from the other side what its own does not show. */
-void sock_take_events(struct sock_env *env);
 /* After tcp_flush: makes everything that changed visible to the applications, one fence, then wakes
  * those who sleep. */
 void sock_publish(struct sock_env *env);

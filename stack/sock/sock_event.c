@@ -200,6 +200,8 @@ static void take_events(struct sock *s)
 		sock_abort(s);
 		return;
 	}
+	if (unlikely(s->announce))
+		sock_announce(s);
 	writable(s);
 	if (s->closing)
 		return;
@@ -375,21 +377,14 @@ static void take_signals(struct sock *s)
 	s->signals = 0;
 }
 
-void sock_take_events(struct sock_env *env)
-{
-	struct list *n;
-
-	while ((n = list_pop(&env->tcp.touched)))
-		take_events(sock_of(container_of(n, struct tcp_conn, touch_link)));
-}
-
 void sock_publish(struct sock_env *env)
 {
 	struct list *event = &env->priv->event;
 	struct list *n;
 	bool more = false;
 
-	sock_take_events(env);
+	while ((n = list_pop(&env->tcp.touched)))
+		take_events(sock_of(container_of(n, struct tcp_conn, touch_link)));
 	if (list_empty(event))
 		return;
 	list_for_each(it, event) {

@@ -190,14 +190,6 @@ void worker_fini(struct worker *w)
 	w->trace = NULL;
 }
 
-/* Our programs see what has happened before the other side does: whoever has accepted a connection finds
- * the end that opened it connected, on the same host, too. */
-static void flush(struct worker *w)
-{
-	sock_take_events(&w->sock);
-	tcp_flush(&w->sock.tcp, w->now_ns);
-}
-
 bool worker_poll(struct worker *w, uint64_t now_ns)
 {
 	uint32_t work;
@@ -224,10 +216,10 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 		ndp_advance(w->ndp, now_ns);
 	if (w->mld)
 		mld_advance(w->mld, now_ns);
-	flush(w);
+	tcp_flush(&w->sock.tcp, now_ns);
 	for (int i = 0; i < LOOP_PASSES && loop_pending(w); i++) {
 		work += loop_drain(w);
-		flush(w);
+		tcp_flush(&w->sock.tcp, now_ns);
 	}
 	work += local_drain(w);
 	sock_publish(&w->sock);

@@ -267,7 +267,6 @@ static void *worker_main(void *arg)
 		work |= take_mail(w);
 		work |= sock_poll(&w->env);
 		tcp_advance(&w->env.tcp, w->env.now_ns);
-		sock_take_events(&w->env);
 		tcp_flush(&w->env.tcp, w->env.now_ns);
 		sock_publish(&w->env);
 		if (!work)
