@@ -258,12 +258,17 @@ static void note(struct sock *s, int fd, const struct row *o, const void *val)
 
 static void tell_engine(struct sock *s, const struct row *o)
 {
+	const struct chan_req info = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen };
+
 	if (!dgram_has_stack(s) || (o->kind != BIT && o->kind != BIT_OFF && o->kind != BUFFER &&
 				    o->kind != FIELD8 && o->kind != MTU_DISC && o->kind != MTU_DISC6 &&
 				    o->kind != STAMP))
 		return;
 	atomic_fetch_add(&s->b->opt_seq, 1);
 	chan_mark(s->app, s->id);
+	/* What comes by way of another data thread may overtake the mark; not the answer behind it. */
+	if (s->app->n_workers > 1)
+		chan_call(s->app, s->a->worker, &info, NULL);
 }
 
 /* ---- what takes a side ---- */
