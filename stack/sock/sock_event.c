@@ -200,8 +200,6 @@ static void take_events(struct sock *s)
 		sock_abort(s);
 		return;
 	}
-	if (unlikely(s->announce))
-		sock_announce(s);
 	writable(s);
 	if (s->closing)
 		return;

@@ -109,7 +109,6 @@ struct sock {
 	bool passive : 1;    /* came from a listener */
 	bool auto_port : 1;  /* connect() chose the port: bind() never did */
 	bool queued : 1;     /* in an accept queue: belongs to the listener */
-	bool announce : 1;   /* ... that shall be told of it */
 	bool established : 1; /* has been */
 	bool closing : 1;    /* given to tcp_close(): an orphan */
 	bool reopen : 1;     /* released() keeps it: connect() anew */
@@ -304,8 +303,6 @@ void sock_proxies_check(struct client_worker *cw);
 struct tcp_conn *sock_conn_new(struct tcp_env *tcp, struct tcp_listener *l,
 			       const struct tcp_flow *flow);
 void sock_accepted(struct tcp_env *tcp, struct tcp_listener *l, struct tcp_conn *c);
-/* accept() may have s, which has announce set, from now on. */
-void sock_announce(struct sock *s);
 
 /* ---- sock_buf.c ---- */
 /* Opens the next segment at `start` with size bytes. 0, -ENOBUFS (no memory, quota), -EAGAIN (all

@@ -400,30 +400,14 @@ struct tcp_conn *sock_conn_new(struct tcp_env *tcp, struct tcp_listener *tl,
 
 void sock_accepted(struct tcp_env *tcp, struct tcp_listener *tl, struct tcp_conn *c)
 {
+	struct sock_env *env = env_of(tcp);
+	struct listener *l = container_of(tl, struct listener, tl);
 	struct sock *s = sock_of(c);
 
-	s->established = s->queued = s->announce = true;
+	l->embryos--;
+	s->established = s->queued = true;
 	s->a->mss = c->mss;
 	sock_set_state(s, CHAN_ST_CONNECTED);
-	list_del(&c->touch_link);
-	if (container_of(tl, struct listener, tl)->home)
-		list_push_front(&tcp->touched, &c->touch_link);
-	else
-		list_push(&tcp->touched, &c->touch_link);
-}
-
-/* Both ends of a handshake on this host are seen together, behind the segments of a turn: whoever has
- * accepted finds the other end connected, and who is connected finds that accept() has one. The latter
- * takes less time to try: this comes first. But mail may wake its reader in our place: that comes last. */
-void sock_announce(struct sock *s)
-{
-	struct sock_env *env = s->cw->env;
-	struct listener *l = s->conn.listener ? container_of(s->conn.listener, struct listener, tl) : NULL;
-
-	s->announce = false;
-	if (!l)
-		return;
-	l->embryos--;
 	if (l->home)
 		ring_push(l, env->worker, s->id, s->gen); /* the core has seen that there is room */
 	else

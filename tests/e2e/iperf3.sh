@@ -19,7 +19,7 @@ moved()
 }
 
 e2e_start "${1:-auto}"
-seconds=$(full_or 10 "$(by_family 2 1)")
+seconds=$(full_or 10 1)
 each=("" "-R" "-P 8" "-P 8 -R")
 [[ $FN_FAMILY == 4 || $E2E_FULL == 1 ]] || each=("" "-P 8 -R")
 fn_app server iperf3 -s -p 5201
