@@ -13,10 +13,10 @@ python=/usr/bin/python3.11		# the one whose tests the package brings
 short=(test_socket test_select test_epoll test_socketserver test_asyncore
 	test_asynchat test_httplib test_httpservers test_smtplib test_ftplib test_poplib
 	test_telnetlib test_urllib2_localnet test_docxmlrpc test_wsgiref test_robotparser)
-long=(test_selectors test_poll test_asyncio test_ssl test_imaplib test_nntplib test_smtpd test_xmlrpc test_urllib
-	test_urllib2 test_logging test_threadsignals test_eintr test_signal test_fcntl test_ioctl
-	test_os test_subprocess test_multiprocessing_fork test_multiprocessing_spawn
-	test_multiprocessing_forkserver test_concurrent_futures)
+long=(test_selectors test_poll test_asyncio test_ssl test_imaplib test_nntplib test_smtpd
+	test_xmlrpc test_urllib test_urllib2 test_logging test_threadsignals test_eintr
+	test_signal test_fcntl test_ioctl test_os test_subprocess test_multiprocessing_fork
+	test_multiprocessing_spawn test_multiprocessing_forkserver test_concurrent_futures)
 opens=300		# connections that the stack has to have made in the short list, at least
 
 lo_up()
