@@ -3,9 +3,9 @@
  *
  * One thing is not the draft's: there every round with a loss makes it slower, so that a path that loses 2 %
  * at random, on a radio link say, keeps a tenth of its rate. Here a loss counts if round trips have got
- * longer too, as they do before a queue overflows, or if it is one of many. And what is lost without
- * a queue is sent on top, so that the estimated rate arrives. (BBR's first version, which Linux has,
- * counts no loss.) */
+ * longer too, as they do before a queue overflows, and more is lost than without, or if it is one of many.
+ * And what is lost without a queue is sent on top, so that the estimated rate arrives. (BBR's first version,
+ * which Linux has, counts no loss.) */
 // SPDX-License-Identifier: MIT
 #include "stack/tcp/tcp_bbr.h"
 #include "stack/tcp/tcp_core.h"
@@ -274,15 +274,20 @@ static void update_latest(struct tcp_conn *c, const struct tcp_rate_sample *rs)
 		s->round_rtt_us = min_u32(s->round_rtt_us, rs->rtt_us);
 }
 
-/* Does what was lost in the round that ends say that it was too much? */
+/* Does what was lost in the round that ends say that it was too much? Round trips are also longer where
+ * a host was away for a moment, and then what is lost at random must not count: a rate that has gone down
+ * to what arrived in such a round stays there until the next probe. */
 static bool loss_counts(const struct tcp_conn *c)
 {
 	const struct tcp_bbr *s = bbr_of(c);
 	uint32_t lost = c->lost_bytes - s->round_lost;
 	uint64_t all = (uint64_t)lost + (tcp_delivered(c) - s->loss_round_delivered);
+	uint64_t ppm = BBR_LOSS_ALONE_PERCENT * BBR_MILLION / 100;
 
-	return s->loss_in_round && (s->ecn_in_round || !c->sack_ok || is_queued(s) ||
-				    lost > all * BBR_LOSS_ALONE_PERCENT / 100 + FEW_SEGS * c->mss);
+	if (is_queued(s))
+		ppm = BBR_LOSS_PERCENT * BBR_MILLION / 100 + calm_loss(c);
+	return s->loss_in_round && (s->ecn_in_round || !c->sack_ok ||
+				    lost > all * ppm / BBR_MILLION + FEW_SEGS * c->mss);
 }
 
 /* Once a round: what does this path lose by itself? On average of the rounds without a queue; and because
