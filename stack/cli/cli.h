@@ -48,6 +48,7 @@ int cli_exec(char **argv);
 /* Each gets argv from its own name on and returns the exit status. */
 int cmd_run(int argc, char **argv);
 int cmd_ss(int argc, char **argv);
+int cmd_ip(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_trace(int argc, char **argv);

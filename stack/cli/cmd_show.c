@@ -1,4 +1,4 @@
-/* The commands that ask the engine for a table and show it: ss, stat, trace, engine. */
+/* The commands that ask the engine for a table and show it: ss, ip, stat, trace, engine. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <limits.h>
@@ -16,7 +16,7 @@
 struct show {
 	struct config config;
 	enum cli_format format;
-	bool all, watch, listening, tcp, udp;
+	bool all, watch, listening, tcp, udp, groups, v4, v6;
 	const char *count, *word[2], *engine, *drain;
 	unsigned n_words;
 };
@@ -64,6 +64,9 @@ static int parse(struct show *s, int argc, char **argv, const char *letters, boo
 				s->listening |= *p == 'l';
 				s->tcp |= *p == 't';
 				s->udp |= *p == 'u';
+				s->groups |= *p == 'g';
+				s->v4 |= *p == '4';
+				s->v6 |= *p == '6';
 			}
 		} else if (s->n_words < 2) {
 			s->word[s->n_words++] = a;
@@ -99,14 +102,29 @@ static int no_words(const struct show *s)
 	return CLI_USAGE;
 }
 
+/* With -4 or -6: is it of that family? */
+static bool keep_family(const struct show *s, bool v6)
+{
+	return s->v4 == s->v6 || v6 == s->v6;
+}
+
+/* The first column is an address, a network or a group. */
+static bool keep_address(const struct table *t, unsigned row, void *arg)
+{
+	return keep_family(arg, strchr(table_cell(t, row, 0), ':') != NULL);
+}
+
 /* ---- ss ---- */
 static bool keep_socket(const struct table *t, unsigned row, void *arg)
 {
 	const struct show *s = arg;
-	const char *state = table_cell(t, row, 1);
+	const char *state = table_cell(t, row, 1), *local = table_cell(t, row, 4);
 	bool udp = !strcmp(table_cell(t, row, 0), "udp");
 
 	if ((s->tcp || s->udp) && !(udp ? s->udp : s->tcp))
+		return false;
+	/* As in ss(8) one that serves both families is of IPv6. */
+	if (!keep_family(s, *local == '[' || *local == '*'))
 		return false;
 	/* As in ss(8) a datagram socket without a peer listens. */
 	return !s->listening || !strcmp(state, "LISTEN") || !strcmp(state, "UNCONN");
@@ -117,22 +135,57 @@ int cmd_ss(int argc, char **argv)
 	struct show s = { 0 };
 	struct table t;
 	int r = parse(
-		&s, argc, argv, "tuanlp", false,
-		"usage: fastnet ss [-l] [-t] [-u] [--json]\n"
+		&s, argc, argv, "tuanlpg46", false,
+		"usage: fastnet ss [-l] [-t] [-u] [-4] [-6] [-g] [--json]\n"
 		"The sockets on the stack: state, bytes received and not read, bytes not yet\n"
 		"acknowledged or sent (a listener: connections waiting, and their limit),\n"
 		"addresses, process.\n  -l             listening sockets only\n"
 		"  -t, -u         TCP only, UDP only\n"
+		"  -4, -6         sockets of IPv4 only, of IPv6 only (also those of both: *)\n"
+		"  -g             the groups that sockets have joined instead\n"
 		"  -a -n -p       accepted, as ss(8) has them\n");
 
 	if (r != GO_ON)
 		return r;
 	r = no_words(&s);
 	if (!r)
-		r = fetch(&s, "ss", &t);
+		r = fetch(&s, s.groups ? "groups" : "ss", &t);
 	if (r)
 		return r;
-	table_print(&t, s.format, keep_socket, &s);
+	table_print(&t, s.format, s.groups ? keep_address : keep_socket, &s);
+	table_free(&t);
+	return CLI_OK;
+}
+
+/* ---- ip ---- */
+int cmd_ip(int argc, char **argv)
+{
+	struct show s = { 0 };
+	struct table t;
+	char command[64];
+	int r = parse(&s, argc, argv, "46", false,
+		      "usage: fastnet ip [addr|route|neigh|router|maddr] [-4] [-6] [--json]\n"
+		      "What ip(8) shows of the kernel, of the stack:\n"
+		      "  addr           addresses of the ports, their state and lifetimes in seconds\n"
+		      "  route          routes, the most specific first\n"
+		      "  neigh          neighbours, as each data thread knows them\n"
+		      "  router         routers that have advertised themselves\n"
+		      "  maddr          groups that the ports hear\n"
+		      "  -4, -6         IPv4 only, IPv6 only\n");
+
+	if (r != GO_ON)
+		return r;
+	const char *word = s.n_words ? s.word[0] : "addr";
+	if (s.n_words > 1 || strspn(word, "abcdefghijklmnopqrstuvwxyz") != strlen(word) ||
+	    strlen(word) > 32) {
+		cli_say("ip takes one word; --help lists them");
+		return CLI_USAGE;
+	}
+	snprintf(command, sizeof(command), "ip %s", word);
+	r = fetch(&s, command, &t);
+	if (r)
+		return r;
+	table_print(&t, s.format, keep_address, &s);
 	table_free(&t);
 	return CLI_OK;
 }
@@ -216,19 +269,22 @@ int cmd_trace(int argc, char **argv)
 {
 	struct show s = { 0 };
 	struct table t;
-	char command[64];
+	char command[160];
 	int r = parse(
 		&s, argc, argv, "", true,
-		"usage: fastnet trace [-n COUNT] [ID] [--json]\n"
-		"The last events of the engine's trace ring (200 unless told), of all sockets\n"
-		"or of the one with this id.\n");
+		"usage: fastnet trace [-n COUNT] [ID | ADDRESS:PORT] [--json]\n"
+		"The last events of the engine's trace ring (200 unless told), of all sockets,\n"
+		"of the one with this id, or of those that fastnet ss shows with this address\n"
+		"on either side: 10.0.0.2:80, [fd00::2]:80.\n");
 
 	if (r != GO_ON)
 		return r;
 	const char *count = s.count ? s.count : "200", *id = s.n_words ? s.word[0] : "";
+	bool number = strspn(id, "0123456789") == strlen(id) && strlen(id) <= 10;
 	if (s.n_words > 1 || strspn(count, "0123456789") != strlen(count) || strlen(count) > 9 ||
-	    strspn(id, "0123456789") != strlen(id) || strlen(id) > 10) {
-		cli_say("trace takes a count and the number of a socket; --help tells more");
+	    !(number || (strchr(id, ':') && !strchr(id, ' ') && strlen(id) < 100))) {
+		cli_say("trace takes a count and the number of a socket or its address and port, such as "
+			"[fd00::2]:80; --help tells more");
 		return CLI_USAGE;
 	}
 	snprintf(command, sizeof(command), "trace %s %s", count, id);

@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
 	{ "run", "run a program on the stack", cmd_run },
 	{ "ss", "list the sockets on the stack", cmd_ss },
+	{ "ip", "show addresses, routes, neighbours, routers, groups", cmd_ip },
 	{ "stat", "show the engine's counters", cmd_stat },
 	{ "explain", "say which sockets went to the kernel, and why", cmd_explain },
 	{ "trace", "show the last events of the engine", cmd_trace },

@@ -98,12 +98,13 @@ static bool valid_prefixes(const char *s)
 	return true;
 }
 
-static bool valid_addrs(const char *s)
+static bool valid_gateways(const char *s)
 {
+	char zone[CONFIG_ZONE_MAX];
 	struct ipaddr a;
 
 	while (*s) {
-		if (!config_next_addr(&s, &a))
+		if (!config_next_gateway(&s, &a, zone))
 			return false;
 	}
 	return true;
@@ -148,8 +149,9 @@ static const char *check_value(const struct config_info *o, const char *s, uint6
 		return buf;
 	case CONFIG_PREFIXES:
 		return valid_prefixes(s) ? NULL : "a list such as 10.0.0.2/24,fd00::2/64";
-	case CONFIG_ADDRS:
-		return valid_addrs(s) ? NULL : "a list of addresses such as 10.0.0.1,fd00::1";
+	case CONFIG_GATEWAYS:
+		return valid_gateways(s) ? NULL : "a list of addresses such as 10.0.0.1,fd00::1 or "
+						  "10.0.0.1,fe80::1%eth0";
 	case CONFIG_CPUS:
 		return valid_ranges(s, 1023) ? NULL : "a list of CPUs such as 0,2-3";
 	case CONFIG_IDS:

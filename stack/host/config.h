@@ -16,12 +16,12 @@ enum config_id {
 };
 enum config_type {
 	CONFIG_STR, CONFIG_LIST, CONFIG_NUM, CONFIG_SIZE, CONFIG_BOOL, CONFIG_WORD,
-	CONFIG_PREFIXES, CONFIG_ADDRS, CONFIG_CPUS, CONFIG_IDS,
+	CONFIG_PREFIXES, CONFIG_GATEWAYS, CONFIG_CPUS, CONFIG_IDS,
 };
 /* In order of precedence. */
 enum config_source { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_ENV, CONFIG_FROM_ARGS };
 
-enum { CONFIG_TEXT_MAX = 512, CONFIG_ERR_MAX = 768, CONFIG_PREFIXES_MAX = 8 };
+enum { CONFIG_TEXT_MAX = 512, CONFIG_ERR_MAX = 768, CONFIG_ZONE_MAX = 32 };
 struct config_value {
 	uint64_t num; /* NUM, SIZE, BOOL; WORD: index of the choice */
 	enum config_source from;
@@ -75,8 +75,9 @@ void config_print(const struct config *c, FILE *out);
 /* One "addr/len" at *p, advanced behind it and its comma. plen is that of the 128-bit form. False
  * at bad text. */
 bool config_next_prefix(const char **p, struct ipaddr *addr, uint8_t *plen);
-/* One address at *p, advanced behind it and its comma. */
-bool config_next_addr(const char **p, struct ipaddr *addr);
+/* One address at *p, advanced behind it and its comma; a link-local one may name its port behind '%', which
+ * is then in zone (else empty). */
+bool config_next_gateway(const char **p, struct ipaddr *addr, char zone[static CONFIG_ZONE_MAX]);
 /* One number or range at *p, advanced behind it and its comma. */
 bool config_next_range(const char **p, uint64_t *lo, uint64_t *hi);
 /* Is id in the text of an IDS option? */

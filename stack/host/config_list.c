@@ -24,22 +24,35 @@ static bool next_item(const char **p, char *buf, size_t size)
 	return true;
 }
 
+/* An address that a station may have on a link. ::ffff:10.0.0.2 is another way to write one of IPv4. */
 static bool parse_addr(const char *s, struct ipaddr *addr)
 {
 	uint32_t ip4;
 
 	if (inet_pton(AF_INET, s, &ip4) == 1) {
 		*addr = ipaddr_v4(be32_get((be32){ ip4 }));
-		return true;
+		return ip4 != UINT32_MAX && !ipaddr_is_any(addr) && !ipaddr_is_multicast(addr) &&
+		       !ipaddr_is_loopback(addr);
 	}
-	return inet_pton(AF_INET6, s, addr->b) == 1;
+	return inet_pton(AF_INET6, s, addr->b) == 1 && !ipaddr_is_v4(addr) && !ipaddr_is_any(addr) &&
+	       !ipaddr_is_multicast(addr) && !ipaddr_is_loopback(addr);
 }
 
-bool config_next_addr(const char **p, struct ipaddr *addr)
+bool config_next_gateway(const char **p, struct ipaddr *addr, char zone[static CONFIG_ZONE_MAX])
 {
-	char buf[64];
+	char buf[64 + CONFIG_ZONE_MAX];
 
-	return next_item(p, buf, sizeof(buf)) && parse_addr(buf, addr);
+	*zone = 0;
+	if (!next_item(p, buf, sizeof(buf)))
+		return false;
+	char *percent = strchr(buf, '%');
+	if (!percent)
+		return parse_addr(buf, addr);
+	*percent++ = 0;
+	if (!*percent || strlen(percent) >= CONFIG_ZONE_MAX)
+		return false;
+	strcpy(zone, percent);
+	return parse_addr(buf, addr) && !ipaddr_is_v4(addr) && ipaddr_is_link_local(addr);
 }
 
 bool config_next_prefix(const char **p, struct ipaddr *addr, uint8_t *plen)
@@ -55,7 +68,7 @@ bool config_next_prefix(const char **p, struct ipaddr *addr, uint8_t *plen)
 	if (!parse_addr(buf, addr) || *slash < '0' || *slash > '9')
 		return false;
 	unsigned long len = strtoul(slash, &end, 10), max = ipaddr_is_v4(addr) ? 32 : 128;
-	if (*end || len > max || ipaddr_is_any(addr) || ipaddr_is_multicast(addr))
+	if (*end || len > max)
 		return false;
 	*plen = (uint8_t)(len + 128 - max);
 	return true;

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,10 +114,50 @@ static int add_portless(struct host *h, struct route_table *t)
 	return 0;
 }
 
+/* The port that a zone names: as the engine calls it, or as the kernel does (RFC 4007 11). NULL: none. */
+static struct netif *port_of_zone(struct host *h, const char *zone)
+{
+	char name[IF_NAMESIZE];
+
+	for (uint32_t i = 0; i < h->n_ports; i++) {
+		uint32_t ifindex = h->netif[i]->ifindex;
+
+		if (!strcmp(zone, h->netif[i]->name))
+			return h->netif[i];
+		if (ifindex < NETIF_IFINDEX_BASE && if_indextoname(ifindex, name) && !strcmp(zone, name))
+			return h->netif[i];
+	}
+	return NULL;
+}
+
+/* The first of the list at *p, which moves on. */
+static int add_gateway(struct host *h, struct route_table *t, const char **p)
+{
+	char zone[CONFIG_ZONE_MAX], text[64];
+	const struct netif *nif = NULL;
+	struct ipaddr gw;
+
+	if (!config_next_gateway(p, &gw, zone))
+		return host_fail(h, -EINVAL, "bad gateway");
+	addr_text(&gw, text, sizeof(text));
+	if (*zone && !(nif = port_of_zone(h, zone)))
+		return host_fail(h, -ENODEV, "gateway %s%%%s: no port has this name", text, zone);
+	if (!nif && ipaddr_is_link_local(&gw) && !ipaddr_is_v4(&gw) && h->n_ports > 1)
+		return host_fail(h, -EINVAL, "gateway %s: on which port? say %s%%%s, for example", text,
+				 text, h->netif[0]->name);
+	int err = route_add_gateway_on(t, &gw, nif);
+	if (err == -EEXIST)
+		return host_fail(h, err, "gateway %s: there is another one of its family; leave one out",
+				 text);
+	if (err)
+		return host_fail(h, err, "gateway %s: %s; it must be on the network of a port's addr", text,
+				 strerror(-err));
+	return 0;
+}
+
 int host_routes(struct host *h, struct route_table *t)
 {
 	const char *p = config_str(&h->config, CONFIG_gateway);
-	char text[64];
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < h->n_ports; i++)
@@ -131,19 +172,9 @@ int host_routes(struct host *h, struct route_table *t)
 					   "can't make the routes: %s; check that the "
 					   "addresses do not overlap",
 					   strerror(-err));
-	while (*p) {
-		struct ipaddr gw;
-
-		if (!config_next_addr(&p, &gw))
-			return host_fail(h, -EINVAL, "bad gateway");
-		err = route_add_gateway(t, &gw);
-		if (err)
-			return host_fail(h, err,
-					 "gateway %s: %s; it must be on the network of a port's "
-					 "addr",
-					 addr_text(&gw, text, sizeof(text)), strerror(-err));
-	}
-	return 0;
+	while (!err && *p)
+		err = add_gateway(h, t, &p);
+	return err;
 }
 
 /* ---- ports ---- */

@@ -298,3 +298,28 @@ void gmp_advance(struct gmp *m, uint64_t now_ns)
 		}
 	}
 }
+
+/* The cursor counts groups in list order; one that goes in between shifts it by one, no worse. */
+uint32_t gmp_rows(const struct gmp *m, uint64_t *cursor, struct mcast_row *rows, uint32_t n)
+{
+	uint64_t at = 0;
+	uint32_t got = 0;
+
+	for (int i = 0; i < NETIF_MAX; i++) {
+		if (!m->ifc[i].nif)
+			continue;
+		list_for_each(it, &m->ifc[i].groups) {
+			const struct gmp_group *g = container_of(it, struct gmp_group, link);
+
+			if (at++ < *cursor || !mcast_is_member(&g->now))
+				continue;
+			if (got == n)
+				return got;
+			rows[got++] = (struct mcast_row){ .group = g->group, .nif = m->ifc[i].nif->index,
+							  .include = g->now.include,
+							  .n_sources = (uint16_t)g->now.n };
+			*cursor = at;
+		}
+	}
+	return got;
+}

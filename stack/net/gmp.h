@@ -61,3 +61,5 @@ void gmp_advance(struct gmp *m, uint64_t now_ns);
 uint64_t gmp_next_ns(const struct gmp *m);
 /* Groups known, also those whose leaving is still to be told. For tests. */
 uint32_t gmp_groups(const struct gmp *m);
+/* Those that we are members of: at most n from position *cursor on; returns how many. */
+uint32_t gmp_rows(const struct gmp *m, uint64_t *cursor, struct mcast_row *rows, uint32_t n);

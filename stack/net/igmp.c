@@ -123,3 +123,8 @@ void igmp_input(struct igmp *ig, struct netif *nif, uint32_t dst, const void *p,
 void igmp_advance(struct igmp *ig, uint64_t now_ns) { gmp_advance(ig->gmp, now_ns); }
 uint64_t igmp_next_ns(const struct igmp *ig) { return gmp_next_ns(ig->gmp); }
 uint32_t igmp_groups(const struct igmp *ig) { return gmp_groups(ig->gmp); }
+
+uint32_t igmp_rows(const struct igmp *ig, uint64_t *cursor, struct mcast_row *rows, uint32_t n)
+{
+	return gmp_rows(ig->gmp, cursor, rows, n);
+}

@@ -28,3 +28,5 @@ void igmp_advance(struct igmp *ig, uint64_t now_ns);
 uint64_t igmp_next_ns(const struct igmp *ig);
 /* Groups known, also those whose leaving is still to be told. For tests. */
 uint32_t igmp_groups(const struct igmp *ig);
+/* As gmp_rows(). */
+uint32_t igmp_rows(const struct igmp *ig, uint64_t *cursor, struct mcast_row *rows, uint32_t n);

@@ -32,6 +32,14 @@ static inline bool mcast_is_listed(const struct mcast_state *s, const struct ipa
 	return false;
 }
 
+/* A group as the port's routers know it, for `fastnet ip` and tests. */
+struct mcast_row {
+	struct ipaddr group;
+	uint16_t nif;
+	bool include;
+	uint16_t n_sources;
+};
+
 struct mcast;
 /* NULL: no memory. */
 struct mcast *mcast_new(uint32_t n_workers, uint64_t seed);

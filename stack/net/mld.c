@@ -176,3 +176,8 @@ void mld_input(struct mld *m, struct netif *nif, const void *b, uint32_t n, uint
 void mld_advance(struct mld *m, uint64_t now_ns) { gmp_advance(m->gmp, now_ns); }
 uint64_t mld_next_ns(const struct mld *m) { return gmp_next_ns(m->gmp); }
 uint32_t mld_groups(const struct mld *m) { return gmp_groups(m->gmp); }
+
+uint32_t mld_rows(const struct mld *m, uint64_t *cursor, struct mcast_row *rows, uint32_t n)
+{
+	return gmp_rows(m->gmp, cursor, rows, n);
+}

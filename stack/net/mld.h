@@ -31,3 +31,5 @@ void mld_advance(struct mld *m, uint64_t now_ns);
 uint64_t mld_next_ns(const struct mld *m);
 /* Groups known, also those whose leaving is still to be told. For tests. */
 uint32_t mld_groups(const struct mld *m);
+/* As gmp_rows(). */
+uint32_t mld_rows(const struct mld *m, uint64_t *cursor, struct mcast_row *rows, uint32_t n);

@@ -29,6 +29,8 @@ enum {
 	NDP_RETRANS_MAX_MS = 60000,
 };
 
+enum ndp_origin { NDP_FREE, NDP_STATIC, NDP_LINKLOCAL, NDP_AUTO, NDP_TEMPORARY };
+
 struct ndp_conf {
 	bool autoconf;	/* routers are asked and heard */
 	bool temporary;
@@ -67,3 +69,24 @@ uint64_t ndp_next_ns(const struct ndp *d);
 void ndp_apply(struct ndp *d);
 /* And what routers have said, into a table that has the rest already. */
 void ndp_add_routes(const struct ndp *d, struct route_table *t);
+
+/* What is known, for `fastnet ip` and tests (ndp_rows.c); on data thread 0. Times in seconds from now on,
+ * ND_FOREVER: without end. */
+enum { NDP_ADDR_ROWS = NETIF_MAX * NETIF_ADDRS, NDP_ROUTER_ROWS = NETIF_MAX * NDP_ROUTERS };
+struct ndp_addr_row {
+	struct ipaddr addr;
+	uint8_t plen, flags; /* enum netif_addr_flags */
+	uint8_t origin;	     /* enum ndp_origin */
+	uint16_t nif;
+	uint32_t preferred_s, valid_s;
+};
+struct ndp_router_row {
+	struct ipaddr addr;
+	uint16_t nif;
+	int preference; /* RFC 4191: 1 high, 0 medium, -1 low */
+	uint32_t lifetime_s;
+	bool is_lost; /* it did not answer when it was asked last */
+};
+/* How many: at most NDP_ADDR_ROWS, NDP_ROUTER_ROWS. */
+uint32_t ndp_addr_rows(const struct ndp *d, struct ndp_addr_row *rows, uint64_t now_ns);
+uint32_t ndp_router_rows(const struct ndp *d, struct ndp_router_row *rows, uint64_t now_ns);

@@ -4,8 +4,6 @@
 #include "stack/base/rng.h"
 #include "stack/net/ndp.h"
 
-enum ndp_origin { NDP_FREE, NDP_STATIC, NDP_LINKLOCAL, NDP_AUTO, NDP_TEMPORARY };
-
 struct ndp_addr {
 	uint8_t origin;	 /* enum ndp_origin */
 	struct netif_addr a;

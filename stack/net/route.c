@@ -91,9 +91,9 @@ int route_add_netif(struct route_table *t, struct netif *nif)
 	return 0;
 }
 
-int route_add_gateway(struct route_table *t, const struct ipaddr *gateway)
+int route_add_gateway_on(struct route_table *t, const struct ipaddr *gateway, const struct netif *nif)
 {
-	const struct route *via = route_lookup(t, gateway);
+	const struct route *via = route_lookup_on(t, gateway, nif);
 	bool v4 = ipaddr_is_v4(gateway);
 
 	if (!via || via->kind != ROUTE_ONLINK)

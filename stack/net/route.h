@@ -35,8 +35,13 @@ void route_init(struct route_table *t);
 int route_add(struct route_table *t, const struct route *r);
 /* Everything that follows from the addresses of nif: local, on-link, broadcast. 0 or -errno. */
 int route_add_netif(struct route_table *t, struct netif *nif);
-/* Default route of gateway's family; the gateway must be on-link. 0, -ENETUNREACH, or as route_add. */
-int route_add_gateway(struct route_table *t, const struct ipaddr *gateway);
+/* Default route of gateway's family; the gateway must be on-link (a link-local one: on nif's link, NULL: that
+ * of the first port with IPv6). 0, -ENETUNREACH, or as route_add. */
+int route_add_gateway_on(struct route_table *t, const struct ipaddr *gateway, const struct netif *nif);
+static inline int route_add_gateway(struct route_table *t, const struct ipaddr *gateway)
+{
+	return route_add_gateway_on(t, gateway, NULL);
+}
 /* 127/8 and ::1 are addresses of ours. */
 int route_add_loopback(struct route_table *t);
 /* The route to dst, NULL when there is none. */

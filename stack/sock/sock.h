@@ -145,6 +145,18 @@ struct sock_row {
 	uint32_t state; /* enum tcp_state; of datagrams: ESTABLISHED with a peer, CLOSED without */
 	uint32_t pid, rx_queue, tx_queue, backlog;
 	uint32_t client, sock;
+	bool v6, v6only; /* AF_INET6; and no IPv4 */
 };
 /* At most n rows from position *cursor on (0 to begin); returns how many, *cursor advanced. */
 uint32_t sock_rows(struct sock_env *env, uint64_t *cursor, struct sock_row *rows, uint32_t n);
+/* A group that a socket has joined. */
+struct sock_group_row {
+	struct ipaddr group;
+	uint32_t ifindex;
+	bool include;
+	uint32_t n_sources;
+	struct endpoint local;
+	uint32_t pid;
+	bool v6, v6only;
+};
+uint32_t sock_group_rows(struct sock_env *env, uint64_t *cursor, struct sock_group_row *rows, uint32_t n);

@@ -76,6 +76,9 @@ auto() { addrs | grep -q '^2001:db8:77:'; }
 check "the prefix gives an address" fn_wait_for 15 auto
 address=$(addrs | grep '^2001:db8:77:')
 check "which answers" ping_to -c 3 "$address"
+# Valid for 8 seconds, preferred for 6 of them, as the router said last.
+same "its state and lifetimes" "$(fn_tool ip addr -6 | awk -v a="$address/64" '$1 == a {
+	print $4, ($3 ~ /^(tentative|preferred)$/), ($5 >= 1 && $5 <= 8), $5 - $6 }')" "router 1 1 2"
 gone_default() { ! default; }
 default() { fn_tool engine status | grep -q '^gateway.*fe80:'; }
 check "the router is the default gateway" fn_wait_for 5 default

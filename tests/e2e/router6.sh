@@ -62,6 +62,9 @@ advertise fe80::a medium
 check "a router is the gateway" fn_wait_for 10 gateway_is fe80::a
 advertise fe80::b high
 check "a preferred one takes its place" fn_wait_for 10 gateway_is fe80::b
+routers() { fn_tool ip router | awk 'NR > 1 { l = $4; $4 = l > 1700 && l <= 1800; $2 = ""; print }' | sort; }
+same "both of them, as the tool shows them" "$(routers)" "fe80::a  medium 1 spare
+fe80::b  high 1 used"
 fn_client_bg echo python3 -u "$FN_TMP/echo.py"
 check "a server far away" fn_wait_for 10 grep -q ready "$FN_TMP/echo.log"
 fn_app ask python3 -u "$FN_TMP/ask.py"
@@ -69,6 +72,8 @@ check "it answers" fn_wait_for 10 answered_more 2
 
 fn_ip "$FN_CLI" addr del fe80::b/64 dev fn1
 check "a router that does not answer is given up" fn_wait_for 30 gateway_is fe80::a
+same "which the tool shows" "$(fn_tool ip router | awk '$1 == "fe80::b" { print $5, $6, $7, $8 }')" \
+	"spare, does not answer"
 before=$(answers)
 check "the other one leads there, too" fn_wait_for 10 answered_more $((before + 3))
 fn_ip "$FN_CLI" addr add fe80::b/64 dev fn1 nodad

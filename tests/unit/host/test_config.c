@@ -134,7 +134,29 @@ static const struct {
 	{ "--addr", "fd00::1/129", "10.0.0.2/24" },
 	{ "--addr", "10.0.0.2/24x", "10.0.0.2/24" },
 	{ "--gateway", "router", "10.0.0.1" },
+	{ "--addr", "::/0", "10.0.0.2/24" },
+	{ "--addr", "ff02::1/64", "10.0.0.2/24" },
+	{ "--addr", "::1/128", "10.0.0.2/24" },
+	{ "--addr", "127.0.0.1/8", "10.0.0.2/24" },
+	{ "--addr", "255.255.255.255/32", "10.0.0.2/24" },
+	{ "--addr", "::ffff:10.0.0.2/120", "10.0.0.2/24" },
+	{ "--addr", "::ffff:10.0.0.2/24", "10.0.0.2/24" },
+	{ "--addr", "fd00::2", "fd00::2/64" },
+	{ "--addr", "[fd00::2]/64", "fd00::2/64" },
+	{ "--addr", "[fd00::2]:80", "fd00::2/64" },
+	{ "--addr", "fe80::2%eth0/64", "fd00::2/64" },
+	{ "--addr", "fd00::2::1/64", "fd00::2/64" },
 	{ "--gateway", "10.0.0.1/24", "10.0.0.1" },
+	{ "--gateway", "10.0.0.1:80", "10.0.0.1" },
+	{ "--gateway", "[fd00::1]", "fd00::1" },
+	{ "--gateway", "fd00::1/64", "fd00::1" },
+	{ "--gateway", "::", "fd00::1" },
+	{ "--gateway", "ff02::2", "fd00::1" },
+	{ "--gateway", "::1", "fd00::1" },
+	{ "--gateway", "fd00::1%eth0", "fe80::1%eth0" },
+	{ "--gateway", "10.0.0.1%eth0", "fe80::1%eth0" },
+	{ "--gateway", "fe80::1%", "fe80::1%eth0" },
+	{ "--gateway", "fe80::1%a-name-that-no-interface-of-this-world-has", "fe80::1%eth0" },
 	{ "--cpus", "1-", "a list of CPUs" },
 	{ "--cpus", "3-1", "a list of CPUs" },
 	{ "--cpus", "one", "a list of CPUs" },
@@ -278,6 +300,26 @@ START_TEST(prefixes_are_read_as_128_bit_lengths)
 }
 END_TEST
 
+START_TEST(a_gateway_of_the_link_may_name_its_port)
+{
+	const char *p = "10.0.0.1,fe80::1%eth0,fd00::1";
+	char zone[CONFIG_ZONE_MAX];
+	struct ipaddr a;
+
+	ck_assert(config_next_gateway(&p, &a, zone));
+	ck_assert_uint_eq(ipaddr_get_v4(&a), 0x0a000001);
+	ck_assert_str_eq(zone, "");
+	ck_assert(config_next_gateway(&p, &a, zone));
+	ck_assert(ipaddr_is_link_local(&a));
+	ck_assert_str_eq(zone, "eth0");
+	ck_assert(config_next_gateway(&p, &a, zone));
+	ck_assert(!ipaddr_is_v4(&a));
+	ck_assert_str_eq(zone, "");
+	ck_assert_int_eq(*p, 0);
+	ck_assert_int_eq(ARGS("--gateway", "10.0.0.1,fe80::1%net_af_xdp0"), 0);
+}
+END_TEST
+
 START_TEST(id_lists_know_all_root_numbers_and_ranges)
 {
 	ck_assert(config_id_listed("all", 12345));
@@ -353,6 +395,7 @@ int main(void)
 	tcase_add_test(tc, a_missing_file_matters_only_if_somebody_named_it);
 	tcase_add_test(tc, a_directory_is_not_a_file);
 	tcase_add_test(tc, prefixes_are_read_as_128_bit_lengths);
+	tcase_add_test(tc, a_gateway_of_the_link_may_name_its_port);
 	tcase_add_test(tc, id_lists_know_all_root_numbers_and_ranges);
 	tcase_add_test(tc, printed_configuration_reads_back_as_the_same);
 	tcase_add_test(tc, help_names_every_option_and_stays_narrow);

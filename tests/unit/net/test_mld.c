@@ -19,6 +19,7 @@ static struct {
 static uint32_t n_sent;
 static const struct ipaddr A = { .b = { 0xff, 2, [11] = 1, 0xff, 0, 0, 2 } };
 static const struct ipaddr B = { .b = { 0xff, 2, [11] = 1, 0xff, 0, 0, 3 } };
+static const struct ipaddr C = { .b = { 0xff, 5, [15] = 7 } };
 
 static void on_send(void *arg, struct netif *i, const struct ipaddr *dst, void *p, uint32_t n)
 {
@@ -375,6 +376,27 @@ START_TEST(bad_queries_are_dropped)
 }
 END_TEST
 
+START_TEST(rows_are_the_groups_that_are_heard)
+{
+	const struct mcast_state some = { .include = true, .n = 2, .src = { A, B } };
+	struct mcast_row row[3];
+	uint64_t cursor = 0;
+
+	ck_assert_uint_eq(mld_rows(m, &cursor, row, 3), 0);
+	both_joined();
+	ck_assert_uint_eq(mld_rows(m, &cursor, row, 1), 1);
+	ck_assert(ipaddr_eq(&row[0].group, &A) && !row[0].include && row[0].n_sources == 0);
+	ck_assert_uint_eq(mld_rows(m, &cursor, row, 1), 1);
+	ck_assert(ipaddr_eq(&row[0].group, &B));
+	ck_assert_uint_eq(mld_rows(m, &cursor, row, 1), 0);
+	mld_leave(m, &nif, &A, now); /* still to be told, but no longer heard */
+	mld_set(m, &nif, &C, &some, now);
+	cursor = 0;
+	ck_assert_uint_eq(mld_rows(m, &cursor, row, 3), 2);
+	ck_assert(ipaddr_eq(&row[1].group, &C) && row[1].include && row[1].n_sources == 2);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("mld");
@@ -382,6 +404,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_join_is_told_twice);
 	tcase_add_test(tc, the_last_leave_is_told_twice_and_forgotten);
+	tcase_add_test(tc, rows_are_the_groups_that_are_heard);
 	tcase_add_test(tc, a_general_query_is_answered_once_for_all);
 	tcase_add_test(tc, a_query_about_one_group_is_answered_for_it);
 	tcase_add_test(tc, an_old_querier_is_answered_in_its_words);

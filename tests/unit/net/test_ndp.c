@@ -447,6 +447,46 @@ START_TEST(a_change_is_told_again_until_it_is_applied)
 }
 END_TEST
 
+/* ---- what is shown ---- */
+START_TEST(rows_tell_states_and_what_is_left)
+{
+	struct ndp_addr_row a[NDP_ADDR_ROWS];
+	struct ndp_router_row r[NDP_ROUTER_ROWS];
+
+	ck_assert_uint_eq(ndp_addr_rows(d, a, now), 1);
+	ck_assert(ipaddr_eq(&a[0].addr, &nif.addr[1].addr) && a[0].plen == 64);
+	ck_assert_int_eq(a[0].origin, NDP_LINKLOCAL);
+	ck_assert(a[0].flags & NETIF_ADDR_OPTIMISTIC);
+	ck_assert_uint_eq(a[0].valid_s, ND_FOREVER);
+	ck_assert_uint_eq(a[0].preferred_s, ND_FOREVER);
+	ck_assert_uint_eq(ndp_router_rows(d, r, now), 0);
+	ra("2001:db8:5::", 86400, 14400);
+	pass_s(100);
+	ck_assert_uint_eq(ndp_addr_rows(d, a, now), 2);
+	ck_assert_int_eq(a[1].origin, NDP_AUTO);
+	ck_assert(!(a[1].flags & NETIF_ADDR_OPTIMISTIC));
+	ck_assert_uint_eq(a[1].valid_s, 86300);
+	ck_assert_uint_eq(a[1].preferred_s, 14300);
+	ck_assert_uint_eq(ndp_addr_rows(d, a, now + 1), 2);
+	ck_assert_uint_eq(a[1].valid_s, 86300);
+	ck_assert_uint_eq(ndp_router_rows(d, r, now), 1);
+	ck_assert(ipaddr_eq(&r[0].addr, &router) && !r[0].is_lost && r[0].preference == 0);
+	ck_assert_uint_eq(r[0].lifetime_s, 1700);
+	ndp_lost(d, &nif, &router, now);
+	ck_assert_uint_eq(ndp_router_rows(d, r, now), 1);
+	ck_assert(r[0].is_lost);
+	pass_s(14301);
+	ck_assert_uint_eq(ndp_router_rows(d, r, now), 0);
+	ck_assert_uint_eq(ndp_addr_rows(d, a, now), 2);
+	ck_assert_uint_eq(a[1].preferred_s, 0);
+	ck_assert(a[1].flags & NETIF_ADDR_DEPRECATED);
+	restart(true, true);
+	ra("2001:db8:5::", 86400, 14400);
+	ck_assert_uint_eq(ndp_addr_rows(d, a, now), 3);
+	ck_assert_int_eq(a[2].origin, NDP_TEMPORARY);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("ndp");
@@ -455,6 +495,7 @@ int main(void)
 	tcase_add_test(tc, an_address_is_probed_once_and_then_certain);
 	tcase_add_loop_test(tc, an_address_that_is_taken_is_given_up, 0, 2);
 	tcase_add_test(tc, our_own_probe_is_no_conflict);
+	tcase_add_test(tc, rows_tell_states_and_what_is_left);
 	tcase_add_test(tc, a_certain_address_is_kept);
 	tcase_add_test(tc, routers_are_asked_less_and_less_often);
 	tcase_add_test(tc, a_router_becomes_the_default_until_its_lifetime_ends);

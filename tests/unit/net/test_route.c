@@ -173,6 +173,24 @@ START_TEST(bad_prefixes_are_refused)
 }
 END_TEST
 
+START_TEST(a_gateway_of_the_link_is_on_the_port_that_is_named)
+{
+	struct ipaddr gw = ip("fe80::9"), far = ip("2001:db8::1");
+
+	eth0.addr[eth0.n_addrs++] = addr_of("fe80::1/64");
+	eth1.addr[eth1.n_addrs++] = addr_of("fe80::2/64");
+	route_init(&t);
+	ck_assert_int_eq(route_add_gateway_on(&t, &gw, &eth1), -ENETUNREACH);
+	ck_assert_int_eq(route_add_netif(&t, &eth0), 0);
+	ck_assert_int_eq(route_add_gateway_on(&t, &gw, &eth1), -ENETUNREACH);
+	ck_assert_int_eq(route_add_netif(&t, &eth1), 0);
+	ck_assert_int_eq(route_add_gateway_on(&t, &gw, &eth1), 0);
+	const struct route *r = look("2001:db8::1");
+	ck_assert_ptr_eq(r->nif, &eth1);
+	ck_assert(ipaddr_eq(route_next_hop(r, &far), &gw));
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("route");
@@ -181,6 +199,7 @@ int main(void)
 	tcase_add_test(tc, own_addresses_are_local);
 	tcase_add_test(tc, subnet_is_on_link_with_its_broadcast);
 	tcase_add_test(tc, elsewhere_needs_a_gateway);
+	tcase_add_test(tc, a_gateway_of_the_link_is_on_the_port_that_is_named);
 	tcase_add_test(tc, longest_prefix_wins_in_any_order_of_entry);
 	tcase_add_test(tc, bits_beyond_the_prefix_do_not_matter);
 	tcase_add_test(tc, a_slash_31_has_no_broadcast);

@@ -354,7 +354,8 @@ END_TEST
 
 struct look {
 	struct sock_row row[8];
-	uint32_t n;
+	struct sock_group_row group[4];
+	uint32_t n, n_groups;
 	_Atomic uint32_t done;
 };
 static void look(struct sock_env *env, void *p)
@@ -363,6 +364,10 @@ static void look(struct sock_env *env, void *p)
 	uint64_t cursor = 0;
 
 	l->n = sock_rows(env, &cursor, l->row, ARRAY_LEN(l->row));
+	cursor = 0;
+	/* one at a time: the cursor goes on */
+	while (sock_group_rows(env, &cursor, &l->group[l->n_groups], 1))
+		l->n_groups++;
 	atomic_store(&l->done, 1);
 }
 
@@ -376,6 +381,8 @@ START_TEST(ss_shows_them)
 	ck_assert_int_eq(rig_udp_connect(&c, RIG_ADDR, 5000), 0);
 	ck_assert_int_eq(rig_sendto(c, 0, "x", 1), 0);
 	RIG_WAIT(chan_rx_avail(end_a(s), end_b(s)) > 0);
+	ck_assert_int_eq(source_op(s, CHAN_MC_JOIN_SOURCE, 1), 0);
+	ck_assert_int_eq(source_op(s, CHAN_MC_JOIN_SOURCE, 2), 0);
 	memset(&l, 0, sizeof(l));
 	csrv->conf.mail(csrv->conf.mail_arg, 0, &m);
 	RIG_WAIT(l.done);
@@ -387,6 +394,12 @@ START_TEST(ss_shows_them)
 	ck_assert_uint_eq(rs->rx_queue, 832);
 	ck_assert_uint_eq(rc->state, TCPS_ESTABLISHED);
 	ck_assert_uint_eq(rc->remote.port, 5000);
+	ck_assert(!rs->v6 && !rs->v6only);
+	ck_assert_uint_eq(l.n_groups, 1);
+	ck_assert_uint_eq(ipaddr_get_v4(&l.group[0].group), 0xef010203);
+	ck_assert(l.group[0].include);
+	ck_assert_uint_eq(l.group[0].n_sources, 2);
+	ck_assert_uint_eq(l.group[0].local.port, 5000);
 	down();
 }
 END_TEST
