@@ -11,6 +11,22 @@ static bool sent_after(uint32_t a_us, seq_t a_end, uint32_t b_us, seq_t b_end)
 	return tcp_us_lt(b_us, a_us) || (a_us == b_us && seq_gt(a_end, b_end));
 }
 
+/* Not the copy that was sent again rtt_us ago has arrived, but the first one? Then what was sent before that
+ * copy may well be under way, and is not late. The echo is older than the copy (6.2 step 2), if the ACK
+ * covers it: one that tells of it in a SACK block echoes what came before the hole (RFC 7323 4.3), so that
+ * the second copy looks like the first, and does not speed up what is found missing. Where order is lost
+ * that is the lesser evil. */
+static bool is_first_copy(const struct tcp_conn *c, const struct tcp_news *news, seq_t end, uint32_t rtt_us)
+{
+	const struct tcp_seg *seg = news->seg;
+	uint64_t sent_ns = news->now_ns - rtt_us * (uint64_t)NSEC_PER_USEC;
+
+	if (rtt_us < c->rtt.min_us)
+		return true;
+	return seg && seg->has_ts && seg->tsecr && (seq_le(end, seg->ack) || c->rack.reordered) &&
+	       (int32_t)(seg->tsecr - tcp_ts_now(c->ts_offset, sent_ns)) < 0;
+}
+
 /* 6.2 steps 1 to 3, for something newly delivered that left between since_us and us. */
 void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, uint32_t us,
 			uint32_t since_us, bool again)
@@ -26,8 +42,7 @@ void tcp_rack_delivered(struct tcp_conn *c, struct tcp_news *news, seq_t end, ui
 		c->reord_seen++;
 		c->reord_bytes = max_u32(c->reord_bytes, seq_diff(news->fack, end) + c->mss);
 	}
-	/* Step 2: so soon after it was sent again? Then it was the first copy. */
-	if (again && rtt_us < c->rtt.min_us)
+	if (again && is_first_copy(c, news, end, rtt_us)) /* step 2 */
 		return;
 	if (!k->valid || sent_after(us, end, k->us, k->end)) {
 		k->us = us;
