@@ -268,6 +268,7 @@ static void update_latest(struct tcp_conn *c, const struct tcp_rate_sample *rs)
 
 	s->bw_latest = max_u64(s->bw_latest, rs->rate);
 	s->inflight_latest = max_u32(s->inflight_latest, rs->delivered);
+	s->round_dry |= rs->app_limited;
 	s->loss_round_start = rs->has &&
 			      (int32_t)(rs->prior_delivered - s->loss_round_delivered) >= 0;
 	if (rs->rtt_us)
@@ -345,8 +346,9 @@ void bbr_model_update(struct tcp_conn *c, const struct tcp_rate_sample *rs)
 	update_latest(c, rs);
 	update_max_bw(c, rs);
 	if (s->loss_round_start) {
-		if (loss_counts(c) && !bbr_is_probing(s))
+		if (loss_counts(c) && !bbr_is_probing(s) && !s->round_dry)
 			lower_bounds(c);
+		s->round_dry = false;
 		update_own_loss(c);
 		s->loss_round_delivered = tcp_delivered(c);
 		s->round_lost = c->lost_bytes;
