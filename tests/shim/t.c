@@ -248,14 +248,21 @@ ssize_t t_read_all(int fd, void *buf, size_t n)
 size_t t_fill(int fd)
 {
 	static char junk[65536];
+	char info[256];
 	size_t total = 0;
+	int refused = 0;
 	uint64_t quiet = t_now_ms();
-	while (t_now_ms() < quiet + 60) {
+	/* Time alone says nothing on a busy machine: the engine has answered so many questions since. */
+	while (t_now_ms() < quiet + 60 || refused < 20) {
+		socklen_t len = sizeof(info);
 		ssize_t r = send(fd, junk, sizeof(junk), MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (r > 0) {
 			total += (size_t)r;
 			quiet = t_now_ms();
+			refused = 0;
 		} else if (errno == EAGAIN) {
+			refused++;
+			getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len);
 			t_sleep_ms(2);
 		} else {
 			break;
