@@ -13,6 +13,7 @@ import difflib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -165,6 +166,19 @@ def make_wire():
     return holder
 
 
+def wait_route6(addr, link=None):
+    """The kernel adds the route of a new IPv6 address a moment later, from a work queue."""
+    where = (addr, 9, 0, socket.if_nametoindex(link) if link else 0)
+    for _ in range(1000):
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+            try:
+                s.connect(where)
+                return
+            except OSError:
+                time.sleep(0.01)
+    sys.exit(f"the kernel has no route to its address {addr}")
+
+
 def side_bare(opt):
     allow_fastopen()
     ip("link", "set", "lo", "up")
@@ -183,8 +197,11 @@ def side_bare(opt):
                 f.write("0")
         ip("addr", "add", ADDR6 + "/64", "dev", WIRE, "nodad")
         ip("addr", "add", LINKLOCAL + "/64", "dev", WIRE, "nodad")
+        wait_route6(LINKLOCAL, WIRE)
     elif opt.v6:
         ip("addr", "add", ADDR6 + "/128", "dev", "lo", "nodad")
+    if opt.v6:
+        wait_route6(ADDR6)
     env = dict(os.environ, FN_TEST_LINK=WIRE, FN_TEST_LINKLOCAL=LINKLOCAL,
                FN_TEST_ADDR=LOOPBACK if opt.loopback else ADDR, FN_TEST_WORKERS=opt.workers,
                FN_TEST_ADDR6=LOOPBACK6 if opt.loopback else ADDR6)

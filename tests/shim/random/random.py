@@ -13,6 +13,7 @@ import os
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -63,6 +64,18 @@ def start_engine(opt):
     return engine
 
 
+def wait_route6():
+    """The kernel adds the route of a new IPv6 address a moment later, from a work queue."""
+    for _ in range(1000):
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+            try:
+                s.connect((ADDR6, 9))
+                return
+            except OSError:
+                time.sleep(0.01)
+    sys.exit(f"the kernel has no route to its address {ADDR6}")
+
+
 def run_side(opt):
     """Starts what this side needs and the program on our stdin and stdout; waits for its end."""
     def ip(*words):
@@ -74,6 +87,7 @@ def run_side(opt):
     if opt.side == "bare":
         ip("addr", "add", ADDR + "/32", "dev", "lo")
         ip("addr", "add", ADDR6 + "/128", "dev", "lo", "nodad")
+        wait_route6()
     else:
         # Down again: nothing that goes to the kernel by mistake can be connected to anything.
         ip("link", "set", "lo", "down")
