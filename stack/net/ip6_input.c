@@ -112,13 +112,22 @@ int ip6_input(struct net_env *env, struct netif *nif, const void *p, uint32_t n,
 		return -1;
 	}
 	in->packet_len = (uint32_t)IP6_HDR_LEN + in->h.payload_len;
-	if (unlikely(!source_ok(env, nif, &in->h))) {
+	bool seen = env->seen6.nif == nif && ipaddr_eq(&env->seen6.src, &in->h.src) &&
+		    ipaddr_eq(&env->seen6.dst, &in->h.dst);
+	if (unlikely(!seen && !source_ok(env, nif, &in->h))) {
 		STAT_INC(ip6_drop_src);
 		return -1;
 	}
-	if (unlikely(!dst_ok(env, nif, in))) {
+	if (unlikely(!seen && !dst_ok(env, nif, in))) {
 		STAT_INC(ip6_drop_dst);
 		return -1;
+	}
+	if (seen) {
+		in->unicast = eth_unicast;
+	} else if (!in->multicast) {
+		env->seen6.nif = nif;
+		env->seen6.src = in->h.src;
+		env->seen6.dst = in->h.dst;
 	}
 	in->walk = (struct ip6_walk){ .proto = in->h.next, .off = IP6_HDR_LEN, .next_at = 6 };
 	/* Most packets have nothing to walk over. */

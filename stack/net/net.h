@@ -31,6 +31,7 @@ struct net_env {
 	/* The last packet whose addresses were right. They can be wrong after a change of routes or
 	 * addresses, for which the data threads stand still: mail_drain() forgets it. */
 	struct { const struct netif *nif; uint32_t src, dst; } seen;
+	struct { const struct netif *nif; struct ipaddr src, dst; } seen6;
 	struct net_bucket echo, unreach;
 	/* Takes a frame, complete from the Ethernet header on, to the transmit queue of nif. */
 	void (*tx)(void *arg, struct netif *nif, struct rte_mbuf *m);

@@ -98,6 +98,6 @@ uint32_t mail_drain(struct worker *w)
 		n++;
 	}
 	if (n) /* one of them may have been the barrier, behind which addresses change */
-		w->net.seen.nif = NULL;
+		w->net.seen.nif = w->net.seen6.nif = NULL;
 	return n;
 }
