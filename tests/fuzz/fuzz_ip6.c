@@ -15,6 +15,7 @@
 #include "stack/net/nd.h"
 #include "stack/net/ndp.h"
 #include "stack/net/neigh.h"
+#include "stack/wire/mld.h"
 #include "stack/wire/show.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/input.h"
@@ -137,6 +138,7 @@ static void apply(void)
 	route_init(&f.routes);
 	CHECK(route_add_netif(&f.routes, &f.nif) == 0);
 	ndp_add_routes(f.ndp, &f.routes);
+	f.env.seen6.nif = NULL; /* as mail_drain() does */
 }
 
 static void start(void)
@@ -293,6 +295,11 @@ static uint32_t nd_in(struct input *in, uint8_t *p)
 		bytes_in(in, p + 8, 8);
 	else if (which)
 		memcpy(p + 8, &target, 16);
+	if (p[0] == ICMP6_T_ND_REDIRECT) {
+		const struct ipaddr dst = address_in(in);
+
+		memcpy(p + 24, &dst, 16);
+	}
 	for (; options & 3; options >>= 2) {
 		uint8_t *o = p + n;
 
@@ -323,6 +330,33 @@ static uint32_t nd_in(struct input *in, uint8_t *p)
 	return n;
 }
 
+/* A message of MLD: queries of both versions, and what other members say. */
+static uint32_t mld_in(struct input *in, uint8_t *p)
+{
+	static const uint8_t types[] = { ICMP6_T_MLD_QUERY, ICMP6_T_MLD_REPORT1, ICMP6_T_MLD_DONE,
+					 ICMP6_T_MLD_REPORT2 };
+	const struct ipaddr any = { 0 };
+	uint8_t c = u8(in), sources;
+	struct ipaddr group = c & 128 ? any : ip6_link_group(c >> 2 & 31);
+	uint32_t n = MLD1_LEN;
+
+	memset(p, 0, MLD1_LEN);
+	p[0] = types[c & 3];
+	bytes_in(in, p + 4, 2);
+	memcpy(p + 8, &group, sizeof(group));
+	sources = u8(in);
+	if (sources & 128)
+		return n;
+	n += bytes_in(in, p + n, 2); /* robustness, interval */
+	p[n++] = 0;
+	p[n++] = sources & 15; /* which may be a lie */
+	for (int i = 0; i < (sources >> 4 & 7); i++, n += 16) {
+		memcpy(p + n, &link_us, 16);
+		p[n + 15] = u8(in);
+	}
+	return n;
+}
+
 static void packet_in(struct input *in, uint8_t op)
 {
 	static uint8_t p[PACKET_MAX];
@@ -338,9 +372,11 @@ static void packet_in(struct input *in, uint8_t op)
 	uint32_t len;
 	if ((op & 3) == 1)
 		len = nd_in(in, l4);
+	else if ((op & 67) == 66)
+		len = mld_in(in, l4);
 	else
 		len = bytes_in(in, l4, how & 16 ? u8(in) : 8 + (how >> 5));
-	if ((op & 3) == 2 && len > 48) { /* an error about a packet of ours, or nearly */
+	if ((op & 67) == 2 && len > 48) { /* an error about a packet of ours, or nearly */
 		const struct ip6 q = { .src = us, .dst = h.src, .next = IP_PROTO_UDP, .payload_len = 40 };
 
 		l4[0] &= 7;
@@ -458,13 +494,26 @@ size_t fuzz_example(unsigned i, uint8_t *buf)
 					 1, 1, 1, 1 };
 	static const uint8_t groups[] = { 240, 0, 0, 241, 33, 2, 242, 5, 64, 3, 1, 0x61, 0x81, 192, 2, 240,
 					  32, 0, 200, 2, 255, 37, 1, 200, 3 };
+	/* A router, a redirect by it to another one, packets there, and a redirect to who is on the link. */
+	static const uint8_t redirect[] = { 1, 0, 0x61, 0x81, 1, 0, 0xc1, 7, 64, 0, 7, 8, 0, 0, 0,
+					    0, 0, 0, 0, 0, 1, 0, 0x61, 0x20, 4, 0, 0x65, 0, 0, 0,
+					    0, 0xc1, 9, 224, 0xc1, 9, 0, 9, 1, 0, 0x61, 0x20, 4, 1,
+					    0xc1, 8, 0, 0, 0, 0, 0xc1, 8, 5, 6, 224, 0xc1, 8, 0, 9,
+					    200, 4, 200, 3, 224, 0xc1, 9, 0, 9, 200, 5 };
+	/* A group, then queries: about all, about it, about a source, of version 1; a report and a done. */
+	static const uint8_t asked_group[] = { 240, 5, 0, 200, 3, 66, 0, 0x61, 0x81, 0x80, 1, 0, 0, 2, 10,
+					       66, 0, 0x61, 0x81, 0x14, 1, 0, 0, 2, 10, 66, 0, 0x61, 0x81,
+					       0x14, 1, 0, 0x11, 2, 10, 7, 200, 2, 66, 0, 0x61, 0x81, 0x14, 1,
+					       0, 128, 66, 0, 0x61, 0x81, 0x15, 0, 0, 128, 66, 0, 0x61, 0x81,
+					       0x16, 0, 0, 128, 200, 3, 245, 37, 0, 200, 3 };
 	static const uint8_t error[] = { 2, 16, 0x41, 0, 90, 1, 4, 0, 0, 0, 0, 0, 0 };
 	static const struct {
 		const uint8_t *p;
 		size_t n;
 	} all[] = { { echo, sizeof(echo) }, { asked, sizeof(asked) }, { router, sizeof(router) },
 		    { pieces, sizeof(pieces) }, { chain, sizeof(chain) }, { groups, sizeof(groups) },
-		    { error, sizeof(error) } };
+		    { error, sizeof(error) }, { redirect, sizeof(redirect) },
+		    { asked_group, sizeof(asked_group) } };
 
 	if (i >= ARRAY_LEN(all))
 		return 0;
