@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include "stack/base/be.h"
@@ -65,6 +66,28 @@ static inline bool ipaddr_has_zone(const struct ipaddr *a)
 	uint8_t scope = a->b[1] & 0x0f;
 
 	return ipaddr_is_link_local(a) || (a->b[0] == 0xff && (scope == 1 || scope == 2));
+}
+/* The same address, port and zone? All that is between them (pad) is 0. */
+static inline bool endpoint_eq(const struct endpoint *a, const struct endpoint *b)
+{
+	uint64_t ends[2];
+
+	memcpy(&ends[0], (const char *)a + offsetof(struct endpoint, port), sizeof(ends[0]));
+	memcpy(&ends[1], (const char *)b + offsetof(struct endpoint, port), sizeof(ends[1]));
+	return ends[0] == ends[1] && ipaddr_eq(&a->addr, &b->addr);
+}
+/* The same address in the same zone, whatever the ports? */
+static inline bool endpoint_same_addr(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->scope == b->scope && ipaddr_eq(&a->addr, &b->addr);
+}
+/* The address to keep something by: one of a link has the zone where fe80::/64 has zeros. */
+static inline struct ipaddr endpoint_key(const struct endpoint *e)
+{
+	struct ipaddr a = e->addr;
+
+	a.w[1] ^= e->scope; /* 0 of an address without a zone */
+	return a;
 }
 static inline bool ipaddr_is_multicast(const struct ipaddr *a)
 {

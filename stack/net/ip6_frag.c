@@ -68,12 +68,22 @@ void ip6_reass_free(struct ip6_reass *x)
 	free(x);
 }
 
+/* As on Linux: what is of a link, or to many, comes together on that link only. */
+static uint32_t zone_of(const struct ip6_in *in)
+{
+	bool zone = ipaddr_has_zone(&in->h.src) || ipaddr_has_zone(&in->h.dst) ||
+		    ipaddr_is_multicast(&in->h.dst);
+
+	return zone ? in->nif->index + 1u : 0;
+}
+
 bool ip6_reass_input(struct ip6_reass *x, struct ip6_in *in)
 {
 	struct note note = { .h = in->h, .nif = in->nif->index, .eth_unicast = in->eth_unicast,
 			     .unicast = in->unicast, .multicast = in->multicast };
 	const struct reass_frag f = {
-		.key = { .src = in->h.src, .dst = in->h.dst, .id = in->walk.frag_id },
+		.key = { .src = in->h.src, .dst = in->h.dst, .id = in->walk.frag_id,
+			 .zone = zone_of(in) },
 		.off = in->walk.frag_off, .more = in->walk.more_frags, .ecn = in->h.tclass,
 		.note = &note, .note_len = sizeof(note), .p = in->payload, .n = in->len,
 	};

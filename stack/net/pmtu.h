@@ -33,5 +33,6 @@ struct pmtu {
 void pmtu_set(struct pmtu *p, uint32_t dst, uint32_t mtu, uint64_t now_ns);
 /* The MTU of the way to dst, at most that of the interface. *may_cut: without "don't fragment". */
 uint32_t pmtu_get(const struct pmtu *p, uint32_t dst, uint32_t mtu, bool *may_cut, uint64_t now_ns);
+/* dst: as endpoint_key() has it. */
 void pmtu_set6(struct pmtu *p, const struct ipaddr *dst, uint32_t mtu, uint64_t now_ns);
 uint32_t pmtu_get6(const struct pmtu *p, const struct ipaddr *dst, uint32_t mtu, uint64_t now_ns);

@@ -180,14 +180,14 @@ static void sweep_all(struct ports *p, uint64_t now_ns)
 }
 
 /* Could one packet match both? :: also stands for all IPv4 addresses, unless v6only. */
-static bool addr_overlap(const struct ipaddr *a, uint32_t a_flags, const struct ipaddr *b,
+static bool addr_overlap(const struct endpoint *a, uint32_t a_flags, const struct endpoint *b,
 			 uint32_t b_flags)
 {
-	bool a4 = ipaddr_is_v4(a), b4 = ipaddr_is_v4(b);
-	bool a_any = ipaddr_is_any(a), b_any = ipaddr_is_any(b);
+	bool a4 = ipaddr_is_v4(&a->addr), b4 = ipaddr_is_v4(&b->addr);
+	bool a_any = ipaddr_is_any(&a->addr), b_any = ipaddr_is_any(&b->addr);
 
 	if (a4 == b4)
-		return a_any || b_any || ipaddr_eq(a, b);
+		return a_any || b_any || endpoint_same_addr(a, b);
 	if (!a4)
 		return a_any && !(a_flags & PORTS_V6ONLY);
 	return b_any && !(b_flags & PORTS_V6ONLY);
@@ -216,7 +216,7 @@ static bool in_conflict(struct ports *p, const struct ports_req *req, uint16_t p
 
 		if (h == self || h->local.port != port)
 			continue;
-		if (addr_overlap(&h->local.addr, h->flags, &req->local.addr, req->flags) &&
+		if (addr_overlap(&h->local, h->flags, &req->local, req->flags) &&
 		    !may_share(h, req->flags, req->uid))
 			return true;
 	}
@@ -235,7 +235,7 @@ static bool is_taken(struct ports *p, const struct ports_req *req, uint16_t port
 		const struct port_hold *h = container_of(it, struct port_hold, link);
 
 		if (h->local.port == port && (any || !h->connect_only) &&
-		    addr_overlap(&h->local.addr, h->flags, &req->local.addr, req->flags))
+		    addr_overlap(&h->local, h->flags, &req->local, req->flags))
 			return true;
 	}
 	return false;
@@ -359,7 +359,7 @@ int ports_connect(struct ports *p, const struct ports_req *req, const struct end
 		  bool (*usable)(void *arg, uint16_t port), void *arg, uint64_t now_ns,
 		  struct port_hold **hold)
 {
-	struct flow_id id = { .local = req->local.addr, .remote = remote->addr,
+	struct flow_id id = { .local = endpoint_key(&req->local), .remote = endpoint_key(remote),
 			      .rport = remote->port };
 	uint32_t offset = (uint32_t)siphash(&p->key, &id, sizeof(id));
 	uint32_t first, n = choice(req, &first);
@@ -400,10 +400,11 @@ void ports_set_flags(struct ports *p, struct port_hold *h, uint32_t flags)
 	unlock(p);
 }
 
-void ports_set_addr(struct ports *p, struct port_hold *h, const struct ipaddr *addr)
+void ports_set_addr(struct ports *p, struct port_hold *h, const struct endpoint *local)
 {
 	lock(p);
-	h->local.addr = *addr;
+	h->local.addr = local->addr;
+	h->local.scope = local->scope;
 	unlock(p);
 }
 

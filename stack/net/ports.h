@@ -51,8 +51,8 @@ int ports_connect(struct ports *p, const struct ports_req *req, const struct end
 		  struct port_hold **hold);
 /* SO_REUSEADDR, SO_REUSEPORT changed after bind(). */
 void ports_set_flags(struct ports *p, struct port_hold *h, uint32_t flags);
-/* connect() of a bound socket to any address: the local address is now known. */
-void ports_set_addr(struct ports *p, struct port_hold *h, const struct ipaddr *addr);
+/* connect() of a bound socket to any address: the local address is now known, the port stays. */
+void ports_set_addr(struct ports *p, struct port_hold *h, const struct endpoint *local);
 
 void ports_get(struct port_hold *h);
 /* Gives up one reference. linger_until_ns > 0: the connection ends in TIME-WAIT, the port counts as

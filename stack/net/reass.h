@@ -28,10 +28,11 @@ struct reass_conf {
 	void *arg;
 };
 
-/* Which datagram. */
+/* Which datagram. zone: of addresses that mean something else on each link, 0: of none. */
 struct reass_key {
 	struct ipaddr src, dst;
 	uint32_t id, proto;
+	uint32_t zone, pad;
 };
 struct reass_frag {
 	struct reass_key key;

@@ -270,7 +270,7 @@ static void path_told(struct tcp_env *tcp, const struct tcp_flow *flow, uint32_t
 	struct sock_env *env = env_of(tcp);
 
 	if (env->host->path_told)
-		env->host->path_told(env->host_arg, &flow->remote.addr, mtu);
+		env->host->path_told(env->host_arg, &flow->remote, mtu);
 }
 
 static const struct tcp_ops ops = {

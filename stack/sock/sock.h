@@ -96,7 +96,7 @@ struct sock_host {
 	 * zone of a link-local address is. */
 	uint32_t (*path_mtu)(void *arg, const struct endpoint *remote);
 	/* A router says so about the path; 0: less than the smallest it should carry. */
-	void (*path_told)(void *arg, const struct ipaddr *remote, uint32_t mtu);
+	void (*path_told)(void *arg, const struct endpoint *remote, uint32_t mtu);
 	/* CLOCK_REALTIME of this loop. */
 	uint64_t (*realtime_ns)(void *arg);
 	/* MSS of the path, 0 when there is no route; source address to use when local is any

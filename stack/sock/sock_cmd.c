@@ -250,7 +250,7 @@ static int start_connect(struct call *k, struct sock *s)
 		s->hold = hold;
 	s->auto_port = hold != NULL;
 	if (!hold && ipaddr_is_any(&s->local.addr))
-		ports_set_addr(env->ports, s->hold, &flow.local.addr);
+		ports_set_addr(env->ports, s->hold, &flow.local);
 	s->started = true;
 	s->local = flow.local;
 	s->a->local = flow.local;

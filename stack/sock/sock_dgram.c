@@ -190,7 +190,7 @@ static int dissolve(struct sock *s, bool free_port)
 		s->hold = NULL;
 		local.port = 0;
 	} else if (s->hold && !d->addr_fixed) {
-		ports_set_addr(env->ports, s->hold, &local.addr);
+		ports_set_addr(env->ports, s->hold, &local);
 	}
 	udp_connect(&env->udp, &d->udp, &local, &none);
 	s->a->path_mtu = 0;
@@ -260,7 +260,7 @@ static int connect_to(struct call *k, struct sock *s)
 	if (ipaddr_is_any(&local.addr) && !ipaddr_is_any(&src)) {
 		local.addr = src;
 		local.scope = ipaddr_has_zone(&src) ? k->req.remote.scope : 0;
-		ports_set_addr(env->ports, s->hold, &src);
+		ports_set_addr(env->ports, s->hold, &local);
 	}
 	udp_connect(&env->udp, &d->udp, &local, &remote);
 	s->a->path_mtu = env->host->path_mtu(env->host_arg, &remote);

@@ -15,8 +15,8 @@ static uint32_t keyed(const struct siphash_key *key, const struct tcp_flow *flow
 		      uint32_t salt)
 {
 	struct flow_key k = {
-		.local = flow->local.addr,
-		.remote = flow->remote.addr,
+		.local = endpoint_key(&flow->local),
+		.remote = endpoint_key(&flow->remote),
 		.ports = ports,
 		.salt = salt,
 	};

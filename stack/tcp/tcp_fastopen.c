@@ -26,7 +26,8 @@ enum { IN_FORCE, FORMER, AGES };
 static uint64_t own_cookie(const struct tcp_env *env, const struct tcp_flow *flow, uint64_t period)
 {
 	struct { struct ipaddr local, remote; uint64_t period; } in = {
-		.local = flow->local.addr, .remote = flow->remote.addr, .period = period,
+		.local = endpoint_key(&flow->local), .remote = endpoint_key(&flow->remote),
+		.period = period,
 	};
 	struct siphash_key key = { { env->key.k[0] ^ TCP_SALT_FASTOPEN, env->key.k[1] } };
 
@@ -182,7 +183,8 @@ void tcp_fo_peers_free(struct tcp_fo_peers *f)
 
 static struct fo_peer *place_of(struct tcp_env *env, const struct tcp_flow *flow)
 {
-	uint64_t h = siphash(&env->key, &flow->remote.addr, sizeof(flow->remote.addr));
+	struct ipaddr addr = endpoint_key(&flow->remote);
+	uint64_t h = siphash(&env->key, &addr, sizeof(addr));
 
 	return &env->fo_peers->peer[h % ARRAY_LEN(env->fo_peers->peer)];
 }
@@ -190,22 +192,24 @@ static struct fo_peer *place_of(struct tcp_env *env, const struct tcp_flow *flow
 /* What is known of this peer: zeroes, nothing. */
 static struct fo_peer peer_of(struct tcp_env *env, const struct tcp_flow *flow)
 {
+	struct ipaddr addr = endpoint_key(&flow->remote);
 	struct fo_peer p;
 
 	pthread_spin_lock(&env->fo_peers->lock);
 	p = *place_of(env, flow);
 	pthread_spin_unlock(&env->fo_peers->lock);
-	return ipaddr_eq(&p.addr, &flow->remote.addr) ? p : (struct fo_peer){ .losses = 0 };
+	return ipaddr_eq(&p.addr, &addr) ? p : (struct fo_peer){ .losses = 0 };
 }
 
 /* The place of this peer, to be changed until the end; whoever had it is forgotten. */
 static struct fo_peer *change_begin(struct tcp_env *env, const struct tcp_flow *flow)
 {
+	struct ipaddr addr = endpoint_key(&flow->remote);
 	struct fo_peer *p = place_of(env, flow);
 
 	pthread_spin_lock(&env->fo_peers->lock);
-	if (!ipaddr_eq(&p->addr, &flow->remote.addr))
-		*p = (struct fo_peer){ .addr = flow->remote.addr };
+	if (!ipaddr_eq(&p->addr, &addr))
+		*p = (struct fo_peer){ .addr = addr };
 	return p;
 }
 

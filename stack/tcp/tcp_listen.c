@@ -25,7 +25,7 @@ static bool conflict(const struct tcp_listener *a, const struct tcp_listener *b)
 {
 	if (a->local.port != b->local.port || (a->reuseport && b->reuseport))
 		return false;
-	if (ipaddr_eq(&a->local.addr, &b->local.addr))
+	if (endpoint_same_addr(&a->local, &b->local))
 		return true;
 	if (!ipaddr_is_any(&a->local.addr) && !ipaddr_is_any(&b->local.addr))
 		return false;
@@ -58,7 +58,7 @@ static bool is_closed(struct tcp_env *env, struct tcp_listener *l)
 static bool may_take_over(struct tcp_env *env, struct tcp_listener *l, const struct tcp_listener *from)
 {
 	return l != from && l->reuseport && l->local.port == from->local.port &&
-	       ipaddr_eq(&l->local.addr, &from->local.addr) && !is_closed(env, l);
+	       endpoint_same_addr(&l->local, &from->local) && !is_closed(env, l);
 }
 
 /* Who serves the flow in the place of l; NULL: nobody. */
@@ -124,7 +124,7 @@ static int listener_score(const struct tcp_listener *l, const struct endpoint *l
 {
 	if (l->local.port != local->port)
 		return 0;
-	if (ipaddr_eq(&l->local.addr, &local->addr))
+	if (endpoint_same_addr(&l->local, local))
 		return 3;
 	if (!ipaddr_is_any(&l->local.addr))
 		return 0;

@@ -61,12 +61,10 @@ struct tcp_table {
 
 /* Keyed, so that a peer cannot choose the bucket. */
 uint32_t tcp_flow_hash(const struct tcp_env *env, const struct tcp_flow *flow);
-/* Compares addresses and ports; zones are not part of the key. */
+/* The same 4-tuple on another link is another connection (RFC 4007 6): zones count, but not in the hash. */
 static inline bool tcp_flow_eq(const struct tcp_flow *a, const struct tcp_flow *b)
 {
-	return a->local.port == b->local.port && a->remote.port == b->remote.port &&
-	       ipaddr_eq(&a->remote.addr, &b->remote.addr) &&
-	       ipaddr_eq(&a->local.addr, &b->local.addr);
+	return endpoint_eq(&a->remote, &b->remote) && endpoint_eq(&a->local, &b->local);
 }
 /* NULL: not there. */
 struct tcp_node *tcp_table_find(const struct tcp_env *env, const struct tcp_flow *flow,

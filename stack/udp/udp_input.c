@@ -4,11 +4,11 @@
 #include "stack/base/util.h"
 #include "stack/udp/udp_table.h"
 
-/* May s have to do with local at all: port and family? An AF_INET6 socket also takes IPv4 unless it said
+/* May s have to do with local at all: port, link and family? An AF_INET6 socket also takes IPv4 unless it said
  * IPV6_V6ONLY (RFC 3493 3.7, 5.3). */
 static bool fits_local(const struct udp_sock *s, const struct endpoint *local)
 {
-	if (s->local.port != local->port)
+	if (s->local.port != local->port || (s->local.scope && s->local.scope != local->scope))
 		return false;
 	if (ipaddr_is_v4(&local->addr))
 		return !(s->v6 && s->v6only);
@@ -20,7 +20,7 @@ static bool fits_remote(const struct udp_sock *s, const struct endpoint *remote)
 {
 	if (s->remote.port && s->remote.port != remote->port)
 		return false;
-	return ipaddr_is_any(&s->remote.addr) || ipaddr_eq(&s->remote.addr, &remote->addr);
+	return ipaddr_is_any(&s->remote.addr) || endpoint_same_addr(&s->remote, remote);
 }
 
 /* Linux's compute_score() in words: the own family before the other one, and each part of the peer that is
@@ -43,7 +43,7 @@ static bool in_group_of(const struct udp_sock *s, const struct udp_sock *first)
 {
 	return s->reuseport && !udp_is_connected(s) && s->v6 == first->v6 &&
 	       s->v6only == first->v6only && s->local.port == first->local.port &&
-	       ipaddr_eq(&s->local.addr, &first->local.addr);
+	       endpoint_same_addr(&s->local, &first->local);
 }
 
 /* One of the group of first: all datagrams of a peer go to the same one. */

@@ -72,7 +72,7 @@ void udp_connect(struct udp_env *env, struct udp_sock *s, const struct endpoint 
 		 const struct endpoint *remote)
 {
 	/* Linux puts a socket whose address changes in front of the others, as if bound again. */
-	bool moved = s->local.port != local->port || !ipaddr_eq(&s->local.addr, &local->addr);
+	bool moved = s->local.port != local->port || !endpoint_same_addr(&s->local, local);
 
 	s->local = *local;
 	s->remote = *remote;

@@ -298,7 +298,8 @@ bool bridge_local_tcp(struct worker *w, const struct tcp_flow *flow, const struc
 	uint32_t ip_len = local_ip_emit(&h, hdr);
 	memcpy(hdr + ip_len, tcp, tcp_len);
 	const struct bridge_piece piece[] = { { hdr, ip_len + tcp_len }, { payload, seg->len } };
-	put(w, BRIDGE_LOCAL, BRIDGE_NO_NIF, piece, seg->len ? 2 : 1);
+	const struct netif *zone = worker_netif(w, flow->local.scope | flow->remote.scope);
+	put(w, BRIDGE_LOCAL, zone ? zone->index : (uint16_t)BRIDGE_NO_NIF, piece, seg->len ? 2 : 1);
 	return true;
 }
 

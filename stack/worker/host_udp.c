@@ -83,19 +83,21 @@ uint32_t host_path_mtu(void *arg, const struct endpoint *remote)
 		return w->conf.netif[0]->mtu;
 	if (!r || !r->nif)
 		return 0;
-	if (!ipaddr_is_v4(&remote->addr))
-		return pmtu_get6(w->pmtu, &remote->addr, netif_mtu6(r->nif), w->now_ns);
+	const struct ipaddr key = endpoint_key(remote);
+	if (!ipaddr_is_v4(&key))
+		return pmtu_get6(w->pmtu, &key, netif_mtu6(r->nif), w->now_ns);
 	return pmtu_get(w->pmtu, ipaddr_get_v4(&remote->addr), r->nif->mtu, &may_cut, w->now_ns);
 }
 
-void host_path_told(void *arg, const struct ipaddr *remote, uint32_t mtu)
+void host_path_told(void *arg, const struct endpoint *remote, uint32_t mtu)
 {
 	struct worker *w = arg;
+	const struct ipaddr key = endpoint_key(remote);
 
-	if (ipaddr_is_v4(remote))
-		pmtu_set(w->pmtu, ipaddr_get_v4(remote), mtu, w->now_ns);
+	if (ipaddr_is_v4(&key))
+		pmtu_set(w->pmtu, ipaddr_get_v4(&key), mtu, w->now_ns);
 	else
-		pmtu_set6(w->pmtu, remote, mtu, w->now_ns);
+		pmtu_set6(w->pmtu, &key, mtu, w->now_ns);
 }
 
 uint64_t host_realtime_ns(void *arg)
@@ -189,9 +191,12 @@ static int plan_route6(struct worker *w, const struct sock_udp_tx *tx, const str
 		return -ENETUNREACH;
 	p->via = *r;
 	p->nif = p->loop_nif = r->nif;
+	const struct endpoint to = { .addr = p->dst, .scope = ipaddr_has_zone(&p->dst) ? tx->remote.scope : 0 };
+	const struct ipaddr key = endpoint_key(&to);
+
 	p->mtu = netif_mtu6(r->nif);
 	if (!(tx->flags & CHAN_DG_NO_PMTU))
-		p->mtu = pmtu_get6(w->pmtu, &p->dst, p->mtu, w->now_ns);
+		p->mtu = pmtu_get6(w->pmtu, &key, p->mtu, w->now_ns);
 	return 0;
 }
 

@@ -104,6 +104,16 @@ int local_push(struct worker *w, struct netif *nif, struct rte_mbuf *m, uint16_t
 	return 0;
 }
 
+static uint32_t ifindex_of(const struct worker *w, const struct rte_mbuf *m)
+{
+	return m->port < w->conf.n_netif ? w->conf.netif[m->port]->ifindex : (uint32_t)NETIF_IFINDEX_LO;
+}
+
+static uint32_t zone_of(const struct worker *w, const struct rte_mbuf *m, const struct ipaddr *a)
+{
+	return ipaddr_has_zone(a) ? ifindex_of(w, m) : 0;
+}
+
 /* Headers that this stack has written: they parse. */
 static bool read_dgram(struct worker *w, struct rte_mbuf *m, struct udp_rx *rx)
 {
@@ -119,16 +129,15 @@ static bool read_dgram(struct worker *w, struct rte_mbuf *m, struct udp_rx *rx)
 		.to = { .addr = h.dst, .port = u.dport },
 		.p = p + hdr_len + UDP_HDR_LEN,
 		.len = u.len,
-		.ifindex = m->port == NO_NIF ? (uint32_t)NETIF_IFINDEX_LO :
-					       w->conf.netif[m->port]->ifindex,
+		.ifindex = ifindex_of(w, m),
 		.ttl = h.ttl,
 		.tos = h.tos,
 	};
 	rx->multicast = ipaddr_is_multicast(&rx->to.addr);
 	rx->broadcast = !rx->multicast && ipaddr_is_v4(&rx->to.addr) &&
 			!route_is_local(w->conf.routes, &rx->to.addr);
-	rx->from.scope = ipaddr_has_zone(&rx->from.addr) ? rx->ifindex : 0;
-	rx->to.scope = ipaddr_has_zone(&rx->to.addr) ? rx->ifindex : 0;
+	rx->from.scope = zone_of(w, m, &rx->from.addr);
+	rx->to.scope = zone_of(w, m, &rx->to.addr);
 	return true;
 }
 
@@ -211,8 +220,8 @@ static void second_look(struct worker *w, struct rte_mbuf *m)
 	int len = tcp_seg_parse(&seg, p + hdr_len, h.len);
 	if (len >= 0) {
 		const struct tcp_flow flow = {
-			.local = { .addr = h.dst, .port = seg.dport },
-			.remote = { .addr = h.src, .port = seg.sport },
+			.local = { .addr = h.dst, .port = seg.dport, .scope = zone_of(w, m, &h.dst) },
+			.remote = { .addr = h.src, .port = seg.sport, .scope = zone_of(w, m, &h.src) },
 		};
 
 		seg.ecn = h.tos & 3;

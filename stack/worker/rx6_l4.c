@@ -132,7 +132,7 @@ void rx6_error(struct worker *w, const struct icmp6_error *e)
 	STAT_INC(icmp6_rx_error);
 	STAT_INC(udp_rx_error);
 	if (e->err == EMSGSIZE)
-		pmtu_set6(w->pmtu, &e->remote, e->mtu, w->now_ns);
+		host_path_told(w, &flow.remote, e->mtu);
 }
 
 /* Linux's ndisc_error_report(): as if ourselves had sent "address unreachable". */

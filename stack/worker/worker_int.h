@@ -151,7 +151,7 @@ int host_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_p
 uint32_t host_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *addr,
 			     const struct ipaddr *group);
 uint32_t host_path_mtu(void *arg, const struct endpoint *remote);
-void host_path_told(void *arg, const struct ipaddr *remote, uint32_t mtu);
+void host_path_told(void *arg, const struct endpoint *remote, uint32_t mtu);
 uint64_t host_realtime_ns(void *arg);
 
 /* group.c: multicast groups, told to the other workers and to routers. */

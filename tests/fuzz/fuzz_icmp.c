@@ -181,7 +181,7 @@ static uint16_t path_known(struct tcp_env *env, const struct tcp_flow *flow)
 }
 static void path_told(struct tcp_env *env, const struct tcp_flow *flow, uint32_t mtu)
 {
-	host_path_told(&w, &flow->remote.addr, mtu);
+	host_path_told(&w, &flow->remote, mtu);
 }
 static const struct tcp_ops tcp_ops = {
 	.output = output, .rx_write = rx_write, .conn_new = conn_new, .accepted = accepted,

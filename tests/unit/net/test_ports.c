@@ -292,7 +292,7 @@ END_TEST
 START_TEST(changed_flags_and_addresses_count)
 {
 	struct ports_req r = req("0.0.0.0", 80, 0), r2 = req("10.0.0.2", 80, A);
-	struct ipaddr specific = ipaddr_v4(0x0a000001);
+	struct endpoint specific = { .addr = ipaddr_v4(0x0a000001) };
 	struct port_hold *h, *h2;
 
 	ck_assert_int_eq(ports_bind(p, &r, now, &h), 0);
@@ -305,6 +305,31 @@ START_TEST(changed_flags_and_addresses_count)
 	ck_assert_int_eq(ports_bind(p, &r2, now, &h2), 0);
 	ports_put(p, h2, 0);
 	ports_put(p, h, 0);
+}
+END_TEST
+
+START_TEST(an_address_of_a_link_is_another_on_each_link) /* RFC 4007 6; Linux: sk_bound_dev_if */
+{
+	struct ports_req a = req("fe80::1", 80, 0), b = a, any = req("::", 80, 0), c;
+	struct port_hold *h[3];
+
+	a.local.scope = 7;
+	b.local.scope = 8;
+	ck_assert_int_eq(ports_bind(p, &a, now, &h[0]), 0);
+	ck_assert_int_eq(ports_bind(p, &a, now, &h[1]), -EADDRINUSE);
+	ck_assert_int_eq(ports_bind(p, &b, now, &h[1]), 0);
+	ck_assert_int_eq(ports_listen(p, h[0], now), 0);
+	ck_assert_int_eq(ports_listen(p, h[1], now), 0);
+	ck_assert_int_eq(ports_bind(p, &any, now, &h[2]), -EADDRINUSE);
+	ports_put(p, h[0], 0);
+	ports_put(p, h[1], 0);
+	ck_assert_int_eq(ports_bind(p, &any, now, &h[2]), 0);
+	ports_set_addr(p, h[2], &a.local); /* connected */
+	c = b;
+	ck_assert_int_eq(ports_bind(p, &a, now, &h[0]), -EADDRINUSE);
+	ck_assert_int_eq(ports_bind(p, &c, now, &h[1]), 0);
+	ports_put(p, h[1], 0);
+	ports_put(p, h[2], 0);
 }
 END_TEST
 
@@ -376,6 +401,7 @@ int main(void)
 	tcase_add_test(tc, connect_asks_the_caller_and_gives_up_in_the_end);
 	tcase_add_test(tc, connections_share_a_port_with_each_other_but_not_with_bound_sockets);
 	tcase_add_test(tc, changed_flags_and_addresses_count);
+	tcase_add_test(tc, an_address_of_a_link_is_another_on_each_link);
 	tcase_add_test(tc, a_full_table_says_so);
 	tcase_add_test(tc, threads_do_not_get_in_each_others_way);
 	return unit_run("ports", tc);

@@ -53,14 +53,16 @@ START_TEST(finds_what_was_added_and_nothing_else)
 }
 END_TEST
 
-START_TEST(zones_and_padding_are_not_part_of_the_key)
+START_TEST(zones_are_part_of_the_key_but_not_of_the_hash) /* RFC 4007 6 */
 {
-	struct tcp_flow a = flow(1), b = flow(1);
+	struct tcp_flow a = flow(1), b = flow(1), c = flow(1);
 	start(16, 1, 1);
 	b.local.scope = 3;
-	b.remote.pad = 9;
-	ck_assert(tcp_flow_eq(&a, &b));
+	c.remote.scope = 3;
+	ck_assert(tcp_flow_eq(&a, &a));
+	ck_assert(!tcp_flow_eq(&a, &b) && !tcp_flow_eq(&a, &c) && !tcp_flow_eq(&b, &c));
 	ck_assert_uint_eq(tcp_flow_hash(&env, &a), tcp_flow_hash(&env, &b));
+	ck_assert_uint_ne(tcp_isn(&env, &a, 0).v, tcp_isn(&env, &c, 0).v);
 	tcp_env_fini(&env);
 }
 END_TEST
@@ -140,7 +142,7 @@ int main(void)
 	TCase *tc = tcase_create("tcp_table");
 
 	tcase_add_test(tc, finds_what_was_added_and_nothing_else);
-	tcase_add_test(tc, zones_and_padding_are_not_part_of_the_key);
+	tcase_add_test(tc, zones_are_part_of_the_key_but_not_of_the_hash);
 	tcase_add_test(tc, hash_depends_on_the_key_and_every_field);
 	tcase_add_test(tc, hash_spreads_a_range_of_ports);
 	tcase_add_test(tc, record_pools_run_dry_and_refill);

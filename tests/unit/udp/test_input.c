@@ -166,6 +166,45 @@ START_TEST(an_error_is_for_the_socket_that_would_get_the_answer)
 }
 END_TEST
 
+/* In zone: of both ends. */
+static uint32_t dgram_on(uint32_t zone, uint16_t sport, uint16_t dport)
+{
+	struct udp_rx rx = { .from = ep("fe80::2", sport), .to = ep("fe80::1", dport), .ifindex = zone };
+
+	rx.from.scope = rx.to.scope = zone;
+	u.n_got = 0;
+	return udp_input(&u.env, &rx);
+}
+
+START_TEST(an_address_of_a_link_is_heard_on_that_link) /* RFC 4007 6, 9 */
+{
+	struct udp_sock *any = bound6(0, "-", 53), *one = bound6(1, "fe80::1", 53);
+	struct udp_sock *two = bound6(2, "fe80::1", 53), *conn = bound6(3, "-", 54);
+	struct udp_error e = { .local = ep("fe80::1", 54), .remote = ep("fe80::2", 9),
+			       .err = ECONNREFUSED, .hard = true };
+	struct endpoint local = ep("fe80::1", 54), peer = ep("fe80::2", 9);
+
+	one->local.scope = 7;
+	two->local.scope = 8;
+	ck_assert_uint_eq(dgram_on(7, 9, 53), 1);
+	ck_assert_ptr_eq(u.got[0], one);
+	ck_assert_uint_eq(dgram_on(8, 9, 53), 1);
+	ck_assert_ptr_eq(u.got[0], two);
+	ck_assert_uint_eq(dgram_on(9, 9, 53), 1);
+	ck_assert_ptr_eq(u.got[0], any);
+	local.scope = peer.scope = 7;
+	udp_connect(&u.env, conn, &local, &peer);
+	ck_assert_uint_eq(dgram_on(7, 9, 54), 1);
+	ck_assert_ptr_eq(u.got[0], conn);
+	ck_assert_uint_eq(dgram_on(8, 9, 54), 0); /* another station of that name */
+	u.n_got = 0;
+	e.local.scope = e.remote.scope = 8;
+	ck_assert_uint_eq(udp_icmp_error(&u.env, &e), 0);
+	e.local.scope = e.remote.scope = 7;
+	ck_assert_uint_eq(udp_icmp_error(&u.env, &e), 1);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc = tcase_create("input");
@@ -181,5 +220,6 @@ int main(void)
 	tcase_add_test(tc, reuseport_spreads_by_peer);
 	tcase_add_test(tc, broadcast_goes_to_all_who_are_bound_to_any_or_to_it);
 	tcase_add_test(tc, an_error_is_for_the_socket_that_would_get_the_answer);
+	tcase_add_test(tc, an_address_of_a_link_is_heard_on_that_link);
 	return unit_run("input", tc);
 }

@@ -127,9 +127,9 @@ START_TEST(sizes_leave_room_for_the_longer_header) /* RFC 8200 8.3, RFC 8201 4 *
 	ck_assert_uint_eq(worker_host.path_mss(&w[0], &AT(us)), LOOP_MSS);
 	ck_assert_uint_eq(worker_host.path_mss(&w[0], &AT(far)), 0);
 	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &AT(peer)), MTU);
-	worker_host.path_told(&w[0], &peer, 1400);
+	worker_host.path_told(&w[0], &AT(peer), 1400);
 	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &AT(peer)), 1400);
-	worker_host.path_told(&w[0], &peer, 500); /* discarded: no link is so small */
+	worker_host.path_told(&w[0], &AT(peer), 500); /* discarded: no link is so small */
 	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &AT(peer)), 1400);
 }
 END_TEST
@@ -173,7 +173,7 @@ START_TEST(a_long_datagram_goes_in_fragments_of_the_path_mtu) /* RFC 8200 4.5, 5
 	ck_assert_uint_eq(rig.sent[0].b[ETH + 6], 44);
 	ck_assert_int_eq(send_udp((struct sock_udp_tx){ .flags = CHAN_DG_DONT_FRAG }, 9, 1453), -EMSGSIZE);
 	rig.n_sent = 0;
-	worker_host.path_told(&w[0], &peer, 1280);
+	worker_host.path_told(&w[0], &AT(peer), 1280);
 	ck_assert_int_eq(send_udp((struct sock_udp_tx){ 0 }, 9, 1400), 0);
 	ck_assert_uint_eq(rig.n_sent, 2);
 	ck_assert_uint_le(rig.sent[0].len, ETH + 1280);

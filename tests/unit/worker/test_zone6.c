@@ -162,6 +162,53 @@ START_TEST(answers_leave_by_the_port_the_question_came_in)
 }
 END_TEST
 
+/* Part of a datagram of 1200 bytes from the station to fe80::2, which both ports have here. */
+static void rx_fragment(struct netif *nif, uint32_t off, uint32_t end)
+{
+	uint32_t n = rig6_udp(msg, &RIG6_PEER_LL, &RIG6_LL, pkt, 1192) - IP6_HDR_LEN;
+	uint8_t part[1300];
+
+	ck_assert_uint_eq(n, 1200);
+	ip6_emit_frag(IP_PROTO_UDP, off, end < n, 55, part);
+	memcpy(part + IP6_FRAG_LEN, msg + IP6_HDR_LEN + off, end - off);
+	n = rig6_packet(pkt, &RIG6_PEER_LL, &RIG6_LL, IP6_FRAGMENT, part, IP6_FRAG_LEN + end - off);
+	struct rte_mbuf *m = wrig_frame_of(ETH_TYPE_IP6, pkt, n);
+	memcpy(pkt_data(m), nif->mac, 6);
+	memset(pkt, 0, sizeof(pkt));
+	rx_bridged(&w[0], nif, m);
+}
+
+START_TEST(fragments_come_together_on_their_link) /* RFC 4007 6 */
+{
+	const struct route r = { .prefix = RIG6_LL, .plen = 128, .kind = ROUTE_LOCAL, .nif = &second,
+				 .src = RIG6_LL };
+
+	ck_assert_int_eq(route_add(&rig.routes, &r), 0);
+	second.addr[second.n_addrs++] = (struct netif_addr){ .addr = RIG6_LL, .plen = 64 };
+	memset(pkt, 0, sizeof(pkt));
+	rx_fragment(&rig.nif, 0, 800);
+	rx_fragment(&second, 800, 1200); /* of another one */
+	ck_assert_uint_eq(COUNT(0, ip6_frag_ok), 0);
+	rx_fragment(&second, 0, 800);
+	ck_assert_uint_eq(COUNT(0, ip6_frag_ok), 1);
+	rx_fragment(&rig.nif, 800, 1200);
+	ck_assert_uint_eq(COUNT(0, ip6_frag_ok), 2);
+	ck_assert_uint_eq(COUNT(0, udp_drop_noport), 2);
+	tx_flush(&w[0]);
+	rig.n_sent = 0;
+}
+END_TEST
+
+START_TEST(what_is_told_of_a_path_holds_on_its_link)
+{
+	const struct endpoint first = at(RIG6_PEER_LL, FIRST), other = at(RIG6_PEER_LL, SECOND);
+
+	worker_host.path_told(&w[0], &first, 1300);
+	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &first), 1300);
+	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &other), 1400);
+}
+END_TEST
+
 START_TEST(what_is_sent_respects_the_mtu_of_a_router) /* RFC 4861 6.3.4 */
 {
 	const struct endpoint peer = at(RIG6_PEER, 0), linklocal = at(RIG6_PEER_LL, FIRST);
@@ -193,6 +240,8 @@ int main(void)
 	tcase_add_test(tc, segments_leave_by_the_port_of_the_zone);
 	tcase_add_test(tc, datagrams_leave_by_the_port_of_the_zone);
 	tcase_add_test(tc, answers_leave_by_the_port_the_question_came_in);
+	tcase_add_test(tc, fragments_come_together_on_their_link);
+	tcase_add_test(tc, what_is_told_of_a_path_holds_on_its_link);
 	tcase_add_test(tc, what_is_sent_respects_the_mtu_of_a_router);
 	return unit_run("zone6", tc);
 }
