@@ -74,9 +74,16 @@ bool addr6_kernel_has(const struct ipaddr *a)
 	return found;
 }
 
+/* By each data thread, before it goes on. */
+static void look_at_paths(struct worker *w, void *arg)
+{
+	sock_paths_changed(&w->sock);
+}
+
 void addr6_change(struct host *h)
 {
 	struct ndp *ndp = h->n_workers && h->worker[0] ? h->worker[0]->ndp : NULL;
+	uint16_t mtu[NETIF_MAX];
 	struct route_table t;
 
 	if (!ndp)
@@ -84,6 +91,8 @@ void addr6_change(struct host *h)
 	struct barrier *b = barrier_close(h);
 	if (!b)
 		return;
+	for (uint32_t i = 0; i < h->n_ports; i++)
+		mtu[i] = netif_mtu6(h->netif[i]);
 	ndp_apply(ndp);
 	route_init(&t);
 	int err = host_routes(h, &t);
@@ -93,5 +102,8 @@ void addr6_change(struct host *h)
 	ndp_add_routes(ndp, &t);
 	h->routes = t;
 	route_export(&h->routes, h->engine.base);
-	barrier_open(b, NULL, NULL);
+	bool paths = h->n_ports > 1; /* then a route may lead elsewhere */
+	for (uint32_t i = 0; i < h->n_ports; i++)
+		paths |= mtu[i] != netif_mtu6(h->netif[i]);
+	barrier_open(b, paths ? look_at_paths : NULL, NULL);
 }

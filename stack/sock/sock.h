@@ -136,6 +136,8 @@ bool sock_has_work(const struct sock_env *env);
 /* Starts fetching what a segment of c will touch of its socket, and with that, of what it points to. */
 void sock_ahead(const struct tcp_conn *c);
 void sock_ahead_shared(const struct tcp_conn *c);
+/* The MTU of a port or the routes have changed. */
+void sock_paths_changed(struct sock_env *env);
 /* A message that the worker received. */
 void sock_mail(struct sock_env *env, const struct sock_mail *msg);
 /* One line of `fastnet ss` per socket into out; returns bytes. Runs on the data thread. */

@@ -236,6 +236,8 @@ void tcp_shutdown_rcv(struct tcp_conn *c);
 void tcp_close(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* RST at once; ops->released() is called before it returns. */
 void tcp_abort(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* The first hop to c's peer takes segments of another size (ops->path_mss), or there is another first hop. */
+void tcp_path_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* Options changed (nodelay set: send what waits; keepalive: arm ...). */
 void tcp_opts_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 

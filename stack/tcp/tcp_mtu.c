@@ -102,12 +102,51 @@ void tcp_mtu_fell(struct tcp_env *env, struct tcp_conn *c, uint32_t mtu, uint64_
 	}
 }
 
-void tcp_mtu_told_expired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+/* What the first hop takes and routers have told by now; 0: there is no way. */
+static uint32_t path_now(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
+	uint32_t mss = tcp_announced_mss(env, &c->flow, c->opts.user_mss);
 	uint16_t known = env->ops->path_known ? env->ops->path_known(env, &c->flow) : 0;
 
-	c->mtu.until_ns = known ? now_ns + TOLD_NS : 0;
-	c->path_mss = known ? min_u32(c->adv_mss, known) : c->adv_mss;
+	if (mss && known) {
+		c->mtu.until_ns = now_ns + TOLD_NS;
+		mss = min_u32(mss, known);
+	}
+	return mss;
+}
+
+void tcp_mtu_told_expired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	c->mtu.until_ns = 0;
+	uint32_t mss = path_now(env, c, now_ns);
+
+	c->path_mss = mss ? mss : c->adv_mss;
+	sync_mss(c);
+}
+
+/* RFC 8201 4: it may grow again as soon as no router's word stands against it. Nothing is sent again: what is
+ * under way has passed the first hop, whose size it is about. */
+void tcp_path_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	bool told = c->mtu.until_ns > now_ns;
+	uint32_t mss = tcp_is_closed(c) ? 0 : path_now(env, c, now_ns);
+
+	if (!mss)
+		return;
+	if (!c->syn_acked) { /* the SYN says what it said, see tcp_mtu_negotiated() */
+		c->mtu.known = mss < c->adv_mss ? (uint16_t)mss : c->mtu.known;
+		return;
+	}
+	if (told)
+		mss = min_u32(mss, c->path_mss);
+	if (mss == c->path_mss)
+		return;
+	STAT_INC(tcp_path_changed);
+	c->path_mss = mss;
+	if (c->mtu.searching && c->mtu.high > mss)
+		bound_search(c, mss);
+	else if (c->mtu.searching)
+		c->mtu.high = (uint16_t)min_u32(c->peer_mss, mss);
 	sync_mss(c);
 }
 

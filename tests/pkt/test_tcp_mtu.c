@@ -259,6 +259,93 @@ START_TEST(whether_sizes_are_heard_is_an_option_of_the_family) /* IPV6_MTU_DISCO
 }
 END_TEST
 
+/* The link takes packets of another size from now on. */
+static void link_takes(struct rig *r, uint16_t mss)
+{
+	r->opt.path_mss = mss;
+	tcp_path_changed(&r->env, r->c, r->now_ns);
+	rig_after_us(r, 0);
+}
+
+START_TEST(link_that_shrinks_makes_shorter_segments_and_back) /* RFC 4861 6.3.4, RFC 8201 4 */
+{
+	struct rig *r = rig_established();
+	rig_send(r, 1460);
+	OUT(r, .seq = 1, .ack = 1, .flags = A | P, .len = 1460);
+	link_takes(r, 1220);
+	QUIET(r); /* what is under way has left the link */
+	COUNT(r, tcp_path_changed, 1);
+	rig_send(r, 2000);
+	OUT(r, .seq = 1461, .ack = 1, .flags = A, .len = 1220);
+	rig_drain(r);
+	IN(r, .seq = 1, .ack = 3461, .flags = A);
+	rig_drain(r);
+	link_takes(r, 1460);
+	rig_send(r, 1460);
+	OUT(r, .seq = 3461, .ack = 1, .flags = A | P, .len = 1460);
+	link_takes(r, 9000); /* the peer takes no more than it said */
+	ck_assert_uint_eq(r->c->mss, 1460);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(what_is_sent_again_fits_the_link_as_it_is_now)
+{
+	struct rig *r = rig_established();
+	rig_send(r, 1460);
+	OUT(r, .seq = 1, .ack = 1, .flags = A | P, .len = 1460);
+	link_takes(r, 1220);
+	rig_after_rto(r);
+	OUT(r, .seq = 1, .ack = 1, .flags = A, .len = 1220);
+	rig_drain(r);
+	IN(r, .seq = 1, .ack = 1461, .flags = A);
+	rig_drain(r);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(link_that_grows_does_not_gainsay_a_router_behind_it) /* RFC 8201 4, 5.3 */
+{
+	struct rig *r = rig_established();
+	rig_send(r, 100);
+	rig_drain(r);
+	tcp_icmp_error(&r->env, &r->flow, seq_of(r->iss + 1), EMSGSIZE, false,
+		       rig_hdrs(r) + 1300, r->now_ns);
+	rig_after_ms(r, 0);
+	rig_drain(r);
+	IN(r, .seq = 1, .ack = 101, .flags = A);
+	link_takes(r, 1260);
+	ck_assert_uint_eq(r->c->mss, 1260);
+	link_takes(r, 1460);
+	ck_assert_uint_le(r->c->mss, 1300);
+	rig_after_ms(r, 600000);
+	rig_send(r, 1460);
+	OUT(r, .seq = 101, .ack = 1, .flags = A | P, .len = 1460);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(link_that_shrinks_during_the_handshake)
+{
+	struct rig *r = rig_syn_sent();
+	link_takes(r, 1220);
+	IN(r, .seq = 0, .ack = 1, .flags = S | A, .mss = 1460);
+	OUT(r, .seq = 1, .ack = 1, .flags = A);
+	ck_assert_uint_eq(r->c->mss, 1220);
+	rig_free(r);
+}
+END_TEST
+
+START_TEST(a_way_that_is_gone_leaves_sizes_as_they_are)
+{
+	struct rig *r = rig_established();
+	link_takes(r, UINT16_MAX); /* the rig's word for no route */
+	ck_assert_uint_eq(r->c->mss, 1460);
+	COUNT(r, tcp_path_changed, 0);
+	rig_free(r);
+}
+END_TEST
+
 RIG_MAIN("tcp_mtu", { nothing_gets_through_three_seconds_long_then_smaller_segments },
 	 { black_hole_is_not_looked_for_unless_asked }, { probe_that_arrives_makes_segments_longer },
 	 { lost_probe_is_sent_again_in_pieces_and_is_no_congestion }, { lost_probe_without_sack },
@@ -266,4 +353,8 @@ RIG_MAIN("tcp_mtu", { nothing_gets_through_three_seconds_long_then_smaller_segme
 	 { path_that_grows_leaves_a_window_of_a_segment },
 	 { less_than_the_smallest_mtu_lets_routers_cut }, { what_icmp_quotes_must_be_in_flight },
 	 { segments_announced_stay_those_of_the_interface },
-	 { whether_sizes_are_heard_is_an_option_of_the_family })
+	 { whether_sizes_are_heard_is_an_option_of_the_family },
+	 { link_that_shrinks_makes_shorter_segments_and_back },
+	 { what_is_sent_again_fits_the_link_as_it_is_now },
+	 { link_that_grows_does_not_gainsay_a_router_behind_it },
+	 { link_that_shrinks_during_the_handshake }, { a_way_that_is_gone_leaves_sizes_as_they_are })

@@ -115,7 +115,7 @@ bool rig_is_local(void *arg, const struct ipaddr *a)
 static bool is_local(void *arg, const struct endpoint *ep) { return rig_is_local(arg, &ep->addr); }
 static uint16_t path_mss(void *arg, const struct endpoint *remote)
 {
-	return is_local(arg, remote) ? 1460 : 0;
+	return is_local(arg, remote) ? (uint16_t)(rig_path_mtu(arg, remote) - 40) : 0;
 }
 static bool source_addr(void *arg, const struct endpoint *remote, struct ipaddr *src)
 {
