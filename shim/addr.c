@@ -93,7 +93,23 @@ socklen_t addr_emit(struct sockaddr_storage *ss, uint16_t family, const struct e
 	return sizeof(*in6);
 }
 
+uint32_t addr_flowinfo(const struct sockaddr *addr, socklen_t len)
+{
+	struct sockaddr_in6 in6;
+	const size_t need = offsetof(struct sockaddr_in6, sin6_scope_id);
+
+	if (len < need || user_get(&in6, addr, need) < 0 || in6.sin6_family != AF_INET6)
+		return 0;
+	return be32_get((be32){ in6.sin6_flowinfo }) & ADDR_FLOWINFO;
+}
+
 int addr_give(struct sockaddr *addr, socklen_t *len, uint16_t family, const struct endpoint *ep)
+{
+	return addr_give_flow(addr, len, family, ep, 0);
+}
+
+int addr_give_flow(struct sockaddr *addr, socklen_t *len, uint16_t family, const struct endpoint *ep,
+		   uint32_t flowinfo)
 {
 	struct sockaddr_storage ss;
 	socklen_t full, room;
@@ -103,6 +119,8 @@ int addr_give(struct sockaddr *addr, socklen_t *len, uint16_t family, const stru
 	if ((int)room < 0)
 		return -EINVAL;
 	full = addr_emit(&ss, family, ep);
+	if (family == AF_INET6)
+		((struct sockaddr_in6 *)&ss)->sin6_flowinfo = be32_of(flowinfo).raw;
 	/* The length first: it is right even where the address can't be written. */
 	if (user_put(len, &full, sizeof(full)) < 0)
 		return -EFAULT;

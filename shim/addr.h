@@ -11,11 +11,17 @@
 enum addr_use { ADDR_BIND, ADDR_CONNECT };
 int addr_parse(struct endpoint *ep, uint16_t family, const struct sockaddr *addr, socklen_t len,
 	       enum addr_use use);
+/* sin6_flowinfo in host order, 0 of an address that has none. */
+uint32_t addr_flowinfo(const struct sockaddr *addr, socklen_t len);
+enum { ADDR_FLOWINFO = 0x0fffffff }; /* traffic class and label (RFC 3493 3.3) */
 /* connect(AF_UNSPEC): dissolves an association. */
 bool addr_is_unspec(const struct sockaddr *addr, socklen_t len);
 /* The endpoint as a socket of this family shows it; returns the full length. */
 socklen_t addr_emit(struct sockaddr_storage *ss, uint16_t family, const struct endpoint *ep);
-/* The same into a caller's buffer, cut to *len, *len set to the full length. 0, -EINVAL, -EFAULT. */
+/* The same into a caller's buffer, cut to *len, *len set to the full length; flowinfo: of AF_INET6, host order.
+ * 0, -EINVAL, -EFAULT. */
+int addr_give_flow(struct sockaddr *addr, socklen_t *len, uint16_t family, const struct endpoint *ep,
+		   uint32_t flowinfo);
 int addr_give(struct sockaddr *addr, socklen_t *len, uint16_t family, const struct endpoint *ep);
 /* An address that an AF_INET socket would not show: a real IPv6 one. */
 bool addr_is_v6(const struct ipaddr *a);

@@ -97,6 +97,8 @@ static void copy_options(struct chan_sock_b *to, const struct chan_sock_b *from)
 	atomic_store(&to->dg_mcast_if, atomic_load(&from->dg_mcast_if));
 	atomic_store(&to->dg_mcast_ip, atomic_load(&from->dg_mcast_ip));
 	atomic_store(&to->dg_mcast_if6, atomic_load(&from->dg_mcast_if6));
+	atomic_store(&to->dg_flowinfo, atomic_load(&from->dg_flowinfo));
+	atomic_store(&to->dg_frag, atomic_load(&from->dg_frag));
 }
 
 void dgram_adopt(struct sock *s, struct chan_app *app, const struct chan_rep *rep)

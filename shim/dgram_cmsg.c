@@ -78,6 +78,20 @@ static int in_byte(const struct cmsghdr *c, int max, int16_t *to)
 	return 0;
 }
 
+static int in_flowinfo(const struct cmsghdr *c, struct dgram_ask *ask)
+{
+	uint32_t v;
+
+	if (c->cmsg_len < CMSG_LEN(sizeof(v)))
+		return -EINVAL;
+	memcpy(&v, CMSG_DATA(c), sizeof(v));
+	v = be32_get((be32){ v });
+	if (ask->flowinfo && v & ~(uint32_t)ADDR_FLOWINFO)
+		return -EINVAL;
+	ask->flowinfo = v & ADDR_FLOWINFO;
+	return 0;
+}
+
 /* ip6_datagram_send_ctl(); headers of the program's own take privilege and the kernel. */
 static int in_ip6(const struct cmsghdr *c, struct dgram_ask *ask)
 {
@@ -98,7 +112,7 @@ static int in_ip6(const struct cmsghdr *c, struct dgram_ask *ask)
 		ask->dontfrag = (int16_t)v;
 		return 0;
 	case N_IPV6_FLOWINFO:
-		return c->cmsg_len < CMSG_LEN(4) ? -EINVAL : 0;
+		return in_flowinfo(c, ask);
 	default:
 		return -EINVAL;
 	}
@@ -282,6 +296,9 @@ static void out_ip6(uint32_t want, struct cmsg_out *to, const struct chan_dgram 
 		put_int(to, IPPROTO_IPV6, IPV6_HOPLIMIT, h->ttl);
 	if (want & DGRAM_R_TCLASS)
 		put_int(to, IPPROTO_IPV6, IPV6_TCLASS, h->tos);
+	if (want & DGRAM_R_FLOWINFO && (h->tos || h->flow))
+		put_int(to, IPPROTO_IPV6, N_IPV6_FLOWINFO,
+			(int)be32_of((uint32_t)h->tos << 20 | h->flow).raw);
 	if (want & DGRAM_R_PKTINFO6_OLD) {
 		memcpy(&info.ipi6_addr, h->to.addr.b, sizeof(info.ipi6_addr));
 		cmsg_put(to, IPPROTO_IPV6, IPV6_2292PKTINFO, &info, sizeof(info));
@@ -316,6 +333,22 @@ void dgram_cmsg_out(const struct sock *s, struct msghdr *msg, const struct chan_
 	else
 		out_ip6(want, &to, h);
 	finish(msg, &to);
+}
+
+void dgram_cmsg_path(const struct sock *s, struct msghdr *msg, const struct endpoint *to, uint32_t mtu)
+{
+	struct cmsg_out out = { .buf = msg->msg_control, .room = msg->msg_controllen };
+	struct ip6_mtuinfo info = { .ip6m_mtu = mtu };
+	struct sockaddr_storage ss;
+	const struct endpoint at = { .addr = to->addr, .scope = to->scope };
+	struct timespec now;
+
+	addr_emit(&ss, AF_INET6, &at);
+	memcpy(&info.ip6m_addr, &ss, sizeof(info.ip6m_addr));
+	clock_gettime(CLOCK_REALTIME, &now);
+	out_stamp(s, &out, (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec);
+	cmsg_put(&out, IPPROTO_IPV6, IPV6_PATHMTU, &info, sizeof(info));
+	finish(msg, &out);
 }
 
 void dgram_cmsg_error(const struct sock *s, struct msghdr *msg, const struct chan_dgram *h)

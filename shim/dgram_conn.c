@@ -530,6 +530,9 @@ int dgram_connect(struct sock *s, int fd, const struct sockaddr *user, socklen_t
 	if (r < 0)
 		return r;
 	r = unspec ? disconnect_locked(s, fd) : connect_locked(s, fd, &to, addr, len);
+	if (r == 0 && !unspec && !ipaddr_is_v4(&to.addr))
+		atomic_store(&s->b->dg_flowinfo,
+			     dgram_flag(s, DGRAM_S_FLOWINFO) ? addr_flowinfo(addr, len) : 0);
 	sock_unlock(s);
 	if (r < 0 && r != SOCK_TO_KERNEL && !unspec)
 		dgram_need_port(s, fd);
@@ -584,5 +587,5 @@ int dgram_getpeer(struct sock *s, int fd, struct sockaddr *addr, socklen_t *len)
 	remote = s->a->remote;
 	if (!remote.port)
 		return -ENOTCONN;
-	return addr_give(addr, len, s->family, &remote);
+	return addr_give_flow(addr, len, s->family, &remote, dgram_flowinfo(s));
 }

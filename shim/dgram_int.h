@@ -28,12 +28,15 @@ enum dgram_opt_flags {
 	DGRAM_R_STAMPING = 1 << 9, DGRAM_R_STAMPING_NEW = 1 << 10,
 	DGRAM_R_HOPLIMIT = 1 << 11, DGRAM_R_TCLASS = 1 << 12, DGRAM_R_ORIGDST6 = 1 << 13,
 	DGRAM_R_PKTINFO6_OLD = 1 << 14, DGRAM_R_HOPLIMIT_OLD = 1 << 15, /* RFC 2292's */
-	DGRAM_R_ANY = (1 << 16) - 1,
 	DGRAM_S_LOOP_OFF = 1 << 16, /* IP_MULTICAST_LOOP is off */
 	DGRAM_S_NO_CHECK = 1 << 17, DGRAM_S_DONTROUTE = 1 << 18, DGRAM_S_CORK = 1 << 19,
 	DGRAM_S_TTL_SET = 1 << 20, /* dg_send has IP_MULTICAST_TTL */
 	DGRAM_S_ZEROCOPY = 1 << 21, DGRAM_S_DONTFRAG6 = 1 << 22,
 	DGRAM_S_LOOP6_OFF = 1 << 23, DGRAM_S_HOPS6_SET = 1 << 24, /* as LOOP_OFF, TTL_SET */
+	DGRAM_S_FLOWINFO = 1 << 25, /* IPV6_FLOWINFO_SEND: sin6_flowinfo counts */
+	DGRAM_R_FLOWINFO = 1 << 26,
+	DGRAM_R_PATHMTU = 1 << 27, /* that comes by itself, with no datagram */
+	DGRAM_R_ANY = ((1 << 16) - 1) | DGRAM_R_FLOWINFO,
 };
 
 enum dgram_side { DGRAM_NOBODY, DGRAM_STACK, DGRAM_KERNEL };
@@ -54,6 +57,7 @@ struct dgram_out {
 	bool six;	 /* it goes by IPv6 */
 	bool later;	 /* a first piece of it has been accepted: errors are for others */
 	bool only_check; /* it does not go yet */
+	bool dontfrag;	 /* IPV6_DONTFRAG, or the control message */
 };
 
 enum { DGRAM_CORK_SIZE = 65536, DGRAM_HEADERS = 28 /* IPv4 and UDP */, DGRAM_HEADERS6 = 48 };
@@ -98,6 +102,8 @@ struct dgram {
 		uint32_t mtu;
 		struct endpoint to;
 	} too_long[DGRAM_LONG_MAX];
+	_Atomic bool path_told; /* IPV6_RECVPATHMTU: path is to be told, under long_lock */
+	struct dgram_long path;
 };
 
 static inline bool dgram_flag(const struct sock *s, uint32_t opt)
@@ -119,6 +125,11 @@ static inline bool dgram_has_stack(const struct sock *s)
 static inline uint16_t dgram_stack_port(const struct sock *s)
 {
 	return dgram_has_stack(s) ? ((const volatile struct endpoint *)&s->a->local)->port : 0;
+}
+/* sin6_flowinfo of the peer's name. */
+static inline uint32_t dgram_flowinfo(const struct sock *s)
+{
+	return dgram_flag(s, DGRAM_S_FLOWINFO) ? atomic_load(&s->b->dg_flowinfo) : 0;
 }
 /* Connected through the stack. */
 static inline bool dgram_is_stack_conn(const struct sock *s)
@@ -217,11 +228,14 @@ struct dgram_ask {
 	uint32_t ifindex;  /* 0: choose */
 	uint16_t gso;
 	int16_t ttl, tos, dontfrag; /* -1: not said */
+	uint32_t flowinfo; /* host order; before: what it is without a message */
 };
 /* six: the destination is an IPv6 one. 0, -EINVAL, -EPERM. */
 int dgram_cmsg_in(const struct sock *s, const struct msghdr *msg, bool six, struct dgram_ask *ask);
 /* Writes what the socket wants to know about the datagram; msg_controllen and MSG_CTRUNC are set. */
 void dgram_cmsg_out(const struct sock *s, struct msghdr *msg, const struct chan_dgram *h);
+/* IPV6_PATHMTU: the message that comes alone. */
+void dgram_cmsg_path(const struct sock *s, struct msghdr *msg, const struct endpoint *to, uint32_t mtu);
 /* The same for a record of the error queue. */
 void dgram_cmsg_error(const struct sock *s, struct msghdr *msg, const struct chan_dgram *h);
 

@@ -113,13 +113,14 @@ bool dgram_question6(const void *val, socklen_t len, struct dgram_member *m, uin
 int dgram_mcast_if6(struct sock *s, int fd, const void *val, socklen_t len)
 {
 	struct chan_route route;
-	uint32_t ifindex, by;
+	uint32_t ifindex = 0, by;
 	struct chan_app *app;
 	enum chan_reason no;
 	bool ours;
 	int r;
 
-	if (s->family != AF_INET6 || len < sizeof(ifindex) || user_get(&ifindex, val, sizeof(ifindex)) < 0)
+	if (s->family != AF_INET6 || len < sizeof(ifindex) ||
+	    (val && user_get(&ifindex, val, sizeof(ifindex)) < 0))
 		return SOCK_TO_KERNEL;
 	app = engine_get(&no);
 	ours = app && ifindex && route_of_group6(app, ifindex, &route);

@@ -17,7 +17,8 @@
 enum {
 	N_IP_PROTOCOL = 52, /* of a datagram socket it is the port */
 	N_SO_RCVTIMEO_NEW = 66, N_SO_SNDTIMEO_NEW = 67, N_SO_BINDTOIFINDEX = 62,
-	N_IPV6_MULTICAST_ALL = 29, N_IPV6_ORIGDSTADDR = 74,
+	N_IPV6_FLOWINFO = 11, N_IPV6_MULTICAST_ALL = 29, N_IPV6_FLOWINFO_SEND = 33, N_IPV6_ORIGDSTADDR = 74,
+	PREFER_SRC_PUBLIC = 2,
 	N_SO_ATTACH_BPF = 50, N_SO_ATTACH_REUSEPORT_CBPF = 51, N_SO_ATTACH_REUSEPORT_EBPF = 52,
 };
 enum kind {
@@ -36,6 +37,8 @@ enum kind {
 	CORK,
 	PEEK_OFF,
 	MCAST_HOPS6,
+	PREFER,	   /* IPV6_ADDR_PREFERENCES */
+	FRAG,	   /* IPV6_MTU */
 	DEVICE,
 	ONLY_KERNEL, /* moves the socket to the kernel for good while that is possible */
 };
@@ -101,6 +104,12 @@ static const struct row table[] = {
 	{ IPPROTO_IPV6, N_IPV6_MULTICAST_ALL, BIT_OFF, CHAN_O_MCAST_OWN6 },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_LOOP, WANT_OFF, DGRAM_S_LOOP6_OFF },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, MCAST_HOPS6, 0 },
+	{ IPPROTO_IPV6, N_IPV6_FLOWINFO, WANT, DGRAM_R_FLOWINFO },
+	{ IPPROTO_IPV6, N_IPV6_FLOWINFO_SEND, WANT, DGRAM_S_FLOWINFO },
+	{ IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, BIT_OFF, CHAN_O_NO_LABEL },
+	{ IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, PREFER, CHAN_O_SRC_PUBLIC },
+	{ IPPROTO_IPV6, IPV6_RECVPATHMTU, WANT, DGRAM_R_PATHMTU },
+	{ IPPROTO_IPV6, IPV6_MTU, FRAG, 0 },
 	{ IPPROTO_UDP, UDP_CORK, CORK, 0 },
 	{ IPPROTO_UDP, UDP_SEGMENT, SEGMENT, 0 },
 	{ IPPROTO_UDP, UDP_GRO, BIT, CHAN_O_UDP_GRO },
@@ -251,6 +260,15 @@ static void note(struct sock *s, int fd, const struct row *o, const void *val)
 	case PEEK_OFF:
 		atomic_store(&s->b->peek_off, v + 1);
 		break;
+	case PREFER:
+		note_bit(s, o->arg, v & PREFER_SRC_PUBLIC);
+		break;
+	case FRAG: /* what is read is the path's */
+		if (val && user_get(&v, val, sizeof(v)) == 0)
+			atomic_store(&s->b->dg_frag, (uint32_t)v);
+		else if (!val)
+			atomic_store(&s->b->dg_frag, 0);
+		break;
 	default:
 		break;
 	}
@@ -260,7 +278,7 @@ static void tell_engine(struct sock *s, const struct row *o)
 {
 	const struct chan_req info = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen };
 
-	if (!dgram_has_stack(s) || (o->kind != BIT && o->kind != BIT_OFF && o->kind != BUFFER &&
+	if (!dgram_has_stack(s) || (o->kind != BIT && o->kind != BIT_OFF && o->kind != PREFER && o->kind != BUFFER &&
 				    o->kind != FIELD8 && o->kind != MTU_DISC && o->kind != MTU_DISC6 &&
 				    o->kind != STAMP))
 		return;
@@ -337,6 +355,26 @@ static int set_side(struct sock *s, int fd, const struct row *o, const void *val
 	return r;
 }
 
+/* An address that ipv6_setsockopt() would find bad. */
+static bool is_bad_int(const void *val, socklen_t len)
+{
+	int v;
+
+	return val && len >= sizeof(v) && user_get(&v, val, sizeof(v)) < 0;
+}
+
+/* IPV6_ADDRFORM of one that is connected to an IPv6 address through the stack. */
+static bool asks_for_v4(const struct sock *s, const void *val, socklen_t len)
+{
+	struct endpoint remote;
+	int v = 0;
+
+	if (!dgram_is_stack_conn(s) || len < sizeof(v) || user_get(&v, val, sizeof(v)) < 0)
+		return false;
+	remote = s->a->remote;
+	return v == AF_INET && !ipaddr_is_v4(&remote.addr);
+}
+
 int dgram_setopt(struct sock *s, int fd, int level, int name, const void *val, socklen_t len)
 {
 	const struct row *o = find(level, name);
@@ -352,6 +390,10 @@ int dgram_setopt(struct sock *s, int fd, int level, int name, const void *val, s
 		return dgram_mcast_if6(s, fd, val, len);
 	if (!o)
 		return SOCK_TO_KERNEL;
+	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && s->family == AF_INET6 && dgram_stack_port(s))
+		return is_bad_int(val, len) ? -EFAULT : -EINVAL; /* the kernel's half may have no port */
+	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && s->family == AF_INET6 && asks_for_v4(s, val, len))
+		return -EADDRNOTAVAIL;
 	if (o->kind == DEVICE || o->kind == ONLY_KERNEL)
 		return set_side(s, fd, o, val, len);
 	r = libc.setsockopt(fd, level, name, val, len);
@@ -363,16 +405,22 @@ int dgram_setopt(struct sock *s, int fd, int level, int name, const void *val, s
 }
 
 /* ---- get: what only the stack's half knows ---- */
-static int give(void *val, socklen_t *len, const void *from, socklen_t n)
+/* IPv6 takes a negative length for a large one, the others refuse it. */
+static int give_at(int level, void *val, socklen_t *len, const void *from, socklen_t n)
 {
 	socklen_t room;
 
 	if (user_get(&room, len, sizeof(room)) < 0)
 		return -EFAULT;
-	if ((int)room < 0)
+	if ((int)room < 0 && level != IPPROTO_IPV6)
 		return -EINVAL;
 	n = min_u32(n, room);
 	return user_put(val, from, n) < 0 || user_put(len, &n, sizeof(n)) < 0 ? -EFAULT : 0;
+}
+
+static int give(void *val, socklen_t *len, const void *from, socklen_t n)
+{
+	return give_at(SOL_SOCKET, val, len, from, n);
 }
 
 static int give_int(void *val, socklen_t *len, int v)
@@ -402,6 +450,8 @@ static int get_socket(struct sock *s, int fd, int name, void *val, socklen_t *le
 			return SOCK_TO_KERNEL;
 		remote = s->a->remote;
 		v = (int)addr_emit(&peer, s->family, &remote);
+		if (s->family == AF_INET6)
+			((struct sockaddr_in6 *)&peer)->sin6_flowinfo = be32_of(dgram_flowinfo(s)).raw;
 		return give_peer(val, len, &peer, (socklen_t)v);
 	case SO_ERROR:
 		v = sock_take_error(s);
@@ -415,7 +465,7 @@ static int get_socket(struct sock *s, int fd, int name, void *val, socklen_t *le
 	}
 }
 
-static int get_mtu(struct sock *s, void *val, socklen_t *len)
+static uint32_t path_mtu(struct sock *s)
 {
 	struct chan_req req = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen };
 
@@ -426,7 +476,21 @@ static int get_mtu(struct sock *s, void *val, socklen_t *len)
 
 	if (!mtu && route_find(s->app, &to, &route))
 		mtu = route.mtu;
-	return give_int(val, len, mtu ? (int)mtu : UINT16_MAX);
+	return mtu ? mtu : UINT16_MAX;
+}
+
+/* As ipv6_getsockopt(): the length before all else. */
+static int get_pathmtu(struct sock *s, void *val, socklen_t *len)
+{
+	struct ip6_mtuinfo info = { 0 };
+	socklen_t room;
+
+	if (user_get(&room, len, sizeof(room)) < 0)
+		return -EFAULT;
+	if (room < sizeof(info))
+		return -EINVAL;
+	info.ip6m_mtu = path_mtu(s);
+	return give_at(IPPROTO_IPV6, val, len, &info, sizeof(info));
 }
 
 int dgram_getopt(struct sock *s, int fd, int level, int name, void *val, socklen_t *len)
@@ -442,7 +506,13 @@ int dgram_getopt(struct sock *s, int fd, int level, int name, void *val, socklen
 	if (((level == IPPROTO_IP && name == IP_MTU) ||
 	     (level == IPPROTO_IPV6 && name == IPV6_MTU && s->family == AF_INET6)) &&
 	    dgram_is_stack_conn(s))
-		return get_mtu(s, val, len);
+		return give_at(level, val, len, &(int){ (int)path_mtu(s) }, sizeof(int));
+	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && s->family == AF_INET6 &&
+	    dgram_is_stack_conn(s))
+		return give_at(level, val, len, &(int){ AF_INET6 }, sizeof(int));
+	if (level == IPPROTO_IPV6 && name == IPV6_PATHMTU && s->family == AF_INET6 &&
+	    dgram_is_stack_conn(s))
+		return get_pathmtu(s, val, len);
 	if ((level == IPPROTO_IP && name == IP_MSFILTER) ||
 	    (name == MCAST_MSFILTER && dgram_is_mcast_name(s, level, name)))
 		return dgram_filter_get(s, level, name, val, len);

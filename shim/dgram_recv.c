@@ -210,6 +210,29 @@ static ssize_t recv_error(struct sock *s, struct msghdr *msg, int flags)
 	return n;
 }
 
+/* IPV6_RECVPATHMTU: a message without a datagram, before all others. False: there is none. */
+static bool take_path(struct sock *s, struct msghdr *msg, int flags)
+{
+	struct dgram *d = s->dgram;
+	struct dgram_long path;
+	struct endpoint to;
+	bool some;
+
+	if (!atomic_load_explicit(&d->path_told, memory_order_relaxed) || chan_lock(&d->long_lock) < 0)
+		return false;
+	some = d->path_told;
+	path = d->path;
+	d->path_told = false;
+	chan_unlock(&d->long_lock);
+	if (!some)
+		return false;
+	to = (struct endpoint){ .addr = path.to.addr, .scope = path.to.scope };
+	msg->msg_flags = flags & MSG_CMSG_CLOEXEC;
+	give_name(s, msg, &to);
+	dgram_cmsg_path(s, msg, &to, path.mtu);
+	return true;
+}
+
 ssize_t dgram_recv(struct sock *s, int fd, struct msghdr *msg, size_t room, int flags)
 {
 	bool wait = !(flags & MSG_DONTWAIT) && !sock_is_nonblocking(s);
@@ -219,6 +242,8 @@ ssize_t dgram_recv(struct sock *s, int fd, struct msghdr *msg, size_t room, int 
 		return SOCK_TO_KERNEL;
 	if (unlikely(flags & MSG_ERRQUEUE))
 		return recv_error(s, msg, flags);
+	if (unlikely(dgram_flag(s, DGRAM_R_PATHMTU)) && take_path(s, msg, flags))
+		return 0;
 	if (unlikely(!may_hear_stack(s, wait) && !dgram_is_orphan(s)))
 		return SOCK_TO_KERNEL;
 	for (;;) {

@@ -61,14 +61,12 @@ static uint8_t ttl_of(const struct sock *s, const struct dgram_ask *ask, bool si
 }
 
 /* What the two families have for "don't fragment" and the path's MTU. */
-static uint32_t cut_flags(const struct sock *s, const struct dgram_ask *ask, bool six)
+static uint32_t cut_flags(const struct sock *s, bool six)
 {
 	int disc = (six ? s->b->opts.mtu_disc6 : s->b->opts.mtu_disc) - 1;
 	uint32_t flags = 0;
 
-	if (disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE)
-		flags |= CHAN_DG_DONT_FRAG;
-	if (six && (ask->dontfrag >= 0 ? ask->dontfrag != 0 : dgram_flag(s, DGRAM_S_DONTFRAG6)))
+	if (disc == IP_PMTUDISC_DO || disc == IP_PMTUDISC_PROBE || (six && disc == IP_PMTUDISC_INTERFACE))
 		flags |= CHAN_DG_DONT_FRAG;
 	if (disc == IP_PMTUDISC_PROBE || disc == IP_PMTUDISC_INTERFACE)
 		flags |= CHAN_DG_NO_PMTU;
@@ -104,7 +102,14 @@ static void fill(const struct sock *s, const struct dgram_ask *ask, const struct
 	h->gso = ask->gso;
 	h->ttl = ttl_of(s, ask, o->six, o->way.group);
 	h->tos = ask->tos >= 0 ? (uint8_t)ask->tos : o->six ? s->b->opts.tclass : s->b->opts.tos;
-	h->flags = cut_flags(s, ask, o->six);
+	h->flags = cut_flags(s, o->six);
+	if (o->six) {
+		o->dontfrag = ask->dontfrag >= 0 ? ask->dontfrag != 0 : dgram_flag(s, DGRAM_S_DONTFRAG6);
+		h->flags |= o->dontfrag ? CHAN_DG_DONT_FRAG : 0;
+		h->flow = ask->flowinfo & 0xfffff; /* the class in it counts for nothing, as on Linux */
+		h->frag = (uint16_t)min_u32(atomic_load_explicit(&s->b->dg_frag, memory_order_relaxed),
+					    UINT16_MAX);
+	}
 	h->from.addr = ask->src;
 	h->ifindex = ask->ifindex;
 	if (o->way.group)
@@ -143,6 +148,10 @@ static int aim(struct sock *s, int fd, const struct msghdr *msg, int flags, stru
 		return SOCK_TO_KERNEL;
 	}
 	o->six = !ipaddr_is_v4(&to.addr);
+	if (o->six && unlikely(dgram_flag(s, DGRAM_S_FLOWINFO)))
+		ask.flowinfo = o->named ? addr_flowinfo(msg->msg_name, msg->msg_namelen) : 0;
+	if (o->six && !o->named)
+		ask.flowinfo = atomic_load_explicit(&s->b->dg_flowinfo, memory_order_relaxed);
 	if (msg->msg_controllen) {
 		r = dgram_cmsg_in(s, msg, o->six, &ask);
 		if (r < 0)
@@ -176,8 +185,10 @@ static uint32_t mtu_of(const struct sock *s, const struct dgram_out *o)
 	uint32_t mtu = o->way.has_route ? o->way.route.mtu : 0;
 	uint32_t path = ((const volatile struct chan_sock_a *)s->a)->path_mtu;
 
-	if (!o->named && path &&
-	    (o->six ? s->b->opts.mtu_disc6 : s->b->opts.mtu_disc) == IP_PMTUDISC_DO + 1)
+	int disc = (o->six ? s->b->opts.mtu_disc6 : s->b->opts.mtu_disc) - 1;
+
+	/* From IP_PMTUDISC_PROBE on it is the interface that counts. */
+	if (!o->named && path && (disc == IP_PMTUDISC_DO || (o->dontfrag && disc < IP_PMTUDISC_PROBE)))
 		return path;
 	return mtu ? mtu : IP_BYTES_MAX;
 }
@@ -203,13 +214,30 @@ static int too_long(struct sock *s, const struct dgram_out *o, uint32_t mtu)
 	return -EMSGSIZE;
 }
 
+/* IPV6_RECVPATHMTU: the next receive call says what the path takes (ipv6_local_rxpmtu()). */
+static void path_is_told(struct sock *s, const struct dgram_out *o, uint32_t mtu)
+{
+	struct dgram *d = s->dgram;
+
+	if (!dgram_flag(s, DGRAM_R_PATHMTU) || chan_lock(&d->long_lock) < 0)
+		return;
+	d->path = (struct dgram_long){ .mtu = mtu, .to = o->named ? o->h.to : s->a->remote };
+	atomic_store(&d->path_told, true);
+	chan_unlock(&d->long_lock);
+}
+
 /* ip6_append_data(): the length counts without the IPv6 header. */
 static int check_length6(struct sock *s, const struct dgram_out *o, size_t len)
 {
 	bool whole = o->h.flags & CHAN_DG_DONT_FRAG;
-	uint32_t mtu = whole || o->h.gso ? mtu_of(s, o) : IP_BYTES_MAX;
-	size_t room = mtu >= IP_BYTES_MAX ? CHAN_DGRAM_MAX : mtu - DGRAM_HEADERS6;
+	uint32_t mtu = mtu_of(s, o);
 
+	if (o->h.frag && mtu > o->h.frag)
+		mtu = o->h.frag;
+	size_t room = (!whole && !o->h.gso) || mtu >= IP_BYTES_MAX ? CHAN_DGRAM_MAX : mtu - DGRAM_HEADERS6;
+
+	if (!o->h.gso && len > room && o->dontfrag)
+		path_is_told(s, o, mtu);
 	if (!o->h.gso)
 		return len > room ? too_long(s, o, mtu) : 0;
 	if (len > CHAN_DGRAM_MAX)

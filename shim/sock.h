@@ -86,6 +86,7 @@ struct sock {
 	bool line_here;		/* the line is at the numbers */
 	uint8_t fo_wanted;	/* enum sock_fastopen: may the connect() under way do it? ... */
 	uint16_t fo_room;	/* ... Its SYN waits for so many bytes */
+	uint32_t flowinfo;	/* sin6_flowinfo of the connect() under way */
 	uint32_t handed;	/* handover.c's, under its lock: number in the bundle + 1 */
 	struct endpoint bound;	/* what bind() got; port 0: not bound */
 	/* epoll.c's: registrations of this socket in epoll sets of this process, under epoll.c's lock */

@@ -221,6 +221,8 @@ static int connect_stack(struct sock *s, struct chan_app *app, const struct endp
 	}
 	/* What a shutdown() before has noted would end the new connection at once. */
 	atomic_fetch_and(&s->b->flags, ~(uint32_t)(CHAN_B_SHUT_RD | CHAN_B_SHUT_WR));
+	if (!ipaddr_is_v4(&to->addr))
+		req.opts.flowinfo = s->b->opts.flowinfo = s->flowinfo;
 	r = chan_call(app, worker, &req, &rep);
 	/* Each data thread has ports of its own to choose from. */
 	for (uint32_t i = 1; r == -EADDRNOTAVAIL && !sock_is_attached(s) && i < app->n_workers; i++)
@@ -377,6 +379,7 @@ int sock_connect(struct sock *s, const struct sockaddr *addr, socklen_t len)
 	if (r < 0)
 		return r;
 	held = sock_has(s, SOCK_SYN_HELD);
+	sock_flowinfo_note(s, addr, len);
 	s->fo_wanted = sock_opt_value(s, IPPROTO_TCP, TCP_FASTOPEN_CONNECT) ? SOCK_FO_CONNECT : SOCK_FO_NONE;
 	if (!held)
 		s->fo_room = 0;
@@ -435,6 +438,7 @@ int sock_connect_fast(struct sock *s, const struct sockaddr *addr, socklen_t len
 	r = sock_lock(s);
 	if (r < 0)
 		return r;
+	sock_flowinfo_note(s, addr, len);
 	s->fo_wanted = iov_total(iov, n) > 0 ? SOCK_FO_MSG : SOCK_FO_NONE;
 	s->fo_room = 0;
 	r = bad ? connect_bad_address(s, bad) : connect_locked(s, &to);
@@ -537,5 +541,5 @@ int sock_getpeer(struct sock *s, struct sockaddr *addr, socklen_t *len)
 	    atomic_load_explicit(&s->a->state, memory_order_acquire) != CHAN_ST_CONNECTED)
 		return -ENOTCONN;
 	remote = s->a->remote;
-	return addr_give(addr, len, s->family, &remote);
+	return addr_give_flow(addr, len, s->family, &remote, sock_flowinfo(s));
 }

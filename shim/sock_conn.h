@@ -6,7 +6,7 @@
 #include "stack/chan/app.h"
 #include "stack/chan/lock.h"
 
-enum { SOCK_IP_LOCAL_PORT_RANGE = 51 };
+enum { SOCK_IP_LOCAL_PORT_RANGE = 51, SOCK_IPV6_FLOWINFO_SEND = 33 };
 
 /* bind, listen, connect and decisions of one socket exclude each other. A signal handler that does one
  * to the socket it interrupted gets -EALREADY. */
@@ -51,6 +51,10 @@ static inline uint32_t sock_port_range(const struct sock *s)
 {
 	return (uint32_t)sock_opt_value(s, IPPROTO_IP, SOCK_IP_LOCAL_PORT_RANGE);
 }
+/* What names of its peer show as sin6_flowinfo; what the connect() that begins was given (both with
+ * IPV6_FLOWINFO_SEND, else 0). */
+uint32_t sock_flowinfo(const struct sock *s);
+void sock_flowinfo_note(struct sock *s, const struct sockaddr *addr, socklen_t len);
 /* MSG_FASTOPEN: connect(), and as many bytes of iov as the SYN takes along. 0: connected; -EINPROGRESS: not
  * waited for; *sent bytes are on their way either way. */
 int sock_connect_fast(struct sock *s, const struct sockaddr *addr, socklen_t len, const struct iovec *iov,

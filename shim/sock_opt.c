@@ -228,6 +228,13 @@ static void tell_engine(struct sock *s, const struct opt *o)
 	if (!sock_is_attached(s))
 		return;
 	switch (o->kind) {
+	case OPT_BOOL:
+	case OPT_INT:
+		if (!o->arg)
+			return;
+		break;
+	case OPT_PREFER: /* connect() takes them along */
+		return;
 	case OPT_BIT:
 		now |= o->arg & (CHAN_O_RECVERR | CHAN_O_RECVERR6 | CHAN_O_KEEPALIVE |
 				 CHAN_O_CORK | CHAN_O_OOBINLINE);

@@ -121,19 +121,26 @@ static ssize_t get_peername(struct sock *s, void *buf, size_t room)
 	if (!remote.port)
 		return -ENOTCONN;
 	len = addr_emit(&ss, s->family, &remote);
+	if (s->family == AF_INET6)
+		((struct sockaddr_in6 *)&ss)->sin6_flowinfo = be32_of(sock_flowinfo(s)).raw;
 	return room > len ? -EINVAL : give(buf, room, &ss, room);
 }
 
-/* The path's, whatever the peer takes and options leave of it. */
-static ssize_t get_mtu(struct sock *s, void *buf, size_t room)
+/* The path's, whatever the peer takes and options leave of it; 0: there is none. */
+static int path_mtu(struct sock *s)
 {
 	if (sock_mode(s) != SOCK_STACK || sock_has(s, SOCK_LISTENING) || !s->a->remote.port)
-		return -ENOTCONN;
+		return 0;
 	int mtu = (int)info_of(s).tcpi_pmtu;
 
-	if (!mtu)
-		mtu = 1500;
-	return give(buf, room, &mtu, sizeof(mtu));
+	return mtu ? mtu : 1500;
+}
+
+static ssize_t get_mtu(struct sock *s, void *buf, size_t room)
+{
+	int mtu = path_mtu(s);
+
+	return mtu ? give(buf, room, &mtu, sizeof(mtu)) : -ENOTCONN;
 }
 
 /* Linux reads its port here (inet_num). */
@@ -210,7 +217,13 @@ static ssize_t read_only(struct sock *s, const struct opt_at *at, void *buf, siz
 		return get_info(s, buf, room);
 	else if (at->level == IPPROTO_TCP && at->name == TCP_CC_INFO)
 		return get_cc_info(s, buf, room);
-	else if ((at->level == IPPROTO_IP && at->name == IP_MTU) || at->level == IPPROTO_IPV6)
+	else if (at->level == IPPROTO_IPV6 && at->name == IPV6_MULTICAST_IF)
+		v = sock_has(s, SOCK_ACCEPTED) ? opt_came_in_by(s) : 0;
+	else if (at->level == IPPROTO_IPV6 && at->name == IPV6_MULTICAST_HOPS)
+		v = sock_has(s, SOCK_ACCEPTED) ? 64 : 1;
+	else if (at->level == IPPROTO_IPV6 && at->name == IPV6_PATHMTU)
+		return opt_get_pathmtu(path_mtu(s), buf, room);
+	else if (at->name == (at->level == IPPROTO_IPV6 ? IPV6_MTU : IP_MTU) && at->level != IPPROTO_TCP)
 		return get_mtu(s, buf, room);
 	else if (at->level == IPPROTO_IP && at->name == IP_PKTOPTIONS)
 		return get_pktoptions(s, buf, room);
@@ -301,6 +314,8 @@ static int get_int(const struct sock *s, const struct opt_at *at)
 	case OPT_LOWAT:
 		v = atomic_load(&s->b->rcvlowat);
 		return v ? (int)v : 1;
+	case OPT_PREFER:
+		return opt_get_prefer(s, at);
 	case OPT_LINGER2:
 		return s->b->opts.linger2_s ? s->b->opts.linger2_s : 60;
 	case OPT_QUICKACK:

@@ -12,8 +12,8 @@ enum opt_kind {
 	OPT_FIELD8,  /* member of opts at offset `arg`, 0 = default */
 	OPT_FIELD16,
 	OPT_FIELD32,
-	OPT_BOOL,    /* recorded as 0 or 1 */
-	OPT_INT,     /* recorded as given */
+	OPT_BOOL,    /* recorded as 0 or 1; bit `arg` of opts.flags, if any, says that it is 0 */
+	OPT_INT,     /* recorded as given; `arg` likewise */
 	OPT_FASTOPEN, /* the same, and a member of opts */
 	OPT_CLASS,   /* like IPV6_TCLASS: without the ECN bits, -1 = 0; in a byte of opts, too */
 	OPT_HOPS,    /* recorded as given, and in a byte of opts */
@@ -41,6 +41,7 @@ enum opt_kind {
 	OPT_REPAIR,
 	OPT_QUEUE_SEQ, /* of TCP_REPAIR */
 	OPT_FO_KEY,  /* TCP_FASTOPEN_KEY: sock_opt_key.c */
+	OPT_PREFER,  /* IPV6_ADDR_PREFERENCES: sock_opt_six.c */
 };
 enum opt_rule {
 	OPT_ASK = 1 << 0,    /* a value outside min..max is the kernel's to judge (privilege, its version) */
@@ -95,6 +96,14 @@ enum { OPT_CONTROL_MAX = 16, OPT_CLAMP_MIN = 1152, OPT_RTO_MAX_S = 120 };
 /* ---- sock_opt_key.c ---- */
 int opt_set_fo_key(struct sock *s, const void *val, socklen_t len);
 ssize_t opt_get_fo_key(struct sock *s, void *buf, size_t room);
+
+/* ---- sock_opt_six.c: what is IPv6's own ---- */
+int opt_set_prefer(struct sock *s, const struct opt_at *at, int v);
+int opt_get_prefer(const struct sock *s, const struct opt_at *at);
+/* The interface of the peer of a connection. */
+int opt_came_in_by(const struct sock *s);
+/* IPV6_PATHMTU of a path that takes so much; the length or -EINVAL. */
+ssize_t opt_get_pathmtu(int mtu, void *buf, size_t room);
 
 /* ---- sock_opt_ask.c: what would the kernel say? ---- */
 /* setsockopt() on a kernel socket like s that is thrown away: 0 or -errno. */

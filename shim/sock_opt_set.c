@@ -368,6 +368,10 @@ static int set_number(struct sock *s, const struct opt_at *at, const void *val, 
 		return 0;
 	case OPT_BOOL:
 		v = v != 0;
+		/* fall through */
+	case OPT_INT:
+		if (o->arg)
+			set_flag(s, o->arg, !v);
 		break;
 	case OPT_CLASS:
 		v = v < 0 ? 0 : v & 0xfc;
@@ -436,6 +440,8 @@ static int set_special(struct sock *s, const struct opt_at *at, const void *val,
 		return set_clamp(s, v);
 	case OPT_ADDRFORM:
 		return set_addrform(s, v);
+	case OPT_PREFER:
+		return opt_set_prefer(s, at, v);
 	case OPT_REPAIR:
 	case OPT_QUEUE_SEQ:
 		return set_repair(s, at, val, len, v);

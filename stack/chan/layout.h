@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 13,
+	CHAN_VERSION = 14,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -185,7 +185,9 @@ struct chan_dgram {
 	uint32_t err, info;   /* error queue: ee_errno, ee_info */
 	uint8_t origin, type, code, pad0; /* error queue: ee_origin, ee_type, ee_code */
 	uint32_t ifindex;     /* rx: came in by; tx to a group: leaves by, 0 = choose */
-	uint64_t pad;
+	uint32_t flow;	      /* by IPv6: tx: label, 0 = the stack's own choice; rx: label as it came */
+	uint16_t frag;	      /* tx by IPv6: no packet longer than this (IPV6_MTU), 0 = as the path takes */
+	uint16_t pad;
 };
 _Static_assert(sizeof(struct chan_dgram) == 96, "ABI");
 enum { CHAN_DGRAM_ALIGN = 16, CHAN_DGRAM_MAX = 65527 /* by IPv6, 20 less by IPv4 */ };
@@ -213,6 +215,9 @@ enum chan_opt_flags {
 	CHAN_O_DONTROUTE = 1 << 16,  /* on-link destinations only */
 	CHAN_O_FO_NO_COOKIE = 1 << 17, /* TCP_FASTOPEN_NO_COOKIE */
 	CHAN_O_RECVERR6 = 1 << 18,   /* IPV6_RECVERR: the same for what is sent by IPv6 */
+	CHAN_O_SRC_PUBLIC = 1 << 20, /* IPV6_ADDR_PREFERENCES: rather no temporary address */
+	CHAN_O_NO_LABEL = 1 << 22,   /* IPV6_AUTOFLOWLABEL off: flow label 0 unless given */
+	CHAN_O_NO_REHASH = 1 << 23,  /* SO_TXREHASH off: a timeout does not change it */
 };
 struct chan_opts {
 	uint32_t flags;		/* CHAN_O_ */
@@ -233,7 +238,7 @@ struct chan_opts {
 	uint32_t notsent_lowat; /* 0 = none */
 	/* of what goes by IPv6, as ttl, tos, minttl and mtu_disc are of what goes by IPv4 */
 	uint8_t hops, tclass, minhops, mtu_disc6;
-	uint32_t pad1;
+	uint32_t flowinfo;	/* as connect() was given with IPV6_FLOWINFO_SEND, host order; label: 20 bits */
 };
 _Static_assert(sizeof(struct chan_opts) == 64, "ABI");
 
@@ -283,7 +288,9 @@ struct chan_sock_b {
 	/* fourth line */
 	_Atomic uint32_t rcvtimeo_ms, sndtimeo_ms; /* 0 = none */
 	_Atomic uint32_t dg_mcast_if6; /* IPV6_MULTICAST_IF: as dg_mcast_if */
-	uint32_t pad[13];
+	_Atomic uint32_t dg_flowinfo; /* opts.flowinfo of a datagram socket */
+	_Atomic uint32_t dg_frag;     /* IPV6_MTU as set, 0 = not */
+	uint32_t pad[11];
 };
 _Static_assert(sizeof(struct chan_sock_b) == 256, "ABI");
 

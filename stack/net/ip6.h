@@ -62,15 +62,3 @@ int ip6_send_alert(struct net_env *env, struct netif *nif, const struct ip6_out 
 /* The way to dst; nif as in struct ip6_out. For a group: a route of *tmp. NULL: none, or dst is our own. */
 const struct route *ip6_route(const struct net_env *env, const struct ipaddr *dst, struct netif *nif,
 			      struct route *tmp);
-/* A label for a flow: the same for all its packets, not to be guessed (RFC 6437 3, RFC 7098). Never 0. */
-static inline uint32_t ip6_flow_label(const struct siphash_key *key, const struct endpoint *src,
-				      const struct endpoint *dst, uint8_t proto)
-{
-	const struct {
-		struct ipaddr src, dst;
-		uint32_t ports, proto;
-	} k = { src->addr, dst->addr, (uint32_t)src->port << 16 | dst->port, proto };
-	uint32_t label = (uint32_t)siphash(key, &k, sizeof(k)) & 0xfffff;
-
-	return label ? label : 1;
-}

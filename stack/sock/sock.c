@@ -116,6 +116,9 @@ struct tcp_sockopts sock_opts(const struct chan_opts *o)
 		.fastopen_no_cookie = o->flags & CHAN_O_FO_NO_COOKIE,
 		.may_cut = !wants_pmtu(o->mtu_disc),
 		.deaf6 = o->mtu_disc6 > 3 + 1, /* IPV6_PMTUDISC_INTERFACE, _OMIT */
+		.no_label = o->flags & CHAN_O_NO_LABEL,
+		.label = o->flowinfo & IP6_LABEL_MASK,
+		.no_rehash = o->flags & CHAN_O_NO_REHASH,
 	};
 }
 
@@ -152,7 +155,9 @@ void sock_take_opts(struct sock *s)
 		s->a->sndbuf = s->sndbuf;
 	if (s->l)
 		sock_listener_opts(s, &o);
+	uint8_t turn = s->conn.opts.label_turn;
 	s->conn.opts = sock_tcp_opts(s->b, &o);
+	s->conn.opts.label_turn = turn;
 	if (s->started && !ipaddr_is_v4(&s->a->remote.addr))
 		s->conn.opts.minttl = o.minhops;
 	if (s->started)

@@ -25,6 +25,8 @@ struct sock_env {
 	struct sock_priv *priv;
 };
 
+enum { IP6_LABEL_MASK = 0xfffff }; /* of flowinfo (RFC 8200 3), the rest is the traffic class */
+
 struct sock_piece {
 	const void *p;
 	uint32_t len;
@@ -68,6 +70,10 @@ struct sock_udp_tx {
 	uint16_t gso;		/* > 0: cut into datagrams of so many bytes */
 	uint8_t ttl, tos;	/* ttl 0: default (64, multicast 1) */
 	bool may_wait;		/* -EAGAIN rather than loss while the port is behind */
+	bool src_public;	/* a source that is chosen is rather no temporary address */
+	bool no_label;		/* IPv6: flow label 0 unless one is given ... */
+	uint32_t label;		/* ... here, 0: none */
+	uint16_t frag;		/* IPv6: no packet longer than this, 0: as the path takes */
 };
 
 /* What sock/ asks of the worker around it. */
@@ -100,9 +106,10 @@ struct sock_host {
 	/* CLOCK_REALTIME of this loop. */
 	uint64_t (*realtime_ns)(void *arg);
 	/* MSS of the path, 0 when there is no route; source address to use when local is any
-	 * (of a group the scope says the interface, 0: by route). */
+	 * (of a group the scope says the interface, 0: by route; public_first: rather no temporary one). */
 	uint16_t (*path_mss)(void *arg, const struct endpoint *remote);
-	bool (*source_addr)(void *arg, const struct endpoint *remote, struct ipaddr *src);
+	bool (*source_addr)(void *arg, const struct endpoint *remote, bool public_first,
+			    struct ipaddr *src);
 	/* Is ep at one of the stack's own addresses (or loopback when claimed)? */
 	bool (*is_local)(void *arg, const struct endpoint *ep);
 	/* ... or a broadcast address of its networks, or 255.255.255.255? */

@@ -167,7 +167,8 @@ static int choose_local(struct call *k, struct sock *s, struct tcp_flow *flow,
 	flow->local = s->hold ? s->local : k->req.local;
 	bool chosen = ipaddr_is_any(&flow->local.addr);
 	if (chosen) {
-		if (!env->host->source_addr(env->host_arg, &flow->remote, &flow->local.addr))
+		if (!env->host->source_addr(env->host_arg, &flow->remote,
+					    k->req.opts.flags & CHAN_O_SRC_PUBLIC, &flow->local.addr))
 			return -ENETUNREACH;
 	} else if (!s->hold && !env->host->is_local(env->host_arg, &flow->local)) {
 		return -EADDRNOTAVAIL;
@@ -240,6 +241,7 @@ static int start_connect(struct call *k, struct sock *s)
 	struct chan_opts o = sock_read_opts(s->b);
 	s->conn.opts.minttl = ipaddr_is_v4(&flow.remote.addr) ? o.minttl : o.minhops;
 	s->conn.opts.fastopen_syn = k->req.arg[0] & CHAN_ARG_FASTOPEN;
+	s->conn.opts.label = o.flowinfo & IP6_LABEL_MASK;
 	err = tcp_connect(&env->tcp, &s->conn, &flow, env->now_ns);
 	if (err) {
 		if (hold)

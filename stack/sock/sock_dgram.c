@@ -218,7 +218,8 @@ static int check_remote(struct sock *s, const struct endpoint *remote, uint32_t 
 	/* Without an answer (a group) each datagram finds its own. */
 	struct endpoint to = { .addr = remote->addr, .port = remote->port, .scope = zone };
 
-	if (ipaddr_is_any(src) && !host->source_addr(env->host_arg, &to, src))
+	if (ipaddr_is_any(src) &&
+	    !host->source_addr(env->host_arg, &to, s->dg.opt_flags & CHAN_O_SRC_PUBLIC, src))
 		*src = s->dg.saddr;
 	return 0;
 }

@@ -67,7 +67,7 @@ static bool has_room(struct sock *s, uint32_t cost)
 static bool same_flow(const struct chan_dgram *a, const struct chan_dgram *b)
 {
 	return a->ttl == b->ttl && a->tos == b->tos && a->flags == b->flags &&
-	       a->ifindex == b->ifindex && a->from.port == b->from.port &&
+	       a->ifindex == b->ifindex && a->flow == b->flow && a->from.port == b->from.port &&
 	       ipaddr_eq(&a->from.addr, &b->from.addr) && a->to.port == b->to.port &&
 	       ipaddr_eq(&a->to.addr, &b->to.addr);
 }
@@ -115,7 +115,7 @@ static void deliver(struct udp_env *udp, struct udp_sock *us, const struct udp_r
 		.size = chan_dgram_size(rx->len), .len = rx->len, .ttl = rx->ttl, .tos = rx->tos,
 		.flags = (rx->multicast ? CHAN_DG_MULTICAST : 0) |
 			 (rx->broadcast ? CHAN_DG_BROADCAST : 0),
-		.from = rx->from, .to = rx->to, .ifindex = rx->ifindex,
+		.from = rx->from, .to = rx->to, .ifindex = rx->ifindex, .flow = rx->flow,
 		.time_ns = env->host->realtime_ns(env->host_arg),
 	};
 

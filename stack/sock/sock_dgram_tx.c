@@ -68,6 +68,9 @@ static bool send_one(struct sock *s, const struct chan_dgram *h, uint32_t pos, b
 		.remote = s->dg.udp.remote, .flags = h->flags, .ifindex = h->ifindex,
 		.gso = h->gso, .ttl = h->ttl, .tos = h->tos,
 		.may_wait = may_wait,
+		.src_public = s->dg.opt_flags & CHAN_O_SRC_PUBLIC,
+		.no_label = s->dg.opt_flags & CHAN_O_NO_LABEL,
+		.label = h->flow & IP6_LABEL_MASK, .frag = h->frag,
 	};
 	struct sock_piece piece[PIECES];
 	unsigned n = 0;

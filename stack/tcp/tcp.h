@@ -194,6 +194,10 @@ struct tcp_sockopts {
 	bool fastopen_no_cookie;
 	bool may_cut;		     /* routers may fragment what is sent: not RFC 1191's DF */
 	bool deaf6;		     /* over IPv6 nothing that they say of sizes is heard */
+	bool no_label;		     /* IPv6 flow label 0 unless one is given ... */
+	uint32_t label;		     /* ... here, 0 = none; else it is one of the stack's own choice, ... */
+	bool no_rehash;		     /* (the same for ever) */
+	uint8_t label_turn;	     /* ... another after each timeout: the core counts them here */
 };
 
 /* Active open. c is zeroed by the host except opts; the 4-tuple must be free (tcp_tuple_in_use).

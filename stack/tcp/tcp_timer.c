@@ -167,6 +167,13 @@ static bool out_of_patience(const struct tcp_conn *c, uint64_t now_ns)
 	return !c->persist && waited_ns >= TCP_R2_NS;
 }
 
+/* Perhaps it is one of several ways that swallows what we send: with another flow label it is another one that
+ * equal-cost routers choose (RFC 6438; as Linux, sk_rethink_txhash). */
+static void try_another_way(struct tcp_conn *c)
+{
+	c->opts.label_turn += !c->opts.no_rehash;
+}
+
 static void syn_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
 	uint32_t most = c->opts.syncnt ? c->opts.syncnt : TCP_SYN_RETRIES;
@@ -179,6 +186,7 @@ static void syn_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns
 		return;
 	}
 	tcp_fo_syn_lost(env, c, now_ns);
+	try_another_way(c);
 	c->retries++;
 	c->rtt.backoff++;
 	c->rtx_segs++;
@@ -202,6 +210,7 @@ static void rto_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		return;
 	}
 	c->deadline_ns[TCPD_RACK] = 0;
+	try_another_way(c);
 	tcp_mtu_timeout(env, c, now_ns);
 	tcp_recovery_timeout(env, c, now_ns);
 	if (c->rtt.backoff < UINT8_MAX)

@@ -52,6 +52,7 @@ struct udp_rx {
 	uint32_t len;
 	uint32_t ifindex;
 	uint8_t ttl, tos;
+	uint32_t flow; /* IPv6 flow label */
 	bool multicast, broadcast;
 };
 /* An ICMP error about a datagram that we sent. */

@@ -117,18 +117,25 @@ static inline struct rte_mbuf *segment_buf(struct worker *w, const struct netif 
 	return m;
 }
 
-/* The same for all packets of a flow, and not to be guessed by strangers (RFC 6437 3); keyed apart from the
- * table, whose buckets it must not tell. */
-static uint32_t flow_label(const struct worker *w, const struct tcp_flow *flow)
+uint32_t host_flow_label(const struct worker *w, const struct tcp_flow *flow, uint8_t turn)
 {
 	const struct siphash_key *key = &w->sock.udp.key;
-	uint64_t ports = (uint64_t)flow->local.port << 16 | flow->remote.port;
+	uint64_t ports = (uint64_t)turn << 32 | (uint64_t)flow->local.port << 16 | flow->remote.port;
 	uint64_t h = (flow->local.addr.q[1] ^ key->k[0]) * 0x9e3779b97f4a7c15 +
 		     (flow->remote.addr.q[0] ^ flow->remote.addr.q[1]) * 0xc2b2ae3d27d4eb4f;
 
 	h = (h ^ h >> 29 ^ ports ^ key->k[1]) * 0xbf58476d1ce4e5b9;
 	h >>= 44;
 	return h ? (uint32_t)h : 1;
+}
+
+/* As Linux: the program's, else one of ours unless it wants none (auto_flowlabels 1). */
+static uint32_t label_of(const struct worker *w, const struct tcp_flow *flow,
+			 const struct tcp_sockopts *opts)
+{
+	if (unlikely(opts && (opts->label || opts->no_label)))
+		return opts->label;
+	return host_flow_label(w, flow, opts ? opts->label_turn : 0);
 }
 
 static void output6(struct worker *w, const struct route *r, const struct tcp_flow *flow,
@@ -141,7 +148,7 @@ static void output6(struct worker *w, const struct route *r, const struct tcp_fl
 	}
 	struct ip6_out out = {
 		.src = flow->local.addr, .dst = flow->remote.addr,
-		.flow = flow_label(w, flow), .proto = IP_PROTO_TCP,
+		.flow = label_of(w, flow, opts), .proto = IP_PROTO_TCP,
 		.hops = opts ? opts->hops : 0,
 		.tclass = (uint8_t)((opts ? opts->tclass & 0xfc : 0) | seg->ecn),
 		.dont_frag = true,
@@ -195,15 +202,17 @@ static uint16_t host_path_mss(void *arg, const struct endpoint *remote)
 	return mtu_mss(r->nif, !ipaddr_is_v4(&remote->addr));
 }
 
-static bool host_source_addr(void *arg, const struct endpoint *remote, struct ipaddr *src)
+static bool host_source_addr(void *arg, const struct endpoint *remote, bool public_first,
+			     struct ipaddr *src)
 {
+	uint32_t flags = public_first ? ROUTE_SRC_PUBLIC : 0;
 	struct worker *w = arg;
 	const struct route *r;
 
 	if (!ipaddr_is_v4(&remote->addr) && ipaddr_is_multicast(&remote->addr)) {
 		uint32_t by = host_find_interface(w, remote->scope, NULL, &remote->addr);
 
-		return route_source6(w->conf.routes, &remote->addr, worker_netif(w, by), 0, src);
+		return route_source6(w->conf.routes, &remote->addr, worker_netif(w, by), flags, src);
 	}
 	r = worker_route(w, remote);
 	if (!r)
@@ -212,7 +221,7 @@ static bool host_source_addr(void *arg, const struct endpoint *remote, struct ip
 		*src = r->src;
 		return true;
 	}
-	return route_source6(w->conf.routes, &remote->addr, r->nif, 0, src);
+	return route_source6(w->conf.routes, &remote->addr, r->nif, flags, src);
 }
 
 static bool host_is_local(void *arg, const struct endpoint *ep)

@@ -30,6 +30,8 @@ struct plan {
 	uint32_t mtu;
 	uint16_t sport, dport;
 	uint32_t flags;
+	uint32_t source;      /* enum route_source_flags */
+	uint32_t label;	      /* IPv6 flow label */
 };
 
 /* ---- interfaces ---- */
@@ -148,7 +150,7 @@ static int plan_source(struct worker *w, struct netif *nif, struct plan *p)
 		return 0;
 	}
 	p->src = loopback6;
-	return !nif || route_source6(w->conf.routes, &p->dst, nif, 0, &p->src) ? 0 : -EADDRNOTAVAIL;
+	return !nif || route_source6(w->conf.routes, &p->dst, nif, p->source, &p->src) ? 0 : -EADDRNOTAVAIL;
 }
 
 /* Scopes 0 and 1: this host (RFC 4291 2.7). */
@@ -184,7 +186,8 @@ static int plan_link(struct worker *w, const struct sock_udp_tx *tx, struct plan
 static int plan_route6(struct worker *w, const struct sock_udp_tx *tx, const struct route *r,
 		       struct plan *p)
 {
-	if (ipaddr_is_any(&p->src) && !route_source6(w->conf.routes, &p->dst, r->nif, 0, &p->src))
+	if (ipaddr_is_any(&p->src) &&
+	    !route_source6(w->conf.routes, &p->dst, r->nif, p->source, &p->src))
 		return -ENETUNREACH;
 	/* RFC 4007 9: what has an address of a link does not leave it. */
 	if (ipaddr_is_link_local(&p->src) && !netif_find_addr(r->nif, &p->src))
@@ -230,12 +233,27 @@ static int plan_route(struct worker *w, const struct sock_udp_tx *tx, struct pla
 	return 0;
 }
 
+/* What only IPv6 has. Its label is that of the flow, as auto_flowlabels 1 has it on Linux. */
+static void plan_six(const struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
+{
+	const struct tcp_flow flow = { .local = { .addr = p->src, .port = p->sport },
+				       .remote = { .addr = p->dst, .port = p->dport } };
+
+	p->flags &= ~(uint32_t)CHAN_DG_NO_CSUM; /* RFC 8200 8.1 */
+	if (unlikely(tx->frag >= IP6_MTU_MIN))
+		p->mtu = min_u32(p->mtu, tx->frag);
+	p->label = tx->label;
+	if (!tx->label && !tx->no_label)
+		p->label = host_flow_label(w, &flow, 0);
+}
+
 static int plan_make(struct worker *w, const struct sock_udp_tx *tx, struct plan *p)
 {
 	*p = (struct plan){
 		.dst = tx->remote.addr,
 		.ttl = tx->ttl, .tos = tx->tos, .dont_frag = !(tx->flags & CHAN_DG_MAY_CUT),
 		.sport = tx->local.port, .dport = tx->remote.port, .flags = tx->flags,
+		.source = tx->src_public ? ROUTE_SRC_PUBLIC : 0,
 	};
 	int err = wanted_source(w, &tx->local.addr, &p->src);
 	if (err)
@@ -249,11 +267,11 @@ static int plan_make(struct worker *w, const struct sock_udp_tx *tx, struct plan
 	/* No packet has addresses of two families. */
 	if (!ipaddr_is_any(&p->src) && ipaddr_is_v4(&p->src) == is_v6(p))
 		return -ENETUNREACH;
-	if (is_v6(p))
-		p->flags &= ~(uint32_t)CHAN_DG_NO_CSUM; /* RFC 8200 8.1 */
-	if (ipaddr_is_multicast(&p->dst) || is_all_ones(&p->dst))
-		return plan_link(w, tx, p);
-	return plan_route(w, tx, p);
+	bool link = ipaddr_is_multicast(&p->dst) || is_all_ones(&p->dst);
+	err = link ? plan_link(w, tx, p) : plan_route(w, tx, p);
+	if (!err && is_v6(p))
+		plan_six(w, tx, p);
+	return err;
 }
 
 /* ---- out ---- */
@@ -276,14 +294,11 @@ static struct ip4_out out4(const struct plan *p)
 				 .dont_frag = p->dont_frag };
 }
 
-static struct ip6_out out6(const struct worker *w, const struct plan *p)
+static struct ip6_out out6(const struct plan *p)
 {
-	const struct endpoint src = { .addr = p->src, .port = p->sport };
-	const struct endpoint dst = { .addr = p->dst, .port = p->dport };
-
 	return (struct ip6_out){ .src = p->src, .dst = p->dst, .proto = IP_PROTO_UDP,
 				 .hops = p->ttl, .tclass = p->tos, .nif = p->nif,
-				 .flow = ip6_flow_label(&w->sock.udp.key, &src, &dst, IP_PROTO_UDP) };
+				 .flow = p->label };
 }
 
 static int send_frame(struct worker *w, const struct plan *p, const struct sock_piece *piece,
@@ -313,7 +328,7 @@ static int send_frame(struct worker *w, const struct plan *p, const struct sock_
 		udp_store_csum(hdr, csum_fold(sum));
 	}
 	if (is_v6(p)) {
-		struct ip6_out out = out6(w, p);
+		struct ip6_out out = out6(p);
 
 		ip6_output(&w->net, &p->via, &out, m);
 	} else {
@@ -343,7 +358,7 @@ static int send_fragments(struct worker *w, const struct plan *p, const struct s
 	for (unsigned i = 0; i < n; i++)
 		iov[1 + i] = (struct iovec){ (void *)piece[i].p, piece[i].len };
 	if (is_v6(p)) {
-		struct ip6_out out = out6(w, p);
+		struct ip6_out out = out6(p);
 
 		return ip6_send_via(&w->net, &p->via, p->mtu, &out, iov, (int)n + 1);
 	}
@@ -360,6 +375,7 @@ static int send_local(struct worker *w, const struct plan *p, const struct sock_
 		.src = p->src, .dst = p->dst, .proto = IP_PROTO_UDP,
 		.ttl = p->ttl || p->flags & CHAN_DG_HOST_ONLY ? p->ttl : IP4_TTL_DEFAULT,
 		.tos = p->tos,
+		.flow = p->label,
 		.len = UDP_HDR_LEN + len,
 	};
 

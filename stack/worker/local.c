@@ -132,6 +132,7 @@ static bool read_dgram(struct worker *w, struct rte_mbuf *m, struct udp_rx *rx)
 		.ifindex = ifindex_of(w, m),
 		.ttl = h.ttl,
 		.tos = h.tos,
+		.flow = h.flow,
 	};
 	rx->multicast = ipaddr_is_multicast(&rx->to.addr);
 	rx->broadcast = !rx->multicast && ipaddr_is_v4(&rx->to.addr) &&

@@ -11,6 +11,7 @@ struct local_ip {
 	struct ipaddr src, dst; /* of one family */
 	uint8_t proto, ttl, tos;
 	uint32_t len; /* bytes behind the header */
+	uint32_t flow; /* IPv6: label */
 };
 enum { LOCAL_IP6_LEN = 40, LOCAL_IP_MAX = LOCAL_IP6_LEN };
 
@@ -27,7 +28,7 @@ static inline uint32_t local_ip_emit(const struct local_ip *h, void *p)
 		return ip4_emit(&h4, p, IP4_CSUM_ZERO);
 	}
 	uint8_t *b = p; /* RFC 8200 3 */
-	store_be32(b, 6u << 28 | (uint32_t)h->tos << 20);
+	store_be32(b, 6u << 28 | (uint32_t)h->tos << 20 | h->flow);
 	store_be16(b + 4, (uint16_t)h->len);
 	b[6] = h->proto;
 	b[7] = h->ttl;
@@ -44,7 +45,7 @@ static inline int local_ip_parse(struct local_ip *h, const void *p, uint32_t n)
 
 	if (n >= LOCAL_IP6_LEN && b[0] >> 4 == 6) {
 		*h = (struct local_ip){ .proto = b[6], .ttl = b[7], .tos = (uint8_t)(load_be16(b) >> 4),
-					.len = load_be16(b + 4) };
+					.len = load_be16(b + 4), .flow = load_be32(b) & 0xfffff };
 		memcpy(h->src.b, b + 8, 16);
 		memcpy(h->dst.b, b + 24, 16);
 		/* In this form both would mean an IPv4 packet. */
@@ -56,6 +57,6 @@ static inline int local_ip_parse(struct local_ip *h, const void *p, uint32_t n)
 	if (len < 0)
 		return len;
 	*h = (struct local_ip){ ipaddr_v4(h4.src), ipaddr_v4(h4.dst), h4.proto, h4.ttl, h4.tos,
-				h4.total_len - (uint32_t)h4.hdr_len };
+				h4.total_len - (uint32_t)h4.hdr_len, 0 };
 	return len;
 }

@@ -81,6 +81,7 @@ void rx6_udp(struct worker *w, const struct ip6_in *in)
 		.ifindex = in->nif->ifindex,
 		.ttl = in->h.hops,
 		.tos = in->h.tclass,
+		.flow = in->h.flow,
 		.multicast = in->multicast,
 	};
 	if (unlikely(w->bridge) && bridge_takes_udp(w, &rx))

@@ -151,6 +151,9 @@ int host_udp_output(void *arg, const struct sock_udp_tx *tx, const struct sock_p
 uint32_t host_find_interface(void *arg, uint32_t ifindex, const struct ipaddr *addr,
 			     const struct ipaddr *group);
 uint32_t host_path_mtu(void *arg, const struct endpoint *remote);
+/* The same for all packets of a flow, and not to be guessed by strangers (RFC 6437 3); keyed apart from the
+ * tables, whose buckets it must not tell. turn: another number, another label. Never 0. */
+uint32_t host_flow_label(const struct worker *w, const struct tcp_flow *flow, uint8_t turn);
 void host_path_told(void *arg, const struct endpoint *remote, uint32_t mtu);
 uint64_t host_realtime_ns(void *arg);
 

@@ -197,19 +197,6 @@ START_TEST(who_waits_in_vain_says_so)
 }
 END_TEST
 
-START_TEST(a_flow_has_one_label)
-{
-	const struct siphash_key key = { { 1, 2 } };
-	struct endpoint a = { .addr = RIG6_US, .port = 1 }, b = { .addr = RIG6_PEER, .port = 2 };
-	uint32_t label = ip6_flow_label(&key, &a, &b, 6);
-
-	ck_assert(label && label <= 0xfffff);
-	ck_assert_uint_eq(ip6_flow_label(&key, &a, &b, 6), label);
-	b.port = 3;
-	ck_assert_uint_ne(ip6_flow_label(&key, &a, &b, 6), label);
-}
-END_TEST
-
 int main(void)
 {
 	TCase *tc = tcase_create("ip6_output");
@@ -225,6 +212,5 @@ int main(void)
 	tcase_add_test(tc, packets_are_never_cut_below_1280);
 	tcase_add_test(tc, an_overlap_ends_the_packet);
 	tcase_add_test(tc, who_waits_in_vain_says_so);
-	tcase_add_test(tc, a_flow_has_one_label);
 	return unit_run("ip6_output", tc);
 }

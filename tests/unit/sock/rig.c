@@ -117,7 +117,7 @@ static uint16_t path_mss(void *arg, const struct endpoint *remote)
 {
 	return is_local(arg, remote) ? (uint16_t)(rig_path_mtu(arg, remote) - 40) : 0;
 }
-static bool source_addr(void *arg, const struct endpoint *remote, struct ipaddr *src)
+static bool source_addr(void *arg, const struct endpoint *remote, bool public_first, struct ipaddr *src)
 {
 	*src = RIG_ADDR;
 	return is_local(arg, remote);

@@ -17,7 +17,7 @@ extern struct urig u;
 
 void urig_setup(void);
 void urig_teardown(void); /* asserts: no membership left */
-/* "10.0.0.1" or "::1" or "-" (IPv6 any); NULL: v4 any. */
+/* "10.0.0.1" or "::1" or "::"; NULL: v4 any. */
 struct endpoint ep(const char *addr, uint16_t port);
 struct ipaddr ip(const char *addr);
 /* Socket i bound to addr and port; v6 for an AF_INET6 one. */

@@ -178,8 +178,8 @@ static uint32_t dgram_on(uint32_t zone, uint16_t sport, uint16_t dport)
 
 START_TEST(an_address_of_a_link_is_heard_on_that_link) /* RFC 4007 6, 9 */
 {
-	struct udp_sock *any = bound6(0, "-", 53), *one = bound6(1, "fe80::1", 53);
-	struct udp_sock *two = bound6(2, "fe80::1", 53), *conn = bound6(3, "-", 54);
+	struct udp_sock *any = bound6(0, "::", 53), *one = bound6(1, "fe80::1", 53);
+	struct udp_sock *two = bound6(2, "fe80::1", 53), *conn = bound6(3, "::", 54);
 	struct udp_error e = { .local = ep("fe80::1", 54), .remote = ep("fe80::2", 9),
 			       .err = ECONNREFUSED, .hard = true };
 	struct endpoint local = ep("fe80::1", 54), peer = ep("fe80::2", 9);

@@ -326,9 +326,9 @@ START_TEST(interfaces_are_found)
 	ck_assert_uint_eq(worker_host.find_interface(&w[0], 0, NULL, &link), 7);
 	const struct endpoint to = { .addr = G }, on_link = { .addr = link, .scope = 7 },
 			      astray = { .addr = link, .scope = 8 };
-	ck_assert(worker_host.source_addr(&w[0], &to, &src) && ipaddr_eq(&src, &RIG6_US));
-	ck_assert(worker_host.source_addr(&w[0], &on_link, &src) && ipaddr_eq(&src, &RIG6_LL));
-	ck_assert(!worker_host.source_addr(&w[0], &astray, &src));
+	ck_assert(worker_host.source_addr(&w[0], &to, false, &src) && ipaddr_eq(&src, &RIG6_US));
+	ck_assert(worker_host.source_addr(&w[0], &on_link, false, &src) && ipaddr_eq(&src, &RIG6_LL));
+	ck_assert(!worker_host.source_addr(&w[0], &astray, false, &src));
 	rig.nif.n_addrs -= 2; /* without an IPv6 address it has no IPv6 groups */
 	rig.routes.n = 0;
 	ck_assert_uint_eq(worker_host.find_interface(&w[0], 0, NULL, &G), 0);

@@ -207,7 +207,7 @@ START_TEST(questions_of_the_sockets_are_answered_from_the_routes)
 	ck_assert_uint_eq(worker_host.path_mss(&w[0], &AT(bcast)), 0);
 	ck_assert(worker_host.is_local(&w[0], &AT(us)));
 	ck_assert(!worker_host.is_local(&w[0], &AT(peer)));
-	ck_assert(worker_host.source_addr(&w[0], &AT(far), &src));
+	ck_assert(worker_host.source_addr(&w[0], &AT(far), false, &src));
 	ck_assert(ipaddr_eq(&src, &us));
 }
 END_TEST

@@ -52,13 +52,13 @@ START_TEST(a_zone_decides_about_the_way) /* RFC 4007 6 */
 	ck_assert_uint_eq(worker_host.path_mss(&w[0], &first), 1440);
 	ck_assert_uint_eq(worker_host.path_mss(&w[0], &other), 1340);
 	ck_assert_uint_eq(worker_host.path_mtu(&w[0], &other), 1400);
-	ck_assert(worker_host.source_addr(&w[0], &first, &src));
+	ck_assert(worker_host.source_addr(&w[0], &first, false, &src));
 	ck_assert(ipaddr_eq(&src, &RIG6_LL));
-	ck_assert(worker_host.source_addr(&w[0], &other, &src));
+	ck_assert(worker_host.source_addr(&w[0], &other, false, &src));
 	ck_assert(ipaddr_eq(&src, &second_ll));
 	ck_assert_uint_eq(worker_host.path_mss(&w[0], &none), 0);
 	ck_assert_uint_eq(worker_host.path_mss(&w[0], &nowhere), 0);
-	ck_assert(!worker_host.source_addr(&w[0], &nowhere, &src));
+	ck_assert(!worker_host.source_addr(&w[0], &nowhere, false, &src));
 }
 END_TEST
 
