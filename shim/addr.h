@@ -18,8 +18,8 @@ enum { ADDR_FLOWINFO = 0x0fffffff }; /* traffic class and label (RFC 3493 3.3) *
 bool addr_is_unspec(const struct sockaddr *addr, socklen_t len);
 /* The endpoint as a socket of this family shows it; returns the full length. */
 socklen_t addr_emit(struct sockaddr_storage *ss, uint16_t family, const struct endpoint *ep);
-/* The same into a caller's buffer, cut to *len, *len set to the full length; flowinfo: of AF_INET6, host order.
- * 0, -EINVAL, -EFAULT. */
+/* The same into a caller's buffer, cut to *len, *len set to the full length; flowinfo: of AF_INET6, host
+ * order. 0, -EINVAL, -EFAULT. */
 int addr_give_flow(struct sockaddr *addr, socklen_t *len, uint16_t family, const struct endpoint *ep,
 		   uint32_t flowinfo);
 int addr_give(struct sockaddr *addr, socklen_t *len, uint16_t family, const struct endpoint *ep);

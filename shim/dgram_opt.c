@@ -277,10 +277,11 @@ static void note(struct sock *s, int fd, const struct row *o, const void *val)
 static void tell_engine(struct sock *s, const struct row *o)
 {
 	const struct chan_req info = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen };
+	const bool of_opts = o->kind == BIT || o->kind == BIT_OFF || o->kind == PREFER || o->kind == BUFFER ||
+			     o->kind == FIELD8 || o->kind == MTU_DISC || o->kind == MTU_DISC6 ||
+			     o->kind == STAMP;
 
-	if (!dgram_has_stack(s) || (o->kind != BIT && o->kind != BIT_OFF && o->kind != PREFER && o->kind != BUFFER &&
-				    o->kind != FIELD8 && o->kind != MTU_DISC && o->kind != MTU_DISC6 &&
-				    o->kind != STAMP))
+	if (!dgram_has_stack(s) || !of_opts)
 		return;
 	atomic_fetch_add(&s->b->opt_seq, 1);
 	chan_mark(s->app, s->id);
@@ -392,7 +393,8 @@ int dgram_setopt(struct sock *s, int fd, int level, int name, const void *val, s
 		return SOCK_TO_KERNEL;
 	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && s->family == AF_INET6 && dgram_stack_port(s))
 		return is_bad_int(val, len) ? -EFAULT : -EINVAL; /* the kernel's half may have no port */
-	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && s->family == AF_INET6 && asks_for_v4(s, val, len))
+	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && s->family == AF_INET6 &&
+	    asks_for_v4(s, val, len))
 		return -EADDRNOTAVAIL;
 	if (o->kind == DEVICE || o->kind == ONLY_KERNEL)
 		return set_side(s, fd, o, val, len);

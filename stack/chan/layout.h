@@ -238,7 +238,7 @@ struct chan_opts {
 	uint32_t notsent_lowat; /* 0 = none */
 	/* of what goes by IPv6, as ttl, tos, minttl and mtu_disc are of what goes by IPv4 */
 	uint8_t hops, tclass, minhops, mtu_disc6;
-	uint32_t flowinfo;	/* as connect() was given with IPV6_FLOWINFO_SEND, host order; label: 20 bits */
+	uint32_t flowinfo;	/* what connect() was given with IPV6_FLOWINFO_SEND, host order */
 };
 _Static_assert(sizeof(struct chan_opts) == 64, "ABI");
 

@@ -167,8 +167,8 @@ static bool out_of_patience(const struct tcp_conn *c, uint64_t now_ns)
 	return !c->persist && waited_ns >= TCP_R2_NS;
 }
 
-/* Perhaps it is one of several ways that swallows what we send: with another flow label it is another one that
- * equal-cost routers choose (RFC 6438; as Linux, sk_rethink_txhash). */
+/* Perhaps it is one of several ways that swallows what we send: with another flow label routers choose
+ * another one of equal cost (RFC 6438; Linux: sk_rethink_txhash()). */
 static void try_another_way(struct tcp_conn *c)
 {
 	c->opts.label_turn += !c->opts.no_rehash;

@@ -4,8 +4,8 @@
 #include "stack/base/util.h"
 #include "stack/udp/udp_table.h"
 
-/* May s have to do with local at all: port, link and family? An AF_INET6 socket also takes IPv4 unless it said
- * IPV6_V6ONLY (RFC 3493 3.7, 5.3). */
+/* May s have to do with local at all: port, link and family? An AF_INET6 socket also takes IPv4 unless it
+ * said IPV6_V6ONLY (RFC 3493 3.7, 5.3). */
 static bool fits_local(const struct udp_sock *s, const struct endpoint *local)
 {
 	if (s->local.port != local->port || (s->local.scope && s->local.scope != local->scope))

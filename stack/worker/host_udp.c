@@ -194,7 +194,8 @@ static int plan_route6(struct worker *w, const struct sock_udp_tx *tx, const str
 		return -ENETUNREACH;
 	p->via = *r;
 	p->nif = p->loop_nif = r->nif;
-	const struct endpoint to = { .addr = p->dst, .scope = ipaddr_has_zone(&p->dst) ? tx->remote.scope : 0 };
+	const uint32_t zone = ipaddr_has_zone(&p->dst) ? tx->remote.scope : 0;
+	const struct endpoint to = { .addr = p->dst, .scope = zone };
 	const struct ipaddr key = endpoint_key(&to);
 
 	p->mtu = netif_mtu6(r->nif);

@@ -104,6 +104,24 @@ START_TEST(a_flow_has_one_label_and_another_flow_has_another) /* RFC 6437 2, 3 *
 }
 END_TEST
 
+START_TEST(a_label_is_the_programs_or_changes_after_a_timeout) /* RFC 6437 3, RFC 6438 */
+{
+	const struct tcp_sockopts given = { .label = 0x12345 }, none = { .no_label = true };
+	const struct tcp_sockopts both = { .no_label = true, .label = 0xfffff }, later = { .label_turn = 1 };
+	const struct tcp_sockopts *opts[] = { NULL, &given, &none, &both, &later };
+
+	for (size_t i = 0; i < ARRAY_LEN(opts); i++)
+		send_tcp(10, 4000, opts[i]);
+	ck_assert_uint_eq(label(1), 0x12345);
+	ck_assert_uint_eq(label(2), 0);
+	ck_assert_uint_eq(label(3), 0xfffff);
+	ck_assert_uint_ne(label(4), label(0));
+	ck_assert_uint_ne(label(4), 0);
+	ck_assert_uint_eq(rig.sent[1].b[ETH] >> 4, 6); /* nothing but the label */
+	ck_assert_uint_eq(load_be16(rig.sent[1].b + ETH) >> 4 & 0xff, 2);
+}
+END_TEST
+
 START_TEST(a_port_with_offload_gets_marks_of_ipv6_and_cuts)
 {
 	uint64_t csum = RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_TCP_CKSUM;
@@ -145,6 +163,51 @@ static int send_udp(struct sock_udp_tx tx, uint8_t last, uint32_t len)
 	tx_flush(&w[0]);
 	return r;
 }
+
+START_TEST(a_datagram_has_the_label_that_is_asked_for)
+{
+	ck_assert_int_eq(send_udp((struct sock_udp_tx){ 0 }, 9, 1), 0);
+	ck_assert_int_eq(send_udp((struct sock_udp_tx){ 0 }, 9, 2), 0);
+	ck_assert_int_eq(send_udp((struct sock_udp_tx){ .label = 0x54321 }, 9, 3), 0);
+	ck_assert_int_eq(send_udp((struct sock_udp_tx){ .no_label = true }, 9, 4), 0);
+	ck_assert_uint_eq(rig.n_sent, 4);
+	ck_assert_uint_ne(label(0), 0);
+	ck_assert_uint_eq(label(0), label(1));
+	ck_assert_uint_eq(label(2), 0x54321);
+	ck_assert_uint_eq(label(3), 0);
+}
+END_TEST
+
+START_TEST(a_datagram_is_cut_where_the_program_wants) /* IPV6_MTU */
+{
+	ck_assert_int_eq(send_udp((struct sock_udp_tx){ .frag = 1280 }, 9, 1232), 0);
+	ck_assert_uint_eq(rig.n_sent, 1);
+	rig.n_sent = 0;
+	ck_assert_int_eq(send_udp((struct sock_udp_tx){ .frag = 1280 }, 9, 1233), 0);
+	ck_assert_uint_eq(rig.n_sent, 2);
+	ck_assert_uint_le(rig.sent[0].len, ETH + 1280);
+	rig.n_sent = 0;
+	ck_assert_int_eq(send_udp((struct sock_udp_tx){ .frag = 1279 }, 9, 1300), 0); /* nonsense */
+	ck_assert_uint_eq(rig.n_sent, 1);
+	ck_assert_int_eq(send_udp((struct sock_udp_tx){ .frag = 1280, .flags = CHAN_DG_DONT_FRAG }, 9, 1233),
+			 -EMSGSIZE);
+}
+END_TEST
+
+START_TEST(a_temporary_source_is_a_matter_of_taste) /* RFC 6724 5 rule 7, RFC 5014 */
+{
+	struct ipaddr peer = addr6(9), stable = addr6(2), temporary = addr6(0xab), src;
+
+	rig.nif.addr[rig.nif.n_addrs++] = (struct netif_addr){
+		.addr = temporary, .plen = 64, .flags = NETIF_ADDR_TEMPORARY };
+	ck_assert(worker_host.source_addr(&w[0], &AT(peer), false, &src) && ipaddr_eq(&src, &temporary));
+	ck_assert(worker_host.source_addr(&w[0], &AT(peer), true, &src) && ipaddr_eq(&src, &stable));
+	ck_assert_int_eq(send_udp((struct sock_udp_tx){ 0 }, 9, 1), 0);
+	ck_assert_int_eq(send_udp((struct sock_udp_tx){ .src_public = true }, 9, 1), 0);
+	ck_assert_mem_eq(rig.sent[0].b + ETH + 8, temporary.b, 16);
+	ck_assert_mem_eq(rig.sent[1].b + ETH + 8, stable.b, 16);
+}
+END_TEST
 
 START_TEST(a_datagram_always_has_a_checksum) /* RFC 8200 8.1 */
 {
@@ -229,6 +292,10 @@ int main(void)
 	tcase_add_test(tc, a_flow_has_one_label_and_another_flow_has_another);
 	tcase_add_test(tc, a_port_with_offload_gets_marks_of_ipv6_and_cuts);
 	tcase_add_test(tc, sizes_leave_room_for_the_longer_header);
+	tcase_add_test(tc, a_label_is_the_programs_or_changes_after_a_timeout);
+	tcase_add_test(tc, a_datagram_has_the_label_that_is_asked_for);
+	tcase_add_test(tc, a_datagram_is_cut_where_the_program_wants);
+	tcase_add_test(tc, a_temporary_source_is_a_matter_of_taste);
 	tcase_add_test(tc, a_datagram_always_has_a_checksum);
 	tcase_add_test(tc, a_long_datagram_goes_in_fragments_of_the_path_mtu);
 	tcase_add_test(tc, nothing_goes_from_one_family_to_the_other);
