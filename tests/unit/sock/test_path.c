@@ -1,4 +1,4 @@
-/* What open sockets know of their paths when the link's MTU changes, as a router can have it (RFC 4861 6.3.4). */
+/* What open sockets know of their paths when the MTU of their link changes (RFC 4861 6.3.4). */
 // SPDX-License-Identifier: MIT
 #include "pair.h"
 #include <linux/tcp.h>
