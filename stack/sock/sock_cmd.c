@@ -142,7 +142,7 @@ static int choose_zone(const struct sock_env *env, struct tcp_flow *flow, bool c
 		return 0;
 	if (ipaddr_has_zone(remote))
 		flow->local.scope = flow->remote.scope;
-	else if (!chosen)
+	else
 		flow->local.scope = env->host->find_interface(env->host_arg, 0, NULL, remote);
 	if (chosen || flow->local.scope == zone)
 		return 0;
@@ -222,6 +222,7 @@ static int start_connect(struct call *k, struct sock *s)
 	struct sock_env *env = k->cw->env;
 	struct tcp_flow flow = { .remote = k->req.remote };
 	struct port_hold *hold = NULL;
+	uint32_t bound_zone = s->hold ? s->local.scope : 0;
 	int err = s->l ? -EISCONN : reopen(s);
 
 	if (err)
@@ -256,6 +257,9 @@ static int start_connect(struct call *k, struct sock *s)
 	s->started = true;
 	s->local = flow.local;
 	s->a->local = flow.local;
+	/* Linux shows the zone of one that is bound to a link, by bind() or by its peer. */
+	if (!k->req.local.scope && !bound_zone && !flow.remote.scope)
+		s->a->local.scope = 0;
 	s->a->remote = flow.remote;
 	sock_set_state(s, CHAN_ST_CONNECTING);
 	if (s->conn.fo_held) {
