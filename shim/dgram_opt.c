@@ -389,13 +389,13 @@ int dgram_setopt(struct sock *s, int fd, int level, int name, const void *val, s
 		return dgram_mcast_if(s, fd, val, len);
 	if (level == IPPROTO_IPV6 && name == IPV6_MULTICAST_IF)
 		return dgram_mcast_if6(s, fd, val, len);
+	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && s->family == AF_INET6 &&
+	    asks_for_v4(s, val, len))
+		return -EADDRNOTAVAIL;
 	if (!o)
 		return SOCK_TO_KERNEL;
 	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY && s->family == AF_INET6 && dgram_stack_port(s))
 		return is_bad_int(val, len) ? -EFAULT : -EINVAL; /* the kernel's half may have no port */
-	if (level == IPPROTO_IPV6 && name == IPV6_ADDRFORM && s->family == AF_INET6 &&
-	    asks_for_v4(s, val, len))
-		return -EADDRNOTAVAIL;
 	if (o->kind == DEVICE || o->kind == ONLY_KERNEL)
 		return set_side(s, fd, o, val, len);
 	r = libc.setsockopt(fd, level, name, val, len);
