@@ -158,6 +158,7 @@ static void connected(struct sock *s)
 	s->a->local = s->conn.flow.local;
 	s->a->remote = s->conn.flow.remote;
 	s->a->mss = s->conn.mss;
+	sock_near_buffer(s);
 	sock_signal(s, SOCK_SIGNAL_OUT);
 	sock_set_state(s, CHAN_ST_CONNECTED);
 }

@@ -18,6 +18,8 @@ enum {
 	SOCK_RCVBUF = 1 << 20,	  /* default window, before it has grown ... */
 	SOCK_RCVBUF_MAX = UINT16_MAX << 7, /* ... and when it has: what Linux's usual scale can tell */
 	SOCK_SNDBUF_MIN = 128 << 10, /* default send buffer before it has grown ... */
+	SOCK_SNDBUF_NEAR = 512 << 10, /* the same where the other end is on this engine: a thread that has
+				       * filled it lets the next one have the processor */
 	SOCK_SNDBUF_MAX = 64 << 20,  /* ... and when it has: twice a window, of a gigabit over 250 ms */
 	SOCK_BUF_MIN = 4 << 10, SOCK_BUF_MAX = 16 << 20, /* what SO_RCVBUF and SO_SNDBUF may ask */
 	SOCK_CLAMP_MIN = 1152,	  /* TCP_WINDOW_CLAMP */
@@ -338,6 +340,8 @@ int sock_payload_add(struct client_worker *cw, enum region_kind kind, uint32_t n
 		     uint64_t bytes);
 
 /* ---- sock_pipe.c ---- */
+/* A connection has come about: its send buffer is SOCK_SNDBUF_NEAR if the other end is on this engine. */
+void sock_near_buffer(struct sock *s);
 /* Hands what s has written and not sent to the other end, if that is a socket here. */
 void sock_pipe(struct sock *s);
 

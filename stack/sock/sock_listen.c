@@ -407,6 +407,7 @@ void sock_accepted(struct tcp_env *tcp, struct tcp_listener *tl, struct tcp_conn
 	l->embryos--;
 	s->established = s->queued = true;
 	s->a->mss = c->mss;
+	sock_near_buffer(s);
 	sock_set_state(s, CHAN_ST_CONNECTED);
 	if (l->home)
 		ring_push(l, env->worker, s->id, s->gen); /* the core has seen that there is room */

@@ -17,6 +17,12 @@ static bool is_near(struct sock *s)
 	return s->is_near;
 }
 
+void sock_near_buffer(struct sock *s)
+{
+	if (!s->sndbuf && is_near(s))
+		s->a->sndbuf = max_u32(s->a->sndbuf, SOCK_SNDBUF_NEAR);
+}
+
 /* n bytes from pos of s to the end of d's receive stream. */
 static bool copy(struct sock *s, uint32_t pos, struct sock *d, uint32_t n)
 {
@@ -53,6 +59,7 @@ void sock_pipe(struct sock *s)
 
 		if (!copy(s, pos, sock_of(peer), n))
 			return;
+		env->piped += n;
 		tcp_join_passed(&env->tcp, &s->conn, n, env->now_ns);
 		sock_sent(s, pos + n);
 	}

@@ -76,6 +76,23 @@ START_TEST(segments_do_when_they_must)
 }
 END_TEST
 
+/* Unless SO_SNDBUF says otherwise. */
+START_TEST(a_near_end_may_be_written_much_at_once)
+{
+	struct pair p = pair_open(1);
+
+	ck_assert_uint_ge(end_a(p.c)->sndbuf, 512 << 10);
+	ck_assert_uint_ge(end_a(p.s)->sndbuf, 512 << 10);
+	end_b(p.c)->opts.sndbuf = 10000;
+	atomic_fetch_add(&end_b(p.c)->opt_seq, 1);
+	chan_mark(&cli, p.c.id);
+	RIG_WAIT(end_a(p.c)->sndbuf == 10000);
+	carry(p.c, p.s, 50000, 1);
+	ck_assert_uint_eq(end_a(p.c)->sndbuf, 10000);
+	pair_close(p);
+}
+END_TEST
+
 /* A reader that does not read stops the writer, and each read lets it go on. */
 START_TEST(a_full_window_stops_and_goes_on)
 {
@@ -282,6 +299,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 400);
 	tcase_add_test(tc, no_segment_carries_the_text);
+	tcase_add_test(tc, a_near_end_may_be_written_much_at_once);
 	tcase_add_test(tc, segments_do_when_they_must);
 	tcase_add_test(tc, a_full_window_stops_and_goes_on);
 	tcase_add_test(tc, a_half_close_follows_the_text);
