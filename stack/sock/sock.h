@@ -22,7 +22,6 @@ struct sock_env {
 	const struct sock_host *host;
 	void *host_arg;
 	uint32_t n_socks;
-	uint64_t piped;	    /* bytes that went from one socket here to another */
 	struct sock_priv *priv;
 };
 

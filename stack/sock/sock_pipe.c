@@ -59,7 +59,6 @@ void sock_pipe(struct sock *s)
 
 		if (!copy(s, pos, sock_of(peer), n))
 			return;
-		env->piped += n;
 		tcp_join_passed(&env->tcp, &s->conn, n, env->now_ns);
 		sock_sent(s, pos + n);
 	}
