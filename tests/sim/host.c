@@ -216,8 +216,8 @@ static void app_leave(struct sim_host *h)
 		tcp_close(&h->env, &h->c, h->sim->now_ns);
 }
 
-/* Our FIN, or the ACK of it, was lost for as long as the peer's TIME-WAIT lasts: what comes back in the end is
- * a reset, though nothing is missing anywhere (RFC 9293 3.10.7.1). One in some hundred thousand runs. */
+/* Our FIN, or the ACK of it, was lost for as long as the peer's TIME-WAIT lasts: what comes back in the
+ * end is a reset, though nothing is missing anywhere (RFC 9293 3.10.7.1). In one of 286 000 runs. */
 static bool fin_came_too_late(const struct sim_host *h)
 {
 	const struct sim_host *peer = peer_of(h);
