@@ -39,6 +39,7 @@ struct tcp_bbr {
 	uint8_t loss_events; /* discontiguous ranges lost in this round */
 	bool full_bw_now, full_bw_reached, round_start, loss_round_start;
 	bool loss_in_round, ecn_in_round, is_bw_probe_sample;
+	bool was_shut;		/* the peer's window stopped us in the round before */
 	bool round_dry;		/* what arrived in it says little: there was nothing to send */
 	bool prev_probe_too_high, prev_probe_precautionary;
 	bool probe_rtt_expired, probe_rtt_round_done, idle_restart, seen_rtt;

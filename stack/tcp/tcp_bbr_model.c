@@ -126,16 +126,50 @@ static void update_max_bw(struct tcp_conn *c, const struct tcp_rate_sample *rs)
 		s->max_bw[0] = max_u64(s->max_bw[0], rs->rate);
 }
 
-/* 5.3.1.2: three rounds in which more was tried and hardly more arrived. */
-static void check_full_bw(struct tcp_bbr *s, const struct tcp_rate_sample *rs)
+/* The shortest round trip of this round and the last that measured, BBR_INF: none. */
+static uint32_t recent_rtt_us(const struct tcp_bbr *s)
 {
-	if (s->full_bw_now || !s->round_start || rs->app_limited || !rs->rate)
+	return min_u32(s->round_rtt_us, s->last_round_rtt_us);
+}
+
+/* Did something wait somewhere? By an eighth, as RFC 9406 asks. */
+static bool is_queued(const struct tcp_bbr *s)
+{
+	uint32_t us = recent_rtt_us(s);
+
+	return us == BBR_INF || us > s->min_rtt_us + s->min_rtt_us / 8 + RTT_NOISE_US;
+}
+
+/* Not the draft's: nothing was tried in a round in which the peer's window stopped us, in this one or in the
+ * one whose packets it tells of, unless a queue stands all the same. What is lost twice keeps all behind
+ * it in the peer's window, and a new connection's is not much larger than what is under way. */
+static bool nothing_tried(struct tcp_conn *c)
+{
+	struct tcp_bbr *s = bbr_of(c);
+	bool shut = c->rate.shut || s->was_shut;
+
+	s->was_shut = c->rate.shut;
+	c->rate.shut = false;
+	return shut && (recent_rtt_us(s) == BBR_INF || !is_queued(s));
+}
+
+/* 5.3.1.2: three rounds in which more was tried and hardly more arrived. */
+static void check_full_bw(struct tcp_conn *c, const struct tcp_rate_sample *rs)
+{
+	struct tcp_bbr *s = bbr_of(c);
+
+	if (!s->round_start)
+		return;
+	bool idle = nothing_tried(c);
+	if (s->full_bw_now || rs->app_limited || !rs->rate)
 		return;
 	if (rs->rate >= s->full_bw + s->full_bw / 4) {
 		bbr_reset_full_bw(s);
 		s->full_bw = rs->rate;
 		return;
 	}
+	if (idle)
+		return;
 	s->full_bw_now = ++s->full_bw_count >= FULL_BW_ROUNDS;
 	s->full_bw_reached |= s->full_bw_now;
 }
@@ -158,14 +192,6 @@ static void update_aggregation(struct tcp_conn *c, const struct tcp_rate_sample 
 }
 
 /* ---- congestion (5.5.10) ---- */
-/* Did something wait somewhere, in this round or the last that measured? By an eighth, as RFC 9406 asks. */
-static bool is_queued(const struct tcp_bbr *s)
-{
-	uint32_t us = min_u32(s->round_rtt_us, s->last_round_rtt_us);
-
-	return us == BBR_INF || us > s->min_rtt_us + s->min_rtt_us / 8 + RTT_NOISE_US;
-}
-
 static uint32_t loss_percent(const struct tcp_bbr *s)
 {
 	return is_queued(s) ? BBR_LOSS_PERCENT : BBR_LOSS_ALONE_PERCENT;
@@ -360,7 +386,7 @@ void bbr_model_update(struct tcp_conn *c, const struct tcp_rate_sample *rs)
 		s->ecn_in_round = false;
 	}
 	update_aggregation(c, rs);
-	check_full_bw(s, rs);
+	check_full_bw(c, rs);
 }
 
 /* 5.3.4.3 */

@@ -205,6 +205,7 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	}
 	if (unlikely(by_window || c->app_full || c->brake > TCP_BRAKE_BUSY))
 		tcp_brake_output(c, by_window, now_ns);
+	c->rate.shut |= by_window;
 	if (tcp_unsent(c) && seq_eq(c->snd_una, c->snd_nxt))
 		tcp_timer_stalled(env, c, now_ns);
 }

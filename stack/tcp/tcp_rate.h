@@ -33,6 +33,7 @@ struct tcp_rate {
 	uint32_t period_us;    /* least time between two */
 	uint32_t dry_until;    /* C.app_limited, valid with dry */
 	bool dry;	       /* the application did not feed us: no sample tells what the path can do */
+	bool shut;	       /* the peer's window stopped us, since the controller last looked */
 	bool limited;	       /* of the rate below */
 	uint8_t first, n;      /* a ring in the order of sending: c->model's, else `one` alone */
 	uint32_t bytes, us;    /* the last rate: so much in such a time, us 0 = none */

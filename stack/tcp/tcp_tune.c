@@ -12,6 +12,15 @@ static uint64_t wanted(const struct tcp_conn *c, uint32_t read)
 	return 2ull * read + (uint32_t)SPARE_SEGS * c->adv_mss;
 }
 
+static void grow(struct tcp_conn *c, uint64_t want)
+{
+	if (want <= c->opts.rcvbuf || c->opts.rcvbuf >= c->opts.rcvbuf_max)
+		return;
+	c->tune.rcvbuf = (uint32_t)min_u64(want, c->opts.rcvbuf_max);
+	c->opts.rcvbuf = max_u32(c->opts.rcvbuf, c->tune.rcvbuf);
+	STAT_INC(tcp_rcvbuf_grown);
+}
+
 /* A byte of window is two of buffer, as in SO_RCVBUF. */
 uint32_t tcp_rcvbuf_told(const struct tcp_conn *c)
 {
@@ -30,13 +39,17 @@ void tcp_tune_read(struct tcp_conn *c, uint64_t now_ns)
 	/* A first look that comes late says nothing about a round trip. */
 	if (t->since_ns)
 		t->space = max_u32(t->space, read);
-	if (t->since_ns && c->opts.rcvbuf < c->opts.rcvbuf_max && want > c->opts.rcvbuf) {
-		t->rcvbuf = (uint32_t)min_u64(want, c->opts.rcvbuf_max);
-		c->opts.rcvbuf = max_u32(c->opts.rcvbuf, t->rcvbuf);
-		STAT_INC(tcp_rcvbuf_grown);
-	}
+	if (t->since_ns)
+		grow(c, want);
 	t->head = c->rx_head;
 	t->since_ns = now_ns;
+}
+
+/* Nobody can read what lies behind a hole, and as long as it does it takes from the window what the sender
+ * would need for the next round trip: as Linux since 6.17, that much comes on top. */
+void tcp_tune_ahead(struct tcp_conn *c, seq_t end)
+{
+	grow(c, wanted(c, c->tune.space) + seq_diff(end, c->rcv_nxt));
 }
 
 /* ---- the send buffer ---- */

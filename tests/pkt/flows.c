@@ -8,7 +8,7 @@
 #include "stack/tcp/tcp_bbr.h"
 #include "stack/tcp/tcp_core.h"
 
-enum { RING = 1 << 16, LATE = 1 << 10, BACKLOG = 128 << 20, SNDBUF_MIN = 128 << 10,
+enum { RING = 1 << 16, LATE = 1 << 10, BACKLOG = 128 << 20, SNDBUF_MIN = 128 << 10, RCVBUF_MIN = 1 << 20,
        PORT = 1000 };
 
 struct packet {
@@ -202,6 +202,10 @@ static struct side *side_new(struct world *w)
 		const char *cc = w->conf->cc[i] ? w->conf->cc[i] : w->conf->cc[0];
 
 		h->opts[i] = (struct tcp_sockopts){ .rcvbuf = 512 << 20, .sndbuf = 512 << 20 };
+		if (w->conf->rcvbuf_max) {
+			h->opts[i].rcvbuf = RCVBUF_MIN;
+			h->opts[i].rcvbuf_max = w->conf->rcvbuf_max;
+		}
 		h->opts[i].cc = cc ? (uint8_t)tcp_cc_find(cc) : 0;
 	}
 	if (tcp_env_init(&h->env, w->now_ns) < 0)

@@ -20,6 +20,7 @@ struct flows_conf {
 	uint32_t start_ms[FLOWS_MAX];
 	uint32_t chunk, every_ms; /* the application writes so much every so often; 0: all the time */
 	uint32_t sndbuf_max;	/* a send buffer that follows the window, as a socket has it; 0: endless */
+	uint32_t rcvbuf_max;	/* a receive buffer that grows, as a socket has it; 0: endless */
 	uint32_t stall_us, stall_every_ms; /* so long the senders' host does nothing, so often */
 	uint64_t seed;
 };

@@ -53,6 +53,21 @@ START_TEST(bbr_bears_random_loss_with_a_send_buffer)
 }
 END_TEST
 
+/* What is lost twice holds all behind it in the peer's window, which is hardly larger than what is under
+ * way: that the rate does not rise then is no sign of a full path, and the window follows what can't be
+ * read yet. */
+START_TEST(bbr_bears_random_loss_with_a_receive_buffer)
+{
+	static const struct { uint32_t mbit, rtt_us; double least; } path[] = {
+		{ 100, 100000, 0.75 }, { 1000, 20000, 0.7 } };
+	struct flows_result r = RUN(.mbit = path[_i % 2].mbit, .rtt_us = path[_i % 2].rtt_us, .n = 1,
+				    .cc = { "bbr" }, .loss_ppm = 50000, .sndbuf_max = 64 << 20,
+				    .rcvbuf_max = 8 << 20, .to_ms = 5000, .seed = (uint64_t)_i);
+
+	ck_assert_double_ge(r.sum, path[_i % 2].least);
+}
+END_TEST
+
 /* Where the processor has other things to do now and then, the rate is kept all the same. */
 START_TEST(bbr_makes_up_for_being_late)
 {
@@ -203,6 +218,7 @@ int main(void)
 	tcase_add_loop_test(tc, bbr_fills_any_path_with_half_a_queue, 0, 9);
 	tcase_add_loop_test(tc, bbr_bears_random_loss, 0, 4);
 	tcase_add_test(tc, bbr_bears_random_loss_with_a_send_buffer);
+	tcase_add_loop_test(tc, bbr_bears_random_loss_with_a_receive_buffer, 0, 12);
 	tcase_add_loop_test(tc, bbr_makes_up_for_being_late, 0, 4);
 	tcase_add_loop_test(tc, bbr_finds_the_rate_of_a_short_queue, 0, 2);
 	tcase_add_loop_test(tc, what_comes_late_is_not_lost, 0, 14);

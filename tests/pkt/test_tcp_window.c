@@ -367,6 +367,33 @@ START_TEST(window_grows_to_twice_what_is_read_in_a_round_trip) /* dynamic right-
 }
 END_TEST
 
+/* What lies behind a hole can't be read, and the sender needs as much again for its next round trip. */
+START_TEST(window_grows_by_what_is_behind_a_hole)
+{
+	struct rig *r = rig_established(.rcvbuf = 51200, .rtt_ms = 100, .ws = 1,
+					.o = { .rcvbuf_max = 200000 });
+	for (uint32_t at = 1001; at < 40001; at += 1000)
+		IN_MORE(r, .seq = at, .ack = 1, .flags = A, .len = 1000);
+	ck_assert_uint_eq(r->c->opts.rcvbuf, 40000 + 16 * 1460);
+	rig_drain(r);
+	for (uint32_t at = 40001; at < 60001; at += 1000)
+		IN_MORE(r, .seq = at, .ack = 1, .flags = A, .len = 1000);
+	ck_assert_uint_eq(r->c->opts.rcvbuf, 60000 + 16 * 1460);
+	IN_MORE(r, .seq = 1, .ack = 1, .flags = A, .len = 1000); /* the hole is filled: it stays */
+	rig_read(r);
+	rig_drain(r);
+	ck_assert_uint_eq(r->c->opts.rcvbuf, 60000 + 16 * 1460);
+	r->c->opts.rcvbuf_max = 0; /* SO_RCVBUF: a fixed one does not */
+	rig_set_opts(r);
+	uint32_t fixed = r->c->opts.rcvbuf;
+	for (uint32_t at = 61001; at < 100001; at += 1000)
+		IN_MORE(r, .seq = at, .ack = 1, .flags = A, .len = 1000);
+	ck_assert_uint_eq(r->c->opts.rcvbuf, fixed);
+	rig_drain(r);
+	rig_free(r);
+}
+END_TEST
+
 RIG_MAIN("tcp_window", { window_shrinks_with_unread_data_and_opens_when_read },
 	 { reading_with_an_open_window_is_silent }, { window_never_shrinks },
 	 { window_that_is_clamped_closes_by_what_arrives },
@@ -379,5 +406,6 @@ RIG_MAIN("tcp_window", { window_shrinks_with_unread_data_and_opens_when_read },
 	 { scaled_windows_both_ways }, { scale_beyond_14_is_taken_for_14 },
 	 { promise_is_kept_when_the_scale_rounds_it_down },
 	 { window_grows_to_twice_what_is_read_in_a_round_trip },
+	 { window_grows_by_what_is_behind_a_hole },
 	 { window_of_a_repeated_segment_counts_with_its_ack },
 	 { tiny_reads_of_a_full_buffer_send_few_updates })
