@@ -18,8 +18,6 @@ enum {
 	SACK_BLOCK = 8,
 	WSCALE_MAX = 14, /* RFC 7323 2.3 */
 	FO_MIN = 4,	 /* RFC 7413 4.1.1 */
-	TS_ONLY_LEN = 12,
-	TS_ONLY_WORD = TCPO_NOP << 24 | TCPO_NOP << 16 | TCPO_TS << 8 | (TS_DATA + 2),
 };
 
 static void parse_sack(struct tcp_seg *s, const struct tcp_opt *o)
@@ -97,39 +95,23 @@ static void parse_options(struct tcp_seg *s, const uint8_t *p, uint32_t n)
 		parse_option(s, &opt);
 }
 
-/* Timestamps alone in the layout of RFC 7323 appendix A: nearly every segment of a connection. */
-static bool is_ts_only(const uint8_t *opts, uint32_t n)
-{
-	return n == TS_ONLY_LEN && load_be32(opts) == TS_ONLY_WORD;
-}
-
 int tcp_seg_parse(struct tcp_seg *s, const void *p, uint32_t n)
 {
 	const uint8_t *b = p, *opts = b + sizeof(struct tcp_hdr);
 
 	if (n < sizeof(struct tcp_hdr))
 		return -EINVAL;
+	int plain = tcp_seg_parse_plain(s, p, n);
+	if (plain > 0)
+		return plain;
 	uint32_t hdr_len = (b[12] >> 4) * 4u;
 	if (hdr_len < sizeof(struct tcp_hdr) || hdr_len > n)
 		return -EINVAL;
 	uint32_t opts_len = hdr_len - (uint32_t)sizeof(struct tcp_hdr);
-	bool ts_only = is_ts_only(opts, opts_len);
-	if (!ts_only && !options_ok(opts, opts_len))
+	if (!options_ok(opts, opts_len))
 		return -EINVAL;
-	tcp_seg_clear(s);
-	s->sport = load_be16(b);
-	s->dport = load_be16(b + 2);
-	s->seq = seq_of(load_be32(b + 4));
-	s->ack = seq_of(load_be32(b + 8));
-	s->flags = b[13];
-	s->has_ts = ts_only;
-	s->wnd = load_be16(b + 14);
-	s->urg = load_be16(b + 18);
-	s->tsval = ts_only ? load_be32(opts + 4) : 0;
-	s->tsecr = ts_only ? load_be32(opts + 8) : 0;
-	s->len = n - hdr_len;
-	if (!ts_only)
-		parse_options(s, opts, opts_len);
+	tcp_seg_fixed(s, b, n - hdr_len);
+	parse_options(s, opts, opts_len);
 	return (int)hdr_len;
 }
 
@@ -204,10 +186,10 @@ static uint32_t put_options(const struct tcp_seg *s, void *p)
 	uint8_t *b = p;
 
 	if (s->has_ts && !s->has_mss && !s->sack_ok && !s->has_wscale && !s->has_fo && !s->n_sack) {
-		store_be32(b, TS_ONLY_WORD);
+		store_be32(b, TCP_TS_ONLY_WORD);
 		store_be32(b + 4, s->tsval);
 		store_be32(b + 8, s->tsecr);
-		return TS_ONLY_LEN;
+		return TCP_TS_ONLY_LEN;
 	}
 	if (s->has_mss)
 		store_be16(tcp_opts_put(&w, TCPO_MSS, MSS_DATA), s->mss);

@@ -2,6 +2,7 @@
  * Everything past this file handles struct tcp_seg only. */
 // SPDX-License-Identifier: MIT
 #pragma once
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -80,6 +81,44 @@ static inline uint32_t tcp_seg_space(const struct tcp_seg *s)
  * header length (the payload follows) or -EINVAL (short, data offset wrong, illegal option length:
  * RFC 9293 MUST-7). Does not check the checksum. */
 int tcp_seg_parse(struct tcp_seg *s, const void *p, uint32_t n);
+
+/* Timestamps alone in the layout of RFC 7323 appendix A: nearly every segment of a connection. */
+enum { TCP_TS_ONLY_LEN = 12, TCP_TS_ONLY_WORD = TCPO_NOP << 24 | TCPO_NOP << 16 | TCPO_TS << 8 | 10 };
+
+/* What is in every header, the one at b, with len bytes of payload; no options. */
+static inline void tcp_seg_fixed(struct tcp_seg *s, const uint8_t *b, uint32_t len)
+{
+	tcp_seg_clear(s);
+	s->sport = load_be16(b);
+	s->dport = load_be16(b + 2);
+	s->seq = seq_of(load_be32(b + 4));
+	s->ack = seq_of(load_be32(b + 8));
+	s->flags = b[13];
+	s->wnd = load_be16(b + 14);
+	s->urg = load_be16(b + 18);
+	s->len = len;
+}
+
+/* tcp_seg_parse() of a header without options or with timestamps alone, n >= sizeof(struct tcp_hdr). -EINVAL:
+ * it is another, or a wrong one. */
+static inline __attribute__((always_inline)) int tcp_seg_parse_plain(struct tcp_seg *s, const void *p,
+								     uint32_t n)
+{
+	const uint8_t *b = p, *opts = b + sizeof(struct tcp_hdr);
+	const uint32_t ts_len = (uint32_t)sizeof(struct tcp_hdr) + TCP_TS_ONLY_LEN;
+	uint32_t hdr_len = (b[12] >> 4) * 4u;
+	bool ts = hdr_len == ts_len;
+
+	if (ts ? n < ts_len || load_be32(opts) != TCP_TS_ONLY_WORD : hdr_len != sizeof(struct tcp_hdr))
+		return -EINVAL;
+	tcp_seg_fixed(s, b, n - hdr_len);
+	if (ts) {
+		s->has_ts = true;
+		s->tsval = load_be32(opts + 4);
+		s->tsecr = load_be32(opts + 8);
+	}
+	return (int)hdr_len;
+}
 /* Header length that tcp_seg_emit will write, 20..60. */
 uint32_t tcp_seg_hdr_len(const struct tcp_seg *s);
 /* Writes header and options at p (room for TCP_HDR_MAX bytes), checksum field zero; returns the

@@ -151,8 +151,7 @@ static void rx_arp(struct worker *w, struct netif *nif, struct rte_mbuf *m, cons
 		  from == RX_ARP_COPY || from == RX_BRIDGED ? ARP_LEARN_ONLY : ARP_ANSWER);
 }
 
-/* True: m has gone to another worker, else it stays the caller's. */
-static bool rx_frame(struct worker *w, struct netif *nif, struct rte_mbuf *m, enum rx_from from)
+static bool rx_any(struct worker *w, struct netif *nif, struct rte_mbuf *m, enum rx_from from)
 {
 	struct eth eth;
 	uint32_t n = pkt_len(m);
@@ -186,6 +185,12 @@ static bool rx_frame(struct worker *w, struct netif *nif, struct rte_mbuf *m, en
 	else
 		STAT_INC(eth_drop_type);
 	return false;
+}
+
+/* True: m has gone to another worker, else it stays the caller's. */
+static inline bool rx_frame(struct worker *w, struct netif *nif, struct rte_mbuf *m, enum rx_from from)
+{
+	return !likely(rx_plain(w, nif, m)) && rx_any(w, nif, m, from);
 }
 
 void rx_bridged(struct worker *w, struct netif *nif, struct rte_mbuf *m)

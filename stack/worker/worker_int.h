@@ -104,6 +104,10 @@ uint32_t rx_steered(struct worker *w);
 /* A frame that the other engine has received for us. Consumes m. */
 void rx_bridged(struct worker *w, struct netif *nif, struct rte_mbuf *m);
 
+/* rx_plain.c: true: m was a plain TCP segment and has been dealt with, the buffer stays the caller's; false:
+ * nothing has happened. */
+bool rx_plain(struct worker *w, struct netif *nif, struct rte_mbuf *m);
+
 /* chain.c: frames in several buffers. The first bytes of m, which hold the headers of a TCP segment whose
  * payload needs nobody to look at it as a whole: only these are one run of memory then, and w->chain is m.
  * Otherwise all of m, gathered in w->scratch, or NULL, which is too long. */
