@@ -58,6 +58,17 @@ static inline uint16_t csum_ip4(const void *hdr)
 	return csum_fold(csum_join((uint32_t)s, (uint32_t)(s >> 32)));
 }
 
+/* sum plus the 32 bytes at p: a TCP header with timestamps. */
+static inline uint32_t csum_32(uint32_t sum, const void *p)
+{
+	uint32_t word[8];
+
+	memcpy(word, p, sizeof(word));
+	uint64_t s = (uint64_t)sum + word[0] + word[1] + word[2] + word[3] + word[4] + word[5] + word[6] +
+		     word[7];
+	return csum_join((uint32_t)s, (uint32_t)(s >> 32));
+}
+
 /* Partial sum of the pseudo header: RFC 9293 3.1 and RFC 768 when both addresses are v4-mapped,
  * RFC 8200 8.1 otherwise. proto and len (upper-layer header and payload bytes) in host order. */
 uint32_t csum_pseudo(const struct ipaddr *src, const struct ipaddr *dst, uint8_t proto,

@@ -277,8 +277,8 @@ bool sock_rx_load(struct sock *s, uint32_t pos, void *p, uint32_t len)
 	return true;
 }
 
-/* Where the next len bytes in order lie as one run of the newest segment, whose memory is free: nearly always.
- * NULL: not so. */
+/* Where the next len bytes in order lie as one run of the newest segment that is free: nearly always. NULL:
+ * not so. */
 static inline void *rx_next(struct sock *s, uint32_t pos, uint32_t len)
 {
 	if (unlikely(pos != s->rx_end || s->rx.n == s->rx.first))
@@ -317,6 +317,15 @@ unsigned sock_tx_pieces(struct sock *s, uint32_t pos, uint32_t len, struct sock_
 	uint32_t end = pos + len;
 	unsigned n = 0;
 
+	if (likely(len && s->tx.n != s->tx.first)) { /* one run of the newest segment: nearly always */
+		const struct sock_seg *seg = ring_last(&s->tx);
+		uint32_t off = pos - seg->s.start, at = off & (seg->s.size - 1);
+
+		if (likely((int32_t)off >= 0 && at + len <= seg->s.size)) {
+			piece[0] = (struct sock_piece){ seg->base + at, len };
+			return 1;
+		}
+	}
 	while (pos != end) {
 		uint32_t stop = end;
 		struct sock_seg *seg = ring_at(&s->tx, pos, &stop);

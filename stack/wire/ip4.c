@@ -8,8 +8,6 @@
 _Static_assert(offsetof(struct ip4_hdr, ttl) == 8, "RFC 791 3.1");
 _Static_assert(offsetof(struct ip4_hdr, src) == 12, "RFC 791 3.1");
 
-enum { FRAG_DF = 0x4000, FRAG_MF = 0x2000, FRAG_OFF = 0x1fff };
-
 int ip4_parse_quoted(struct ip4 *h, const void *p, uint32_t n)
 {
 	const uint8_t *b = p;
@@ -30,9 +28,9 @@ int ip4_parse_quoted(struct ip4 *h, const void *p, uint32_t n)
 		.hdr_len = hdr_len,
 		.total_len = total_len,
 		.id = load_be16(b + 4),
-		.frag_off = (uint16_t)((frag & FRAG_OFF) * 8),
-		.more_frags = frag & FRAG_MF,
-		.dont_frag = frag & FRAG_DF,
+		.frag_off = (uint16_t)((frag & IP4_FRAG_OFF) * 8),
+		.more_frags = frag & IP4_FRAG_MF,
+		.dont_frag = frag & IP4_FRAG_DF,
 	};
 	return hdr_len;
 }
@@ -47,27 +45,6 @@ int ip4_parse(struct ip4 *h, const void *p, uint32_t n)
 bool ip4_csum_ok(const void *p, uint32_t hdr_len)
 {
 	return (hdr_len == IP4_HDR_MIN ? csum_ip4(p) : csum_fold(csum_add(0, p, hdr_len))) == 0;
-}
-
-uint32_t ip4_emit(const struct ip4 *h, void *p, enum ip4_csum csum)
-{
-	struct ip4_hdr w = {
-		.ver_ihl = 4 << 4 | IP4_HDR_MIN / 4,
-		.tos = h->tos,
-		.total_len = be16_of(h->total_len),
-		.id = be16_of(h->id),
-		.frag = be16_of((uint16_t)(h->frag_off / 8 | (h->dont_frag ? FRAG_DF : 0) |
-					   (h->more_frags ? FRAG_MF : 0))),
-		.ttl = h->ttl,
-		.proto = h->proto,
-		.src = be32_of(h->src),
-		.dst = be32_of(h->dst),
-	};
-
-	if (csum == IP4_CSUM_FILL)
-		w.csum.raw = csum_ip4(&w);
-	memcpy(p, &w, sizeof(w));
-	return IP4_HDR_MIN;
 }
 
 uint32_t ip4_emit_alert(const struct ip4 *h, void *p)

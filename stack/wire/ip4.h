@@ -3,7 +3,9 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include "stack/base/be.h"
+#include "stack/base/checksum.h"
 
 struct ip4_hdr {
 	uint8_t ver_ihl, tos;
@@ -15,6 +17,7 @@ struct ip4_hdr {
 _Static_assert(sizeof(struct ip4_hdr) == 20, "RFC 791 3.1");
 
 enum { IP4_HDR_MIN = 20, IP4_HDR_MAX = 60, IP4_TOTAL_MAX = 65535, IP4_TTL_DEFAULT = 64 };
+enum { IP4_FRAG_DF = 0x4000, IP4_FRAG_MF = 0x2000, IP4_FRAG_OFF = 0x1fff }; /* of the field frag */
 enum { IP_PROTO_ICMP = 1, IP_PROTO_IGMP = 2, IP_PROTO_TCP = 6, IP_PROTO_UDP = 17, IP_PROTO_ICMP6 = 58 };
 
 struct ip4 {
@@ -48,7 +51,26 @@ enum ip4_csum {
 	IP4_CSUM_FILL,
 };
 /* Writes a header without options, 20 bytes at p, and returns 20. */
-uint32_t ip4_emit(const struct ip4 *h, void *p, enum ip4_csum csum);
+static inline uint32_t ip4_emit(const struct ip4 *h, void *p, enum ip4_csum csum)
+{
+	struct ip4_hdr w = {
+		.ver_ihl = 4 << 4 | IP4_HDR_MIN / 4,
+		.tos = h->tos,
+		.total_len = be16_of(h->total_len),
+		.id = be16_of(h->id),
+		.frag = be16_of((uint16_t)(h->frag_off / 8 | (h->dont_frag ? IP4_FRAG_DF : 0) |
+					   (h->more_frags ? IP4_FRAG_MF : 0))),
+		.ttl = h->ttl,
+		.proto = h->proto,
+		.src = be32_of(h->src),
+		.dst = be32_of(h->dst),
+	};
+
+	if (csum == IP4_CSUM_FILL)
+		w.csum.raw = csum_ip4(&w);
+	memcpy(p, &w, sizeof(w));
+	return IP4_HDR_MIN;
+}
 /* The same with the router alert option (RFC 2113) and the checksum: 24 bytes. */
 enum { IP4_HDR_ALERT = IP4_HDR_MIN + 4 };
 uint32_t ip4_emit_alert(const struct ip4 *h, void *p);

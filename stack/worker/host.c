@@ -91,7 +91,11 @@ static inline struct rte_mbuf *segment_buf(struct worker *w, const struct netif 
 	uint32_t hdr_len = tcp_seg_emit(seg, hdr);
 	m->data_len = (uint16_t)hdr_len;
 	m->pkt_len = hdr_len;
-	if (unlikely(!pieces_copy(w, m, piece, n_pieces, offload ? NULL : &sum))) {
+	if (likely(n_pieces == 1 && !offload && piece->len <= rte_pktmbuf_tailroom(m))) {
+		sum = csum_copy(hdr + hdr_len, piece->p, piece->len, 0);
+		m->data_len += (uint16_t)piece->len;
+		m->pkt_len += piece->len;
+	} else if (unlikely(!pieces_copy(w, m, piece, n_pieces, offload ? NULL : &sum))) {
 		STAT_INC(port_drop_nombuf);
 		pkt_free(m);
 		return NULL;
@@ -111,7 +115,8 @@ static inline struct rte_mbuf *segment_buf(struct worker *w, const struct netif 
 		else
 			pkt_want_tcp(m, (uint8_t)hdr_len, cut);
 	} else {
-		csum = csum_fold(csum_join(csum_add(pseudo, hdr, hdr_len), sum));
+		pseudo = likely(hdr_len == 32) ? csum_32(pseudo, hdr) : csum_add(pseudo, hdr, hdr_len);
+		csum = csum_fold(csum_join(pseudo, sum));
 	}
 	tcp_store_csum(hdr, csum);
 	return m;
