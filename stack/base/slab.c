@@ -127,11 +127,12 @@ void slab_free(struct slab *s, void *obj)
 	}
 	if (page->used)
 		return;
-	if (s->n_empty >= SLAB_SPARE + s->n_pages / 8) {
-		page_release(s, page);
-		return;
-	}
 	list_del(&page->link);
 	list_push(&s->room, &page->link);
 	s->n_empty++;
+	/* Two for one: with fewer pages fewer are spare, down to the last. */
+	for (int i = 0; i < 2 && s->n_empty > SLAB_SPARE + s->n_pages / 8; i++) {
+		page_release(s, container_of(s->room.prev, struct slab_page, link));
+		s->n_empty--;
+	}
 }
