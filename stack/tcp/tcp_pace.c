@@ -40,9 +40,19 @@ uint32_t tcp_pace_quantum(const struct tcp_conn *c)
 	return quantum(c, tcp_pace_rate(c));
 }
 
+/* What is left of the first ten segments, which leave at once: a burst that anyone may send (RFC 6928), and
+ * spread over a guess of the round trip it would only make the first real one come later. As Linux. */
+static uint32_t unpaced(const struct tcp_conn *c)
+{
+	uint64_t sent = c->tx_bytes + seq_diff(c->snd_nxt, c->snd_una);
+	uint32_t first = (uint32_t)TCP_INIT_SEGS * c->mss;
+
+	return sent < first ? first - (uint32_t)sent : 0;
+}
+
 uint32_t tcp_pace_budget(const struct tcp_conn *c, uint64_t now_ns)
 {
-	return now_ns < c->pace_ns ? 0 : tcp_pace_quantum(c);
+	return max_u32(unpaced(c), now_ns < c->pace_ns ? 0 : tcp_pace_quantum(c));
 }
 
 /* How late may we be and still make up for it? Half a quantum. A model's rate is what the path carries:
@@ -63,6 +73,8 @@ void tcp_pace_sent(struct tcp_conn *c, uint32_t len, uint64_t now_ns)
 	uint64_t rate = tcp_pace_rate(c), late_ns = late_most_ns(c, rate);
 
 	c->pace_budget -= min_u32(len, c->pace_budget);
+	if (unpaced(c))
+		return;
 	if (c->pace_ns + late_ns < now_ns)
 		c->pace_ns = now_ns;
 	c->pace_ns += len * NSEC_PER_SEC / rate;
