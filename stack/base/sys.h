@@ -132,6 +132,7 @@ static inline int sys_tgkill(int pid, int tid, int sig)
 {
 	return (int)sys_call3(SYS_tgkill, pid, tid, sig);
 }
+static inline void sys_sched_yield(void) { sys_call3(SYS_sched_yield, 0, 0, 0); }
 /* sig 0: -ESRCH when no such thread lives. */
 static inline int sys_tkill(int tid, int sig) { return (int)sys_call3(SYS_tkill, tid, sig, 0); }
 /* Only of a process (the first thread's id); readable once all its threads have ended, reaped or not. */

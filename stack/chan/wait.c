@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
+#include "stack/base/giveway.h"
 #include "stack/base/util.h"
 
 enum { SLICE_MS = 100 };
@@ -15,19 +16,22 @@ enum {
 	SPIN_TRY_MAX = 512, /* ... ever more rarely */
 	SPIN_SPARE_NS = 4000, /* beyond four times what answers have taken lately */
 	SPIN_AWAY_NS = 10000, /* nothing but another thread on this processor takes so long */
+	SPIN_LOOKS = 16,
 };
 static __thread struct {
 	uint8_t score; /* 0 (never pays) to SPIN_GOOD */
 	bool started;
 	uint16_t every, missed;
 	uint32_t usual_ns; /* until the answer came */
+	struct giveway way;
 } spin __attribute__((tls_model("initial-exec")));
 
-/* Set when the kernel refuses futex_waitv; one way. */
-static _Atomic bool no_waitv;
+/* Set when the kernel refuses futex_waitv, and when a filter might end us for sched_yield; one way. */
+static _Atomic bool no_waitv, no_yield;
 
 void chan_wait_plainly(void)
 {
+	atomic_store_explicit(&no_yield, true, memory_order_relaxed);
 	atomic_store_explicit(&no_waitv, true, memory_order_relaxed);
 }
 
@@ -39,28 +43,43 @@ uint64_t chan_now_ns(void)
 	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
-/* In *took how long it was; -1: somebody else had the processor meanwhile, perhaps who is to answer. */
+/* Not in a sandbox, nor beside somebody who keeps the processor. */
+static bool spin_gives_way(void)
+{
+	return !giveway_barred(&spin.way) && !atomic_load_explicit(&no_yield, memory_order_relaxed);
+}
+
+/* In *took how long it was, without the time that others were given; -1: somebody took the processor. */
 static bool spin_until(const _Atomic uint32_t *word, uint32_t seen, uint64_t ns, int64_t *took)
 {
-	uint64_t start = chan_now_ns(), now = start, before;
+	struct giveway *g = &spin.way;
+	uint64_t start = chan_now_ns(), now = start, before = start;
+	bool gives = spin_gives_way();
 
+	giveway_begin(g, start);
 	do {
-		for (int i = 0; i < 16; i++) {
+		if (gives && giveway_due(g, now)) {
+			sys_sched_yield();
+			now = chan_now_ns();
+			start += giveway_back(g, before, now);
+			if (unlikely(giveway_barred(g)))
+				break;
+		} else if (unlikely(now - before > SPIN_AWAY_NS)) {
+			*took = -1;
+			return atomic_load_explicit(word, memory_order_acquire) != seen;
+		}
+		before = now;
+		for (int i = 0; i < SPIN_LOOKS; i++) {
 			if (atomic_load_explicit(word, memory_order_acquire) != seen) {
 				*took = (int64_t)(chan_now_ns() - start);
 				return true;
 			}
 			cpu_relax();
 		}
-		before = now;
 		now = chan_now_ns();
-		if (unlikely(now - before > SPIN_AWAY_NS)) {
-			*took = -1;
-			return atomic_load_explicit(word, memory_order_acquire) != seen;
-		}
-	} while (now - start < ns);
-	*took = (int64_t)ns;
-	return false;
+	} while ((int64_t)(now - start) < (int64_t)ns);
+	*took = giveway_barred(g) ? -1 : (int64_t)ns;
+	return atomic_load_explicit(word, memory_order_acquire) != seen;
 }
 
 static bool spin_pays(void)
@@ -89,16 +108,24 @@ static void spin_learn(bool came, int64_t took)
 	spin.score = (uint8_t)(took < 0 ? spin.score / 2 : spin.score - (spin.score > 0));
 }
 
+static bool is_beside(const struct chan_app *app, uint32_t worker)
+{
+	return worker < app->n_workers &&
+	       atomic_load_explicit(&app->e->worker[worker].cpu, memory_order_relaxed) ==
+		       (uint32_t)sched_getcpu();
+}
+
 /* A wake-up from another core costs some 28 us, so spinning as long as that pays when the answer comes in
  * time. Mostly it comes sooner, or not at all: then four times the usual is enough. A thread for which it
- * does not come tries only now and then, the whole time. */
+ * does not come tries only now and then, the whole time. Beside the engine, or with anyone else on this
+ * processor, it is the engine that must run: so a spinner gives the processor away again and again, and
+ * where it can't it does not spin beside the engine at all. */
 bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32_t *word, uint32_t seen)
 {
 	if (atomic_load_explicit(word, memory_order_acquire) != seen)
 		return true;
-	if (worker < app->n_workers &&
-	    atomic_load_explicit(&app->e->worker[worker].cpu, memory_order_relaxed) ==
-		    (uint32_t)sched_getcpu())
+	giveway_count(&spin.way);
+	if (!spin_gives_way() && is_beside(app, worker))
 		return false;
 	if (!spin_pays())
 		return false;

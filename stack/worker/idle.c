@@ -17,7 +17,9 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+#include "stack/base/giveway.h"
 #include "stack/base/log.h"
+#include "stack/base/sys.h"
 #include "stack/net/ip4_frag.h"
 #include "stack/net/ip6_frag.h"
 #include "stack/net/mld.h"
@@ -45,6 +47,7 @@ struct worker_idle {
 	uint64_t no_spin_until_ns;
 	uint32_t yield_ms;
 	int sched_fd;		/* /proc/thread-self/schedstat, -1: not there */
+	struct giveway way;
 };
 
 uint64_t worker_clock_ns(void)
@@ -162,8 +165,8 @@ static uint64_t read_run_delay(const struct worker_idle *id)
 	return strtoull(end, NULL, 10);
 }
 
-/* While spinning: do others want this processor? Then give it to them, for longer each time that it
- * happens again. */
+/* Spinning beside somebody who keeps the processor: do others want it? Then sleep at once, for longer each
+ * time that it happens again. */
 static void check_contention(struct worker *w, uint64_t now_ns)
 {
 	struct worker_idle *id = w->idle;
@@ -184,6 +187,40 @@ static void check_contention(struct worker *w, uint64_t now_ns)
 	id->run_delay_ns = delay;
 	id->check_ns = now_ns;
 	publish_cpu(w);
+}
+
+/* Spinning: who wants this processor shall have it. What others had of the time does not count as spent
+ * without work. */
+static void give_way(struct worker *w)
+{
+	struct worker_idle *id = w->idle;
+
+	if (!giveway_due(&id->way, w->now_ns)) {
+		cpu_relax();
+		return;
+	}
+	uint64_t left = worker_clock_ns();
+
+	sys_sched_yield();
+	id->since_ns += giveway_back(&id->way, left, worker_clock_ns());
+	publish_cpu(w);
+}
+
+static bool spin(struct worker *w)
+{
+	struct worker_idle *id = w->idle;
+
+	if (id->slept || (int64_t)(w->now_ns - id->since_ns) >= (int64_t)id->spin_ns)
+		return false;
+	if (likely(!giveway_barred(&id->way))) {
+		give_way(w);
+		return true;
+	}
+	if (w->now_ns < id->no_spin_until_ns)
+		return false;
+	check_contention(w, w->now_ns);
+	cpu_relax();
+	return true;
 }
 
 /* How long to nap when nothing has come for idle_ns: the next frame is noticed late by a fraction of
@@ -297,7 +334,7 @@ void idle_step(struct worker *w, bool busy)
 
 	if (busy) {
 		if (id->since_ns && w->conf.poll == WORKER_POLL_ADAPTIVE)
-			learn_gap(w, w->now_ns - id->since_ns);
+			learn_gap(w, max_u64(w->now_ns, id->since_ns) - id->since_ns);
 		id->since_ns = 0;
 		id->slept = false;
 		return;
@@ -306,14 +343,13 @@ void idle_step(struct worker *w, bool busy)
 		cpu_relax();
 		return;
 	}
-	if (!id->since_ns)
+	if (!id->since_ns) {
 		id->since_ns = w->now_ns;
-	if (w->conf.poll == WORKER_POLL_ADAPTIVE && w->now_ns >= id->no_spin_until_ns &&
-	    !id->slept && w->now_ns - id->since_ns < id->spin_ns) {
-		check_contention(w, w->now_ns);
-		cpu_relax();
-		return;
+		giveway_count(&id->way);
+		giveway_begin(&id->way, w->now_ns);
 	}
+	if (w->conf.poll == WORKER_POLL_ADAPTIVE && spin(w))
+		return;
 	if (worker_sleep(w))
 		id->since_ns = 0;
 }
