@@ -25,6 +25,7 @@ test_packages=(
 	shellcheck cppcheck libpython3.11-testsuite
 	g++ groff-base	# mTCP's header as C++, its pages
 	valgrind	# scripts/bench-instr
+	gnuplot-nox	# scripts/bench-report
 )
 
 policy=/usr/sbin/policy-rc.d

@@ -1,7 +1,8 @@
 /* Small servers and clients for scripts/bench, plain sockets and epoll, one thread each; each client
  * prints one JSON line. They know nothing of fastnet: what carries them is decided outside.
  *   netbench echo|once|sink PORT [ADDRESS]
- *   netbench rr HOST PORT CONNS SECONDS SIZE    request and response on open connections
+ *   netbench rr HOST PORT CONNS SECONDS SIZE [PAUSE_MS]  request and response on open connections, with a
+ *                                               pause of all of them before each request
  *   netbench crr HOST PORT CONNS SECONDS        connect, request, response, close by the server
  *   netbench send HOST PORT CONNS SECONDS [CC]  bulk, counted by the receiver; CC: TCP_CONGESTION
  *   netbench acked HOST PORT CONNS SECONDS [CC] bulk, what the receiver had acknowledged in time */
@@ -37,7 +38,7 @@ struct client {
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
 	int epfd;
-	uint32_t conns, size;
+	uint32_t conns, size, pause_ms;
 	uint64_t begin_ns, end_ns; /* what is counted happens between these */
 	uint64_t done, errors;
 	uint64_t hist[HIST_SIZE];
@@ -122,9 +123,10 @@ static int report(const struct client *c)
 {
 	double seconds = (double)(c->end_ns - c->begin_ns) / 1e9;
 
-	printf("{\"rate\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"done\": %llu, \"errors\": %llu}\n",
+	printf("{\"rate\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f, \"done\": %llu, "
+	       "\"errors\": %llu}\n",
 	       (double)c->done / seconds, hist_quantile_us(c, 0.50), hist_quantile_us(c, 0.99),
-	       (unsigned long long)c->done, (unsigned long long)c->errors);
+	       hist_quantile_us(c, 0.999), (unsigned long long)c->done, (unsigned long long)c->errors);
 	return c->errors || !c->done;
 }
 
@@ -261,6 +263,10 @@ static void rr_event(struct client *c, struct conn *conn)
 		return;
 	now = now_ns();
 	count(c, conn->start_ns, now);
+	if (c->pause_ms) {
+		usleep(c->pause_ms * 1000);
+		now = now_ns();
+	}
 	conn->start_ns = now;
 	request(c, conn);
 }
@@ -429,10 +435,13 @@ int main(int argc, char **argv)
 		serve(host, argv[2], SINK);
 	if (argc < 6) {
 		fprintf(stderr, "usage: netbench echo|once|sink PORT [ADDRESS]\n"
-				"       netbench rr|crr|send|acked HOST PORT CONNS SECONDS [SIZE|CC]\n");
+				"       netbench rr|crr|send|acked HOST PORT CONNS SECONDS [SIZE|CC] "
+				"[PAUSE_MS]\n");
 		return 2;
 	}
 	client.size = argc > 6 && *what != 's' && *what != 'a' ? (uint32_t)atoi(argv[6]) : 64;
+	if (argc > 7 && !strcmp(what, "rr"))
+		client.pause_ms = (uint32_t)atoi(argv[7]);
 	if (client.size < 1 || client.size > CHUNK)
 		die("size");
 	client_init(&client, argv + 2);
