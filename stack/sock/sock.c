@@ -433,6 +433,10 @@ bool sock_poll(struct sock_env *env)
 		struct client_worker *cw = container_of(it, struct client_worker, link);
 
 		work |= sock_poll_client(env, cw);
+		if (unlikely(cw->shed)) {
+			sock_shed(cw);
+			work = true;
+		}
 	}
 	if (unlikely(env->priv->n_late))
 		work |= sock_late_poll(env);

@@ -185,6 +185,8 @@ struct client_worker {
 	uint32_t *free_ids;   /* stack */
 	uint32_t n_free, cap_free;
 	uint32_t n_socks;
+	uint32_t peak_socks; /* most since memory was given back last */
+	uint32_t shed;	     /* blocks that are still to be looked through for it */
 	struct sock_payload payload[2]; /* [enum region_kind] */
 	struct chan_evq_out evq[CHAN_MAX_EVQS];
 	uint8_t evq_hit[CHAN_MAX_EVQS];	    /* on ring_list */
@@ -226,6 +228,12 @@ void sock_released(struct tcp_env *tcp, struct tcp_conn *c);
 /* Its port stays taken while it is in TIME-WAIT. */
 void *sock_record_new(struct tcp_env *tcp, struct tcp_conn *c);
 void sock_record_gone(struct tcp_env *tcp, void *kept);
+
+/* ---- sock_shed.c ---- */
+/* A socket has gone: is it time? */
+void sock_shed_look(struct client_worker *cw);
+/* One block, while cw->shed. */
+void sock_shed(struct client_worker *cw);
 
 /* ---- sock.c ---- */
 /* What this client has marked and asked. False: nothing. */

@@ -132,7 +132,7 @@ struct sock *sock_new(struct client_worker *cw)
 	atomic_store_explicit(&s->a->state, CHAN_ST_OPEN, memory_order_release);
 	cw->block[s->id / SOCK_BLOCK][s->id % SOCK_BLOCK] = s;
 	list_push(&cw->socks, &s->link);
-	cw->n_socks++;
+	cw->peak_socks = max_u32(cw->peak_socks, ++cw->n_socks);
 	cw->env->n_socks++;
 	TRACE(SOCK_OPEN, s->id, cw->env->now_ns, c->conf.number, 0, 0);
 	return s;
@@ -165,6 +165,7 @@ void sock_free(struct sock *s)
 	env->n_socks--;
 	atomic_fetch_sub_explicit(&cw->client->n_socks, 1, memory_order_relaxed);
 	slab_free(&env->priv->socks, s);
+	sock_shed_look(cw);
 }
 
 /* ---- death ---- */
