@@ -396,9 +396,18 @@ static bool spin(const struct epoll_set *set, uint64_t deadline)
 			 atomic_load_explicit(&app->evq_b[q->evq].head[0], memory_order_relaxed));
 }
 
+static bool settle(struct epoll_set *set)
+{
+	bool any = false;
+
+	EPOLL_EACH_QUEUE(q, set)
+		any |= chan_settle(q->app);
+	return any;
+}
+
 int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args *args)
 {
-	bool last = args->deadline_ns == 0;
+	bool last = args->deadline_ns == 0, settled = false;
 	uint64_t deadline = args->deadline_ns;
 	struct epoll_wait_args now;
 	int r = 0, n;
@@ -422,6 +431,10 @@ int epoll_set_wait(struct epoll_set *set, int epfd, const struct epoll_wait_args
 			n = plus(n, collect(set, args->events + n, args->max - n));
 		else
 			n = gather(set, epfd, args);
+		if (n == 0 && r == 0 && last && !settled && unlikely(settle(set))) {
+			settled = true;
+			n = gather(set, epfd, args);
+		}
 		epoll_set_wake(set);
 		epoll_lock_give(&set->lock);
 		if (n != 0 || r < 0)

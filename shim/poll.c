@@ -178,6 +178,8 @@ static int poll_loop(struct poll_call *c, uint64_t deadline, const sigset_t *mas
 		n = poll_sum(c);
 		if (n > 0 || r < 0)
 			return n > 0 ? n : r;
+		if (last && first && poll_ours_settle(&c->g))
+			continue;
 		if (last)
 			return 0;
 		r = signal_interrupted(SIGNAL_ANY) ? -EINTR :
@@ -453,6 +455,8 @@ static int select_loop(struct select_call *c, uint64_t deadline, const sigset_t 
 		if (r == -EBADF)
 			return r;
 		n = select_sum(c);
+		if (n == 0 && r >= 0 && last && first && poll_ours_settle(&c->g))
+			continue;
 		if (n > 0 || r < 0 || last)
 			return n > 0 ? n : r;
 		r = signal_interrupted(SIGNAL_ANY) ? -EINTR :

@@ -193,6 +193,18 @@ uint32_t poll_ours_look(struct poll_group *g)
 	return ready;
 }
 
+bool poll_ours_settle(const struct poll_group *g)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < g->n; i++) {
+		struct sock *s = sock_in(&g->ours[i]);
+
+		any |= s && sock_is_attached(s) && chan_settle(s->app);
+	}
+	return any;
+}
+
 bool poll_ours_has_kernel_half(const struct poll_ours *p)
 {
 	struct sock *s = sock_in(p);

@@ -32,6 +32,8 @@ bool poll_ours_add(struct poll_group *g, int fd, uint32_t slot, uint32_t want);
 void poll_ours_drop(struct poll_group *g);
 /* Fills in got; how many have some. */
 uint32_t poll_ours_look(struct poll_group *g);
+/* Nothing was ready and there is no time to wait: true when another look may find more (chan_settle()). */
+bool poll_ours_settle(const struct poll_group *g);
 /* The kernel must watch this number for POLLIN while we sleep (twin of a listener, epoll set). */
 bool poll_ours_has_kernel_half(const struct poll_ours *p);
 /* From now on a change rings. False: look again, there may be something already. Disarm follows either

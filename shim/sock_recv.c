@@ -12,6 +12,7 @@
 #include "shim/wait.h"
 #include "stack/chan/stream.h"
 #include "stack/chan/user.h"
+#include "stack/chan/wait.h"
 
 /* With MSG_TRUNC nothing is copied; with MSG_PEEK everything stays (with both, that is a count). skip: where
  * SO_PEEK_OFF says to begin. more: further CHAN_RX_*. */
@@ -132,7 +133,7 @@ static ssize_t recv_rest(struct sock *s, const struct iov_walk *w, int flags, ui
 
 static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int flags, uint32_t skip)
 {
-	bool wait = !(flags & MSG_DONTWAIT) && !sock_is_nonblocking(s);
+	bool wait = !(flags & MSG_DONTWAIT) && !sock_is_nonblocking(s), settled = false;
 	size_t lowat = atomic_load_explicit(&s->b->rcvlowat, memory_order_relaxed), copied = 0;
 	size_t target = flags & MSG_WAITALL ? len : min_u64(lowat ? lowat : 1, len);
 	uint64_t deadline = 0;
@@ -169,6 +170,10 @@ static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 		if (copied && (over || !wait))
 			return (ssize_t)copied;
 		r = over && !copied ? sock_recv_why(s) : -EAGAIN;
+		if (r == -EAGAIN && !wait && !settled && chan_settle(s->app)) {
+			settled = true;
+			continue;
+		}
 		if (r != -EAGAIN || !wait)
 			return r;
 		if (!deadline)

@@ -34,6 +34,7 @@ struct chan_app {
 	_Atomic int fd;		     /* unix socket to the engine */
 	_Atomic int event_fd[CHAN_MAX_WORKERS];
 	_Atomic uint32_t lock;	     /* owner's tid: request and answer on fd */
+	_Atomic bool unsettled;	     /* something was marked that our next look may ask about */
 	_Atomic uint32_t next_worker; /* round robin of new sockets */
 	_Atomic(void *) ext[CHAN_MAX_EXTENTS]; /* payload extents, mapped on demand */
 	size_t ext_size[CHAN_MAX_EXTENTS];
@@ -94,6 +95,8 @@ static inline void chan_mark(struct chan_app *app, uint32_t id)
 
 	if (unlikely(w >= app->n_workers))
 		return;
+	if (atomic_load_explicit(&app->sock_a[id].flags, memory_order_relaxed) & CHAN_A_NEAR)
+		atomic_store_explicit(&app->unsettled, true, memory_order_relaxed);
 	chan_dirty_set(&app->b->dirty[w], id);
 	chan_ring(app->e, w, atomic_load_explicit(&app->event_fd[w], memory_order_relaxed));
 }

@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 14,
+	CHAN_VERSION = 15,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -44,6 +44,9 @@ struct chan_worker_e {
 	_Alignas(64) _Atomic uint32_t sleeping; /* [e] 1: ring the eventfd after giving it work */
 	_Atomic uint32_t cpu;			/* [e] where it runs: spinning beside it is useless */
 	uint32_t pad[14];
+	/* a line of its own: written in each loop, read by chan_settle() only */
+	_Alignas(64) _Atomic uint32_t rounds; /* [e] +1 at the end of a loop */
+	uint32_t pad1[15];
 };
 /* Destinations that the stack serves. A connect() goes to the stack when the longest matching route
  * says so; none: kernel. */
@@ -108,6 +111,7 @@ enum chan_sock_flags_a {
 	CHAN_A_ERRQ = 1 << 6,	  /* it has an error queue */
 	CHAN_A_URGENT = 1 << 7,	  /* the peer has sent urgent data, once: see chan/urgent.h */
 	CHAN_A_SYN_HELD = 1 << 13, /* Fast Open: the SYN waits for data, which may be written */
+	CHAN_A_NEAR = 1 << 8,	  /* the other end is on this host, for all we know a socket of this client */
 	CHAN_A_URG_BUSY = 1 << 12, /* SIGURG has been sent, what it is about comes in a moment */
 	CHAN_A_DRY = 1 << 14,	  /* listener of an engine that has MOVED: its port is listened on at the
 				   * other engine, and nothing is half-open or on the way to accept() here:

@@ -7,7 +7,7 @@
 #include "stack/base/giveway.h"
 #include "stack/base/util.h"
 
-enum { SLICE_MS = 100 };
+enum { SLICE_MS = 100, SETTLE_MS = 200 };
 
 /* How spinning went lately in this thread. */
 enum {
@@ -137,6 +137,39 @@ bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32
 	bool came = spin_until(word, seen, most, &took);
 	spin_learn(came, took);
 	return came;
+}
+
+/* rounds moves at the end of each: after the second time one is over that began after our marks. A data
+ * thread that sleeps and has no mark left has carried them out; it takes marks awake only. */
+static void settle(struct chan_app *app, uint32_t worker)
+{
+	const struct chan_worker_e *e = &app->e->worker[worker];
+	uint32_t from = atomic_load_explicit(&e->rounds, memory_order_acquire);
+	uint64_t until = chan_now_ns() + SETTLE_MS * NSEC_PER_MSEC;
+
+	while (atomic_load_explicit(&e->rounds, memory_order_acquire) - from < 2) {
+		bool marked = chan_dirty_any(&app->b->dirty[worker]);
+
+		atomic_thread_fence(memory_order_acquire);
+		if (!marked && atomic_load_explicit(&e->sleeping, memory_order_acquire))
+			return;
+		if (chan_now_ns() >= until || !chan_alive(app))
+			return;
+		if (atomic_load_explicit(&no_yield, memory_order_relaxed))
+			cpu_relax();
+		else
+			sys_sched_yield();
+	}
+}
+
+bool chan_settle(struct chan_app *app)
+{
+	if (likely(!atomic_load_explicit(&app->unsettled, memory_order_relaxed)))
+		return false;
+	atomic_store_explicit(&app->unsettled, false, memory_order_relaxed);
+	for (uint32_t w = 0; w < app->n_workers; w++)
+		settle(app, w);
+	return true;
 }
 
 static struct timespec timespec_of(uint64_t ns)

@@ -28,6 +28,11 @@ int chan_sock_wait(struct chan_app *app, uint32_t id, uint32_t seen, uint64_t de
  * on the same cpu spinning is useless. */
 enum { CHAN_SPIN_US = 50 };
 bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32_t *word, uint32_t seen);
+/* On Linux what was written to a socket of one's own is there when write() returns. Here the engine has
+ * to carry it: a look that must not wait and finds nothing calls this and, if it is true, looks again. All
+ * that this process had written, ended or closed before has then been carried out, between sockets of one
+ * data thread; after SETTLE_MS we go on without. False at once when there was nothing of the kind. */
+bool chan_settle(struct chan_app *app);
 /* From now on this process sleeps by plain futexes only: a filter of system calls is about to be set, and
  * those that know futex do not all know futex_waitv. What they do with a stranger can't be tried. */
 void chan_wait_plainly(void);

@@ -19,7 +19,10 @@ static bool is_near(struct sock *s)
 
 void sock_near_buffer(struct sock *s)
 {
-	if (!s->sndbuf && is_near(s))
+	if (!is_near(s))
+		return;
+	sock_set_flag(s, CHAN_A_NEAR, 0);
+	if (!s->sndbuf)
 		s->a->sndbuf = max_u32(s->a->sndbuf, SOCK_SNDBUF_NEAR);
 }
 
@@ -57,6 +60,8 @@ void sock_pipe(struct sock *s)
 	while ((n = tcp_join_room(&env->tcp, &s->conn, s->tx_tail, &peer, env->now_ns)) > 0) {
 		uint32_t pos = tcp_tx_nxt(&s->conn);
 
+		if (unlikely(s->flags_a & CHAN_A_NEAR && sock_of(peer)->cw->client != s->cw->client))
+			sock_set_flag(s, 0, CHAN_A_NEAR);
 		if (!copy(s, pos, sock_of(peer), n))
 			return;
 		tcp_join_passed(&env->tcp, &s->conn, n, env->now_ns);

@@ -227,6 +227,8 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 	bool behind = tx_flush(w);
 	if (unlikely(w->bridge))
 		bridge_flush(w);
+	/* What was marked before this round began can be seen: pairs with the loads in chan_settle(). */
+	atomic_store_explicit(&w->shared->rounds, ++w->rounds, memory_order_release);
 	return behind || work > 0 || loop_pending(w) || local_pending(w) ||
 	       !list_empty(&w->sock.tcp.pending);
 }

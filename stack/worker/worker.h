@@ -81,6 +81,7 @@ struct worker {
 	struct worker_idle *idle;	/* [w] when to spin, when to sleep */
 	struct net_env net;		/* [w] */
 	struct rng rng;			/* [w] for sock.tcp */
+	uint32_t rounds;		/* [w] */
 	struct chan_worker_e *shared;	/* [w] our line of E: sleeping, cpu */
 	uint8_t *scratch;		/* [w] a packet in several buffers is gathered here */
 	bool large[NETIF_MAX];		/* [w] the port's last burst was of large frames */
