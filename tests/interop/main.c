@@ -8,6 +8,7 @@
  * `to` prints "right UP DOWN options OWN PEER backoff OWN PEER segs OWN PEER retrans OWN PEER". */
 // SPDX-License-Identifier: MIT
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -182,8 +183,11 @@ static int to(int argc, char **argv)
 		die("streams: send");
 	if (!exchange_run(&x))
 		return 1;
+	errno = 0;
 	if (!read_whole(x.fd, &peer, sizeof(peer))) {
-		fprintf(stderr, "streams: no verdict of the server\n");
+		exchange_look(&x);
+		fprintf(stderr, "streams: no verdict of the server, retransmitted %u, backoff %u: %s\n",
+			x.v.retrans, x.v.backoff, strerror(errno));
 		return 1;
 	}
 	exchange_look(&x);

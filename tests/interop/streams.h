@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MAGIC = 0x666e7331, CC_NAME = 16, IDLE_MS = 20000 };
+enum { MAGIC = 0x666e7331, CC_NAME = 16, IDLE_MS = 60000 /* a whole row of timeouts */ };
 
 /* How one end goes about it. */
 struct manner {
