@@ -33,9 +33,9 @@ static int pair(const struct sockaddr_in6 *(*to)(int port), int want_accepted)
 
 	if (bind(l, (void *)&any, sizeof(any)) < 0 || listen(l, 4) < 0)
 		t_out("listen: %s", t_errname(errno));
-	if (connect(c, (const void *)to(six_port(l)), sizeof(any)) < 0)
-		t_out("connect: %s", t_errname(errno));
-	s = accept(l, NULL, NULL);
+	s = connect(c, (const void *)to(six_port(l)), sizeof(any)) < 0 ? -1 : accept(l, NULL, NULL);
+	if (s < 0)
+		t_out("connect or accept: %s", t_errname(errno));
 	close(l);
 	peer = want_accepted ? c : s;
 	return want_accepted ? s : c;

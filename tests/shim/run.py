@@ -34,7 +34,7 @@ def options():
     p = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     p.add_argument("--shim", required=True)
     p.add_argument("--engine", required=True)
-    p.add_argument("--timeout", type=float, default=40, help="seconds for one program")
+    p.add_argument("--timeout", type=float, default=80, help="seconds for one program")
     p.add_argument("--differences", default=os.path.join(HERE, "differences.txt"))
     p.add_argument("--wire", action="store_true",
                    help="an interface with a network, for groups and broadcasts")
