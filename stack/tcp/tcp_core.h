@@ -444,8 +444,8 @@ uint32_t tcp_mtu_probe_len(struct tcp_conn *c, uint64_t now_ns);
 /* ---- tcp_tune.c ---- */
 /* rx_head has moved: may opts.rcvbuf grow? */
 void tcp_tune_read(struct tcp_conn *c, uint64_t now_ns);
-/* Text up to end has come, but not all before it. */
-void tcp_tune_ahead(struct tcp_conn *c, seq_t end);
+/* Text has come, but not all before it. */
+void tcp_tune_ahead(struct tcp_conn *c);
 /* rcv_nxt has passed tune.round_end. */
 void tcp_tune_round(struct tcp_conn *c, uint64_t now_ns);
 /* Data whose echoed timestamp is another one. */

@@ -95,7 +95,7 @@ static bool store_ahead(struct tcp_env *env, struct tcp_conn *c, seq_t seq, seq_
 		return false;
 	STAT_INC(tcp_ooo_segs);
 	c->ooo_segs++;
-	tcp_tune_ahead(c, end);
+	tcp_tune_ahead(c);
 	tcp_sack_note(c, tcp_runs_find(&c->reass, seq));
 	return true;
 }

@@ -46,10 +46,11 @@ void tcp_tune_read(struct tcp_conn *c, uint64_t now_ns)
 }
 
 /* Nobody can read what lies behind a hole, and as long as it does it takes from the window what the sender
- * would need for the next round trip: as Linux since 6.17, that much comes on top. */
-void tcp_tune_ahead(struct tcp_conn *c, seq_t end)
+ * would need for the next round trip: as Linux since 6.17, that much comes on top. What has really come, not
+ * how far it reaches: else a few bytes at the window's end would claim memory for a whole window. */
+void tcp_tune_ahead(struct tcp_conn *c)
 {
-	grow(c, wanted(c, c->tune.space) + seq_diff(end, c->rcv_nxt));
+	grow(c, wanted(c, c->tune.space) + c->reass.bytes[TCP_RUN_HELD]);
 }
 
 /* ---- the send buffer ---- */

@@ -3,9 +3,9 @@
  * or timestamps alone, checksums right. Whatever else it is takes the way of rx.c, from its start: nothing is
  * counted, kept or answered here, so that which way a segment takes can't be told from what becomes of it. */
 // SPDX-License-Identifier: MIT
-#include "stack/base/util.h"
 #include <string.h>
 #include "stack/base/checksum.h"
+#include "stack/base/util.h"
 #include "stack/net/flow.h"
 #include "stack/net/pkt.h"
 #include "stack/wire/tcp.h"
