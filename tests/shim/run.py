@@ -13,11 +13,12 @@ import difflib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+from addr6 import wait_route6
 
 ADDR = "10.77.0.2"
 LOOPBACK = "127.0.0.1"
@@ -166,19 +167,6 @@ def make_wire():
     return holder
 
 
-def wait_route6(addr, link=None):
-    """The kernel adds the route of a new IPv6 address a moment later, from a work queue."""
-    where = (addr, 9, 0, socket.if_nametoindex(link) if link else 0)
-    for _ in range(1000):
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
-            try:
-                s.connect(where)
-                return
-            except OSError:
-                time.sleep(0.01)
-    sys.exit(f"the kernel has no route to its address {addr}")
-
-
 def side_bare(opt):
     allow_fastopen()
     ip("link", "set", "lo", "up")
@@ -197,7 +185,7 @@ def side_bare(opt):
                 f.write("0")
         ip("addr", "add", ADDR6 + "/64", "dev", WIRE, "nodad")
         ip("addr", "add", LINKLOCAL + "/64", "dev", WIRE, "nodad")
-        wait_route6(LINKLOCAL, WIRE)
+        wait_route6(LINKLOCAL)
     elif opt.v6:
         ip("addr", "add", ADDR6 + "/128", "dev", "lo", "nodad")
     if opt.v6:

@@ -13,12 +13,14 @@ import os
 import queue
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from addr6 import wait_route6  # noqa: E402
 
 ADDR = "10.77.0.2"
 ADDR6 = "fd77::2"
@@ -64,18 +66,6 @@ def start_engine(opt):
     return engine
 
 
-def wait_route6():
-    """The kernel adds the route of a new IPv6 address a moment later, from a work queue."""
-    for _ in range(1000):
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
-            try:
-                s.connect((ADDR6, 9))
-                return
-            except OSError:
-                time.sleep(0.01)
-    sys.exit(f"the kernel has no route to its address {ADDR6}")
-
-
 def run_side(opt):
     """Starts what this side needs and the program on our stdin and stdout; waits for its end."""
     def ip(*words):
@@ -87,7 +77,7 @@ def run_side(opt):
     if opt.side == "bare":
         ip("addr", "add", ADDR + "/32", "dev", "lo")
         ip("addr", "add", ADDR6 + "/128", "dev", "lo", "nodad")
-        wait_route6()
+        wait_route6(ADDR6)
     else:
         # Down again: nothing that goes to the kernel by mistake can be connected to anything.
         ip("link", "set", "lo", "down")
