@@ -12,6 +12,7 @@
 #include "shim/libc.h"
 #include "shim/poll.h"
 #include "shim/sock.h"
+#include "shim/sock_forked.h"
 #include "shim/wait.h"
 #include "stack/chan/evq.h"
 #include "stack/chan/lock.h"
@@ -145,6 +146,7 @@ bool poll_ours_add(struct poll_group *g, int fd, uint32_t slot, uint32_t want)
 	} else if (set) {
 		ours = atomic_load(&set->live);
 	} else {
+		sock_catch_up(sock_of(o));
 		sock_settle(sock_of(o));
 		ours = sock_mode(sock_of(o)) != SOCK_KERNEL;
 	}

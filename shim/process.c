@@ -15,6 +15,7 @@
 #include "shim/libc.h"
 #include "shim/poll.h"
 #include "shim/sock.h"
+#include "shim/sock_forked.h"
 #include "stack/chan/lock.h"
 
 struct token {
@@ -53,11 +54,15 @@ void process_unlock(void)
 	chan_unlock(&fork_lock);
 }
 
-/* A bound socket whose fate is open can't be decided by one process alone once two have it. One that is
- * not bound yet is nothing but a number and some options: whoever uses it has its own. */
+/* A socket whose fate is open is decided by one process once two have it. If it has a port at the engine, the
+ * other one looks there; it may be another thread's, just between bind() and listen(). If it has no port
+ * yet, it is nothing but a number and some options: whoever uses it has its own. Bound to an address
+ * only, it is neither. */
 static void settle(struct sock *s)
 {
-	if (sock_mode(s) == SOCK_UNDECIDED && sock_has(s, SOCK_BOUND))
+	if (sock_mode(s) == SOCK_UNDECIDED && sock_has(s, SOCK_BOUND) && sock_is_attached(s))
+		sock_shares(s);
+	else if (sock_mode(s) == SOCK_UNDECIDED && sock_has(s, SOCK_BOUND))
 		sock_to_kernel(s, CHAN_REASON_fork_shared);
 	if (sock_is_dgram(s))
 		dgram_settle(s);

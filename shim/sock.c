@@ -15,6 +15,7 @@
 #include "shim/sock_async.h"
 #include "shim/sock_conn.h"
 #include "shim/sock_elder.h"
+#include "shim/sock_forked.h"
 #include "shim/sock_opt.h"
 #include "shim/wait.h"
 #include "stack/chan/lock.h"
@@ -63,6 +64,7 @@ struct sock *sock_enter_slow(struct object *o, int *fd)
 	if (likely(o->ops->type == OBJECT_SOCK)) {
 		signal_call_begins();
 		fault_thread();
+		sock_catch_up(sock_of(o));
 		return sock_of(o);
 	}
 	if (o->ops->type == OBJECT_HIDDEN)
@@ -456,12 +458,13 @@ static bool twin_is_readable(const struct sock *s)
 
 uint32_t sock_readiness(const struct sock *s)
 {
-	uint32_t mask;
+	uint32_t mask, made;
 
 	if (sock_is_dgram(s))
 		return dgram_readiness(s);
+	made = sock_made_elsewhere(s);
 	/* tcp_poll() of a socket in state CLOSE. */
-	if (!sock_is_attached(s) || sock_mode(s) == SOCK_UNDECIDED) {
+	if (!sock_is_attached(s) || (sock_mode(s) == SOCK_UNDECIDED && made == CHAN_ST_OPEN)) {
 		mask = EPOLLOUT | EPOLLWRNORM | EPOLLHUP;
 		if (atomic_load(&s->b->flags) & CHAN_B_SHUT_RD)
 			mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
@@ -470,7 +473,8 @@ uint32_t sock_readiness(const struct sock *s)
 		return mask;
 	}
 	mask = chan_readiness(s->a, s->b);
-	if (sock_has(s, SOCK_LISTENING)) { /* an error from before then is nobody's business */
+	if (sock_has(s, SOCK_LISTENING) || made == CHAN_ST_LISTENING) {
+		/* An error from before then is nobody's business. */
 		mask &= EPOLLIN | EPOLLRDNORM;
 		if (elder_any() && elder_avail(s))
 			mask = EPOLLIN | EPOLLRDNORM;

@@ -30,6 +30,7 @@ enum sock_flags {
 	SOCK_DEAD_TOLD = 1 << 4, /* the engine ended and the program has had its ECONNRESET */
 	SOCK_MORE = 1 << 5,	 /* the last send had MSG_MORE */
 	SOCK_STRAY = 1 << 6,	 /* sock_after_fork(): no descriptor of it seen yet */
+	SOCK_FORKED = 1 << 7,	 /* bound when a fork shared it, decided by either: sock_forked.h */
 	SOCK_WAS_CONNECTED = 1 << 8, /* connect() has succeeded: another one is EISCONN for ever */
 	SOCK_ACCEPTED = 1 << 9,	 /* came from accept() */
 	SOCK_EDGE_OUT = 1 << 11, /* a datagram socket whose room to send is watched with EPOLLET */
