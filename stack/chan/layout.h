@@ -23,7 +23,7 @@
 
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 15,
+	CHAN_VERSION = 16,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -129,7 +129,7 @@ struct chan_sock_a {
 	_Atomic uint32_t tx_una;
 	_Atomic uint32_t state;	   /* enum chan_sock_state */
 	_Atomic uint32_t flags;	   /* CHAN_A_ */
-	_Atomic uint32_t err;	   /* errno of the last error */
+	_Atomic uint32_t tx_nxt;   /* stream position behind what has been sent once */
 	_Atomic uint32_t err_seq;  /* errors so far; pending while != b->err_seen */
 	_Atomic uint32_t notified[CHAN_SUBS]; /* events put into the queue of subscription i */
 	_Atomic uint32_t rx_nseg;  /* segments published so far; the live ones are the last CHAN_SEGS */
@@ -154,7 +154,7 @@ struct chan_sock_a {
 	uint32_t path_mtu;	    /* 0: unknown */
 	_Atomic uint32_t urg_floor; /* bytes before it that are unread are no part of the stream */
 	_Atomic uint32_t urg_tx_seen; /* number in b->urg_tx that was last carried out */
-	_Atomic uint32_t tx_nxt;    /* stream position behind what has been sent once */
+	_Atomic uint32_t err;	    /* errno of the last error */
 	_Atomic uint32_t rcvbuf;    /* what SO_RCVBUF reads while it grows by itself, 0: it has not */
 	uint32_t pad;
 };
