@@ -334,8 +334,9 @@ void sock_env_fini(struct sock_env *env)
 
 static inline void ahead(const struct sock *s)
 {
-	for (size_t at = offsetof(struct sock, cw); at < sizeof(*s); at += CACHE_LINE)
-		__builtin_prefetch((const char *)s + at, 1);
+	for (size_t at = 0; at < 3 * CACHE_LINE; at += CACHE_LINE)
+		__builtin_prefetch((const char *)&s->cw + at, 1);
+	__builtin_prefetch(&s->tx);
 }
 
 void sock_ahead(const struct tcp_conn *c)
@@ -365,8 +366,8 @@ static void ahead_dirty(struct client_worker *cw, uint32_t id)
 		return;
 	__builtin_prefetch(&cw->client->sock_a[id], 1);
 	__builtin_prefetch(&cw->client->sock_b[id]);
-	for (size_t at = 0; at < TCP_CONN_HOT; at += CACHE_LINE)
-		__builtin_prefetch((const char *)s + at, 1);
+	__builtin_prefetch(s, 1);
+	tcp_conn_ahead(&s->conn);
 	ahead(s);
 }
 

@@ -40,8 +40,8 @@ struct sock_seg {
 	uint8_t ext, order; /* to give it back */
 };
 struct sock_ring {
-	struct sock_seg seg[CHAN_SEGS]; /* slot i % CHAN_SEGS */
 	uint32_t first, n;		/* segments [first, n) are alive */
+	struct sock_seg seg[CHAN_SEGS]; /* slot i % CHAN_SEGS */
 };
 static inline struct sock_seg *ring_last(struct sock_ring *r)
 {
@@ -80,31 +80,31 @@ struct sock {
 		struct tcp_conn conn;
 		struct dgram dg; /* dgram */
 	};
+	struct list link;      /* cw->socks */
+	struct port_hold *hold;
+	struct endpoint local; /* bound to; port 0: not */
+	/* hot from here on up to the first segments of both rings, see struct tcp_conn */
 	struct client_worker *cw;
 	struct chan_sock_a *a;
 	struct chan_sock_b *b; /* hostile */
-	struct sock_ring rx, tx;
-	uint32_t id, gen;
-	uint32_t state;	     /* enum chan_sock_state, as published */
+	struct list event_link; /* priv->event */
+	struct listener *l;  /* listening */
 	uint32_t flags_a;    /* as published */
 	uint32_t tx_tail;    /* application's positions, checked */
 	uint32_t rx_head;
 	uint32_t rx_tail;    /* published */
 	uint32_t rx_end;     /* behind the highest position stored */
 	uint32_t tx_una;     /* published */
-	uint32_t evseq, err_seq;
+	uint32_t evseq;
 	uint32_t close_seq, opt_seq;
-	uint32_t flags_b;    /* CHAN_B_SHUT_* already acted upon */
 	uint32_t notified[CHAN_SUBS]; /* as published */
 	uint16_t pushed[CHAN_SUBS];   /* b->sub[i] when notified[i] was last counted up */
+	uint32_t id;
 	uint32_t sndbuf;     /* SO_SNDBUF, 0: grows by itself */
-	uint32_t n_listens;  /* times that it has begun to listen */
 	uint32_t rx_space;   /* conn.tune.space as a->rcvbuf knows it */
-	struct chan_urg urg; /* the peer's urgent byte as published, seq 0: none so far */
-	uint32_t urg_floor;  /* as published */
-	uint32_t urg_tx;     /* number in b->urg_tx that was last carried out */
 	uint8_t signals;     /* enum sock_signal, due at the end of the burst */
 	uint8_t early;	     /* those that came before the line which connect() has promised */
+	uint8_t flags_b;     /* CHAN_B_SHUT_* already acted upon */
 	bool line_comes : 1;
 	bool dgram : 1;	     /* which of the union it is */
 	bool started : 1;    /* the core has conn */
@@ -126,12 +126,19 @@ struct sock {
 	bool v6 : 1;
 	bool near_known : 1; /* is_near has been found out */
 	bool is_near : 1;    /* connected to an address of our own */
-	struct listener *l;  /* listening */
-	struct port_hold *hold;
-	struct endpoint local; /* bound to; port 0: not */
-	struct list link;      /* cw->socks */
-	struct list event_link; /* priv->event */
+	struct sock_ring rx, tx;
+
+	uint32_t gen;
+	uint32_t state;	     /* enum chan_sock_state, as published */
+	uint32_t err_seq;
+	uint32_t n_listens;  /* times that it has begun to listen */
+	struct chan_urg urg; /* the peer's urgent byte as published, seq 0: none so far */
+	uint32_t urg_floor;  /* as published */
+	uint32_t urg_tx;     /* number in b->urg_tx that was last carried out */
 };
+_Static_assert(offsetof(struct sock, cw) % CACHE_LINE == 0 &&
+	       offsetof(struct sock, rx) == offsetof(struct sock, cw) + 2 * CACHE_LINE,
+	       "hot lines: something cold has to move to the other side");
 static inline struct sock *sock_of(struct tcp_conn *c)
 {
 	return container_of(c, struct sock, conn);

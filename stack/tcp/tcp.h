@@ -114,6 +114,7 @@ struct tcp_env {
 	struct wheel wheel;
 	struct list touched;	  /* conns with events, by touch_link: the host drains it */
 	struct list pending;	  /* conns with something to send at the next flush */
+	struct list delacks;	  /* conns whose ACK is delayed, the one that is due first in front */
 	struct tcp_table *table;
 	/* While ops->output() sends the SYN-ACK of a listener: its options, else NULL. */
 	const struct tcp_sockopts *synack_opts;
@@ -173,32 +174,39 @@ bool tcp_knows(struct tcp_env *env, const struct tcp_flow *flow, const struct tc
 /* Options of the application. Zeroed memory is Linux's default except rcvbuf, sndbuf (bytes that
  * the application may have queued) that the host always sets. */
 struct tcp_sockopts {
-	uint32_t rcvbuf, sndbuf;     /* bytes; rcvbuf bounds the advertised window */
-	uint32_t rcvbuf_max;	     /* rcvbuf grows by itself up to this (tcp_tune.c), 0: it is fixed */
-	bool nodelay, cork, keepalive, quickack;
-	bool delack;		     /* TCP_QUICKACK 0: the program will answer */
-	uint16_t user_mss;	     /* TCP_MAXSEG, 0 = none */
-	uint32_t keepidle_s, keepintvl_s, keepcnt; /* 0 = 7200, 75, 9 */
+	/* what each segment looks at: TCP_OPTS_HOT bytes */
+	uint32_t rcvbuf;	     /* bytes; bounds the advertised window */
 	uint32_t user_timeout_ms;    /* 0 = default */
-	uint32_t pacing;	     /* SO_MAX_PACING_RATE, bytes a second, 0 = none */
-	uint32_t syncnt;	     /* 0 = 6 */
-	int32_t linger2_s;	     /* FIN-WAIT-2 life of an orphan, 0 = 60, < 0 = none */
+	uint32_t label;		     /* IPv6 flow label, 0 = none is given: with no_label 0, else one of the
+				      * stack's own choice, ... */
+	bool no_label;
+	uint8_t label_turn;	     /* ... another after each timeout: the core counts them here */
+	bool nodelay, cork;
 	uint8_t ttl, tos;	     /* 0 = default */
 	uint8_t minttl;		     /* IP_MINTTL: what comes from farther away is dropped */
 	uint8_t hops, tclass;	     /* the same by IPv6 */
+	bool may_cut;		     /* routers may fragment what is sent: not RFC 1191's DF */
+	bool keepalive, quickack;
+
+	uint32_t sndbuf;	     /* bytes that the application may have queued */
+	uint32_t rcvbuf_max;	     /* rcvbuf grows by itself up to this (tcp_tune.c), 0: it is fixed */
+	bool delack;		     /* TCP_QUICKACK 0: the program will answer */
+	bool no_rehash;		     /* the same flow label for ever */
+	uint16_t user_mss;	     /* TCP_MAXSEG, 0 = none */
+	uint32_t keepidle_s, keepintvl_s, keepcnt; /* 0 = 7200, 75, 9 */
+	uint32_t pacing;	     /* SO_MAX_PACING_RATE, bytes a second, 0 = none */
+	uint32_t syncnt;	     /* 0 = 6 */
+	int32_t linger2_s;	     /* FIN-WAIT-2 life of an orphan, 0 = 60, < 0 = none */
 	uint8_t minhops;	     /* of a listener; of a connection minttl is that of its family */
 	uint8_t cc;		     /* 0 = default, else 1 + index into the list of controllers */
 	uint8_t defer;		     /* listener: how often the SYN-ACK is due until data is waited for */
+	bool deaf6;		     /* over IPv6 nothing that routers say of sizes is heard */
 	uint16_t fastopen;	     /* listener: so many may be open before their final ACK, 0 = none */
 	bool fastopen_syn;	     /* active open: data may ride on the SYN */
 	bool fastopen_no_cookie;
-	bool may_cut;		     /* routers may fragment what is sent: not RFC 1191's DF */
-	bool deaf6;		     /* over IPv6 nothing that they say of sizes is heard */
-	bool no_label;		     /* IPv6 flow label 0 unless one is given ... */
-	uint32_t label;		     /* ... here, 0 = none; else it is one of the stack's own choice, ... */
-	bool no_rehash;		     /* (the same for ever) */
-	uint8_t label_turn;	     /* ... another after each timeout: the core counts them here */
 };
+enum { TCP_OPTS_HOT = 24 };
+_Static_assert(offsetof(struct tcp_sockopts, sndbuf) == TCP_OPTS_HOT, "struct tcp_conn counts on it");
 
 /* Active open. c is zeroed by the host except opts; the 4-tuple must be free (tcp_tuple_in_use).
  * 0, -EADDRNOTAVAIL (tuple in use), -ENETUNREACH (no route). The SYN leaves at the next flush; with
@@ -278,7 +286,7 @@ static inline void tcp_flush(struct tcp_env *env, uint64_t now_ns)
 		tcp_flush_pending(env, now_ns);
 }
 /* When tcp_advance must be called next; UINT64_MAX: no timer. */
-static inline uint64_t tcp_next_ns(const struct tcp_env *env) { return wheel_next_ns(&env->wheel); }
+uint64_t tcp_next_ns(const struct tcp_env *env);
 
 /* For getsockopt(TCP_INFO), `fastnet ss` and tests; laid out as linux/tcp.h's struct tcp_info. */
 struct tcp_info;

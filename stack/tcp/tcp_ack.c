@@ -78,7 +78,7 @@ void tcp_ack_new(struct tcp_env *env, struct tcp_conn *c, const struct tcp_seg *
 		tcp_board_acked(env, c, seg->ack, news);
 	c->snd_una = seg->ack;
 	tcp_urgent_acked(c);
-	if (unlikely(c->mtu.probe))
+	if (unlikely(c->mtu_probing))
 		tcp_mtu_acked(c);
 	uint32_t rtt_us = sample_rtt(c, seg, news, now_ns);
 	c->retries = 0;

@@ -10,7 +10,7 @@ void tcp_brake_set(struct tcp_conn *c, enum tcp_brake next, uint64_t now_ns)
 	if (c->brake == next)
 		return;
 	if (c->brake != TCP_BRAKE_IDLE)
-		l->ns[c->brake] += now_ns - l->since_ns;
+		l->ns[c->brake - 1] += now_ns - l->since_ns;
 	l->since_ns = now_ns;
 	c->brake = next;
 }
@@ -47,7 +47,7 @@ void tcp_app_has_room(struct tcp_conn *c, uint64_t now_ns)
 
 uint64_t tcp_brake_us(const struct tcp_conn *c, enum tcp_brake kind, uint64_t now_ns)
 {
-	uint64_t ns = c->brakes.ns[kind];
+	uint64_t ns = c->brakes.ns[kind - 1];
 
 	if (c->brake == kind)
 		ns += now_ns - c->brakes.since_ns;

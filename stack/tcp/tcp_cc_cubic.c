@@ -119,9 +119,10 @@ static uint32_t cubic_ssthresh(struct tcp_conn *c, uint32_t flight, enum tcp_cc_
 	return max_u32((uint32_t)((uint64_t)flight * BETA_NUM / BETA_DEN), 2u * c->mss); /* 4.6 */
 }
 
+/* While the window is not used it does not grow: a round trip then says nothing about what growth does. */
 static void cubic_rtt(struct tcp_conn *c, uint32_t rtt_us)
 {
-	if (c->cwnd < c->ssthresh)
+	if (c->cwnd_limited && c->cwnd < c->ssthresh)
 		tcp_hystart_rtt(c, &c->cc_state.cubic.hystart, rtt_us);
 }
 

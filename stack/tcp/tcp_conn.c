@@ -38,6 +38,7 @@ void tcp_conn_start(struct tcp_env *env, struct tcp_conn *c, const struct tcp_fl
 	tcp_table_add(env, &c->node);
 	list_init(&c->touch_link);
 	list_init(&c->pend_link);
+	list_init(&c->delack_link);
 	list_init(&c->fo_link);
 	wheel_timer_init(&c->timer, TCPT_CONN);
 	c->last_rx_ns = now_ns;

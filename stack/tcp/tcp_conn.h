@@ -14,9 +14,6 @@
 #include "stack/tcp/tcp_sent.h"
 #include "stack/tcp/tcp_state.h"
 
-/* A segment in order touches little behind so many of its bytes, but for reass (tcp_ahead_conn()). */
-enum { TCP_CONN_HOT = 14 * 64 };
-
 struct tcp_cc_ops;
 
 /* What sits in the 4-tuple table. The flow follows the node at once in all three. */
@@ -27,11 +24,11 @@ struct tcp_node {
 	uint8_t kind;
 };
 
-/* Deadlines of a connection; one wheel_timer serves the earliest (tcp_timer.c). */
+/* Deadlines of a connection; one wheel_timer serves the earliest (tcp_timer.c). The delayed ACK has a queue
+ * of its own: delack_ns. */
 enum tcp_deadline {
 	TCPD_RACK,    /* tail loss probe, or the end of the reordering window: before TCPD_RTX */
 	TCPD_RTX,     /* retransmission, or persist when c->persist */
-	TCPD_DELACK,
 	TCPD_KEEP,    /* keepalive */
 	TCPD_PACE,    /* more may leave */
 	TCPD_COUNT
@@ -84,13 +81,16 @@ struct tcp_undo {
 struct tcp_mtu {
 	uint16_t known;	    /* what the host knew of the path at first, 0 = nothing */
 	uint16_t low, high; /* searching: what gets through, what might (RFC 4821 5.3) */
-	uint16_t probe;	    /* of this size is the probe [start, end) that is under way, 0 = none */
-	bool searching;
 	bool locked;	    /* the path takes less than we believe: routers must cut */
-	seq_t start, end;
+	seq_t start, end;   /* of the probe that is under way, if mtu_probing is not 0 */
 	uint64_t since_ns;  /* the search began */
 	uint64_t until_ns;  /* so long a router's word about the path counts, 0 = there is none */
 };
+
+/* What a segment in order, its ACK and the answer touch stands in TCP_CONN_HOT bytes and the line that
+ * begins with reass.first: among many connections each line is a miss (docs/profile.md). Who adds a field
+ * there moves a colder one out. */
+enum { TCP_CONN_HOT = 9 * CACHE_LINE };
 
 struct tcp_conn {
 	struct tcp_node node;
@@ -101,8 +101,6 @@ struct tcp_conn {
 	 * seq = iss + 1 + position. */
 	seq_t snd_una;		 /* oldest unacknowledged */
 	seq_t snd_nxt;		 /* RFC's SND.NXT: behind everything ever sent */
-	uint32_t snd_wnd;	 /* bytes, scaled */
-	uint32_t cwnd, ssthresh; /* bytes */
 	seq_t snd_end;		 /* behind the last byte that the application has written */
 	/* Receive sequence space. seq = irs + 1 + position. */
 	seq_t rcv_nxt;
@@ -110,10 +108,12 @@ struct tcp_conn {
 	seq_t rcv_acked;	 /* RFC 7323's Last.ACK.sent */
 	uint32_t rx_head;	 /* position up to which the application has read */
 	uint32_t ts_recent, ts_lead; /* so much later is what is echoed */
+	seq_t iss, irs;
 	uint16_t mss;		 /* payload of a full segment, options already taken off */
 	uint16_t rcv_mss;	 /* full segment of the peer, estimated */
 	uint16_t snd_wnd_raw;	 /* window field as last received: header prediction */
 	uint8_t snd_wscale, rcv_wscale;
+
 	uint8_t recovery;	 /* enum tcp_recovery */
 	uint8_t recovery_told;	 /* ... as the trace has it */
 	uint8_t dupacks;
@@ -169,40 +169,64 @@ struct tcp_conn {
 
 	bool app_full : 1;	 /* [h] the application waits for room in the send buffer */
 	bool ecn_seen : 1;	 /* the peer's segments were marked as capable of ECN */
+	bool mtu_searching : 1;	 /* tcp_mtu.c looks for the size that gets through */
+	bool mtu_told : 1;	 /* mtu.until_ns is not 0 */
 	uint8_t fo_fail : 2;	 /* why active Fast Open did not: Linux' tcpi_fastopen_client_fail */
-
-	struct tcp_conn *mate;	 /* the other end, if that is ours, too, and known (tcp_join.c) */
+	uint16_t mtu_probing;	 /* of this size is the probe that is under way (mtu), 0 = none */
+	uint32_t snd_wnd;	 /* bytes, scaled */
+	uint32_t cwnd, ssthresh; /* bytes */
 	uint32_t events;	 /* enum tcp_event, since the host looked; [h] clears */
 	struct list touch_link;	 /* env->touched while events != 0 */
 	struct list pend_link;	 /* env->pending */
 
 	uint64_t deadline_ns[TCPD_COUNT]; /* 0 = off */
 	struct wheel_timer timer;	  /* due at or before the earliest deadline */
-
-	struct tcp_rtt rtt;
+	uint64_t delack_ns;	 /* the delayed ACK is due, 0 = off ... */
+	struct list delack_link; /* env->delacks while it is on */
 	uint64_t last_rx_ns;	 /* any acceptable segment: keepalive */
 	uint64_t last_rx_data_ns;
 	uint64_t last_tx_ns;	 /* data sent: idle restart (RFC 5681 4.1) */
-	uint64_t open_ns;	 /* our SYN was acknowledged */
 	uint64_t ts_recent_ns;	 /* when ts_recent was set (PAWS: outdated after 24 days) */
 	uint64_t stall_ns;	 /* first retransmission or probe of what is unanswered now, 0 = none */
-	uint64_t pace_ns;	 /* not before may more leave, with paced */
-	uint64_t pace_rate;	 /* of the controller, bytes a second, with model */
-	uint32_t pace_budget;	 /* what may leave in this output */
-	uint64_t oow_ack_ns;	 /* last ACK answering an unacceptable pure ACK */
-	uint32_t ts_offset;	 /* added to the millisecond clock in TSval */
+	const struct tcp_cc_ops *cc;
+	struct tcp_model *model; /* of a controller with control() */
+
+	struct tcp_rtt rtt;
 	seq_t snd_wl1;		 /* number of the segment that last updated the window */
 	uint32_t max_snd_wnd;	 /* largest window seen */
 	seq_t snd_sml;		 /* end of the last small segment sent (Minshall's Nagle) */
 	seq_t recover;		 /* RFC 6582, RFC 6675's RecoveryPoint */
+	uint32_t ts_offset;	 /* added to the millisecond clock in TSval */
+	uint32_t id;		 /* [h] names the connection in the trace */
+	uint64_t tx_bytes, rx_bytes;	  /* acknowledged by the peer, received in order */
+	uint32_t tx_segs, rx_segs;
+	uint32_t tx_data_segs, rx_data_segs; /* those with text */
+	struct tcp_brakes {	 /* tcp_brake.c */
+		uint64_t since_ns; /* of `brake` */
+		uint64_t ns[TCP_BRAKES - 1]; /* [kind - 1]: nobody counts TCP_BRAKE_IDLE */
+	} brakes;
+	struct tcp_rate rate;
+	struct tcp_tune {	 /* tcp_tune.c */
+		uint64_t since_ns; /* the round trip that is being looked at began, 0: none yet ... */
+		uint32_t head;	   /* ... with rx_head here */
+		uint32_t space;	   /* most that was read in one */
+		uint32_t tsecr;	   /* last one that was looked at */
+		seq_t round_end;   /* a window behind what had come at tuned.round_ns */
+	} tune;
+	struct tcp_sockopts opts;      /* [h] then tcp_opts_changed(); its first part is hot */
+
+	/* Not for a segment in order. */
+	uint32_t path_mss;	 /* as last told */
+	struct tcp_tuned {	 /* what tcp_tune.c has found out */
+		uint64_t round_ns; /* of tune.round_end, 0: none yet */
+		uint32_t rcvbuf;   /* grown to, 0: has not; with opts.rcvbuf_max */
+		uint32_t rtt8_us;  /* eight times the round trip as the receiver sees it, 0: not yet */
+	} tuned;
+	uint64_t pace_rate;	 /* of the controller, bytes a second, with model */
 	seq_t tlp_end;
-	seq_t iss, irs;
 	seq_t snd_up;		 /* behind our urgent byte, valid with urg_tx */
 	seq_t rcv_up;		 /* the peer's urgent byte, valid with urg_rx */
 	seq_t fin_seq;		 /* valid with fin_seen */
-	const struct tcp_cc_ops *cc;
-	struct tcp_model *model; /* of a controller with control() */
-	struct tcp_rate rate;
 	union {
 		struct { uint32_t acked; } reno; /* bytes counted towards the next increase */
 		struct tcp_cubic {
@@ -224,37 +248,15 @@ struct tcp_conn {
 
 	int error;		 /* positive errno, with TCPE_ERROR; the connection is CLOSED */
 	int soft_error;		 /* positive errno, told by ICMP; [h] may clear */
-	uint32_t id;		 /* [h] names the connection in the trace */
 	struct tcp_listener *listener; /* of a passive open; [h] clears when the listener goes */
-	struct tcp_sockopts opts;      /* [h] then tcp_opts_changed() */
-	uint16_t peer_mss;	 /* as received, 536 if not */
-	uint16_t adv_mss;	 /* as we have announced it */
-	uint32_t path_mss;	 /* as last told */
 	struct tcp_mtu mtu;
-	struct tcp_tune {	 /* tcp_tune.c */
-		uint64_t since_ns; /* the round trip that is being looked at began, 0: none yet ... */
-		uint32_t head;	   /* ... with rx_head here */
-		uint32_t rcvbuf;   /* grown to, 0: has not; with opts.rcvbuf_max */
-		uint32_t space;	   /* most that was read in one */
-		uint32_t rtt8_us;  /* eight times the round trip as the receiver sees it, 0: not yet */
-		uint32_t tsecr;	   /* last one that was looked at */
-		seq_t round_end;   /* a window behind what had come ... */
-		uint64_t round_ns; /* ... then, 0: none yet */
-	} tune;
-	struct tcp_brakes {	 /* tcp_brake.c */
-		uint64_t since_ns; /* of `brake` */
-		uint64_t ns[TCP_BRAKES];
-	} brakes;
 
-	uint64_t tx_bytes, rx_bytes;	  /* acknowledged by the peer, received in order */
-	uint32_t tx_segs, rx_segs, rtx_segs, rtx_total_bytes;
-	uint32_t tx_data_segs, rx_data_segs; /* those with text */
+	uint32_t rtx_total_bytes;
 	uint32_t dsack_dups;	 /* D-SACKs of the peer */
 	uint32_t ooo_segs;	 /* received ahead of something missing */
 	uint32_t reord_seen;	 /* what we had sent arrived in another order, so often ... */
 	uint32_t reord_bytes;	 /* ... and at most so far apart */
 	uint32_t ce_bytes;	 /* acknowledged with ECE, modulo 2^32 */
-	uint32_t lost_bytes;	 /* ever taken for lost, modulo 2^32 */
 
 	/* Fast Open (tcp_fastopen.c). */
 	uint16_t fo_room;	 /* bytes that may ride on the SYN, which has not left */
@@ -263,8 +265,7 @@ struct tcp_conn {
 	struct tcp_listener *fo_listener; /* while it counts in n_fo there */
 	struct list fo_link;
 
-	/* Loss: touched when something is lost or out of order only, except the log of send times. */
-	struct tcp_sent sent;
+	/* Loss: touched when something is lost or out of order only. */
 	struct tcp_runs board;	 /* [snd_una, snd_nxt) without what is plainly in flight */
 	uint32_t reno_held;	 /* without SACK: bytes that duplicate ACKs stand for */
 	seq_t lost_from;	 /* nothing before it is to be sent again */
@@ -273,17 +274,39 @@ struct tcp_conn {
 	struct tcp_rack rack;
 	struct tcp_undo undo;
 	uint32_t prr_delivered, prr_out, prr_flight; /* RFC 6937 3; prr_flight: RecoverFS */
-
-	struct tcp_runs reass;	 /* received beyond rcv_nxt, all HELD */
 	struct tcp_sack_block sack_recent[TCP_SACK_MAX]; /* of these, the last that changed first */
 	seq_t dsack_start, dsack_end; /* received a second time, valid with dsack */
+
+	struct tcp_runs reass;	 /* received beyond rcv_nxt, all HELD; `first` is its end */
+	struct tcp_conn *mate;	 /* the other end, if that is ours, too, and known (tcp_join.c) */
+	uint32_t pace_budget;	 /* what may leave in this output */
+	uint32_t lost_bytes;	 /* ever taken for lost, modulo 2^32 */
+	uint32_t rtx_segs;	 /* segments sent again (it fills the line) */
+	uint16_t peer_mss;	 /* as received, 536 if not */
+	uint16_t adv_mss;	 /* as we have announced it */
+	struct tcp_sent sent;	 /* its first mark is hot */
+
+	uint64_t open_ns;	 /* our SYN was acknowledged */
+	uint64_t pace_ns;	 /* not before may more leave, with paced */
+	uint64_t oow_ack_ns;	 /* last ACK answering an unacceptable pure ACK */
 };
+_Static_assert(offsetof(struct tcp_conn, opts) + TCP_OPTS_HOT == TCP_CONN_HOT, "hot lines");
+_Static_assert(offsetof(struct tcp_conn, reass.first) % CACHE_LINE == 0, "the last hot line begins");
+_Static_assert(offsetof(struct tcp_conn, sent.mark[1]) % CACHE_LINE == 0, "... and ends");
 
 static inline const struct tcp_flow *tcp_node_flow(const struct tcp_node *n)
 {
 	return (const struct tcp_flow *)(n + 1);
 }
 _Static_assert(offsetof(struct tcp_conn, flow) == sizeof(struct tcp_node), "tcp_node_flow()");
+
+/* Asks for what a segment will touch, but for the line of the node. */
+static inline void tcp_conn_ahead(const struct tcp_conn *c)
+{
+	for (size_t at = CACHE_LINE; at < TCP_CONN_HOT; at += CACHE_LINE)
+		__builtin_prefetch((const char *)c + at, 1);
+	__builtin_prefetch(&c->reass.first, 1);
+}
 
 /* Stream position up to which received data is in order. */
 static inline uint32_t tcp_rx_tail(const struct tcp_conn *c)

@@ -321,7 +321,10 @@ static inline void tcp_ack_told(struct tcp_conn *c)
 	c->rcv_acked = c->rcv_nxt;
 	c->ack_now = c->ack_delayed = false;
 	c->rx_small = c->rx_small_more = false;
-	c->deadline_ns[TCPD_DELACK] = 0;
+	if (c->delack_ns) {
+		c->delack_ns = 0;
+		list_del(&c->delack_link);
+	}
 }
 
 /* ---- tcp_urgent.c ---- */
@@ -478,12 +481,15 @@ bool tcp_tlp_acked(struct tcp_conn *c, const struct tcp_news *news);
 /* Bytes that have arrived, modulo 2^32: C.delivered. */
 static inline uint32_t tcp_delivered(const struct tcp_conn *c)
 {
+	if (likely(c->recovery == TCPR_OPEN)) /* as tcp_pipe() */
+		return (uint32_t)c->tx_bytes;
 	return (uint32_t)c->tx_bytes + c->board.bytes[TCP_RUN_HELD] + c->reno_held;
 }
 /* CheckIfApplicationLimited(): not a whole segment waits, though it might leave. */
 static inline bool tcp_rate_is_dry(const struct tcp_conn *c)
 {
-	return seq_lt(c->snd_end, seq_add(c->snd_nxt, c->mss)) && tcp_pipe(c) < c->cwnd && !tcp_lost(c);
+	return seq_lt(c->snd_end, seq_add(c->snd_nxt, c->mss)) && tcp_pipe(c) < c->cwnd &&
+	       (likely(c->recovery == TCPR_OPEN) || !tcp_lost(c));
 }
 /* Without a model: has the marked packet arrived? */
 static inline bool tcp_rate_passed(const struct tcp_conn *c)

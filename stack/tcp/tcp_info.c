@@ -79,7 +79,7 @@ void tcp_fill_info(const struct tcp_env *env, const struct tcp_conn *c, struct t
 	ti->tcpi_snd_cwnd = c->cwnd / mss;
 	ti->tcpi_advmss = c->adv_mss - (c->adv_mss && c->ts_ok ? TCP_TS_SPACE : 0);
 	ti->tcpi_reordering = reordering(c, mss);
-	ti->tcpi_rcv_rtt = c->tune.rtt8_us / 8;
+	ti->tcpi_rcv_rtt = c->tuned.rtt8_us / 8;
 	ti->tcpi_rcv_space = max_u32(c->tune.space, min_u32(c->opts.rcvbuf, TCP_INIT_SEGS * ti->tcpi_advmss));
 	ti->tcpi_total_retrans = c->rtx_segs;
 	ti->tcpi_bytes_acked = c->tx_bytes;

@@ -40,7 +40,7 @@ static bool may_pass(const struct tcp_conn *c, const struct tcp_conn *p)
 		return false;
 	if (!seq_eq(p->rcv_nxt, c->snd_nxt) || c->recovery != TCPR_OPEN || !tcp_runs_empty(&p->reass))
 		return false; /* something is lost */
-	if (c->urg_tx || p->urg_rx || c->mtu.probe || c->ecn_cwr || p->ecn_echo)
+	if (c->urg_tx || p->urg_rx || c->mtu_probing || c->ecn_cwr || p->ecn_echo)
 		return false;
 	if (c->model) /* it is made of what segments tell */
 		return false;

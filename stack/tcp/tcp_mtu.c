@@ -26,7 +26,7 @@ static void sync_mss(struct tcp_conn *c)
 {
 	uint32_t wire = min_u32(c->peer_mss, c->path_mss);
 
-	if (c->mtu.searching)
+	if (c->mtu_searching)
 		wire = min_u32(wire, c->mtu.low);
 	/* RFC 6691: the MSS options do not count TCP options, the segments have to */
 	c->mss = (uint16_t)(max_u32(wire, TCP_MSS_MIN) - options_len(c));
@@ -34,9 +34,15 @@ static void sync_mss(struct tcp_conn *c)
 		c->cwnd = max_u32(c->cwnd, c->mss);
 }
 
+static void set_told(struct tcp_conn *c, uint64_t until_ns)
+{
+	c->mtu.until_ns = until_ns;
+	c->mtu_told = until_ns != 0;
+}
+
 static void start_search(const struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	c->mtu.searching = true;
+	c->mtu_searching = true;
 	c->mtu.low = env->base_mss ? env->base_mss : BASE_MSS;
 	c->mtu.high = (uint16_t)min_u32(c->peer_mss, c->path_mss);
 	c->mtu.since_ns = now_ns;
@@ -44,8 +50,8 @@ static void start_search(const struct tcp_env *env, struct tcp_conn *c, uint64_t
 
 void tcp_mtu_init(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	c->mtu = (struct tcp_mtu){ .searching = env->mtu_probing == TCP_MTU_ALWAYS,
-				   .since_ns = now_ns };
+	c->mtu = (struct tcp_mtu){ .since_ns = now_ns };
+	c->mtu_searching = env->mtu_probing == TCP_MTU_ALWAYS;
 	c->mtu.low = env->base_mss ? env->base_mss : BASE_MSS;
 	if (env->ops->path_known)
 		c->mtu.known = env->ops->path_known(env, &c->flow);
@@ -56,7 +62,7 @@ void tcp_mtu_negotiated(struct tcp_conn *c)
 	c->path_mss = c->adv_mss;
 	if (c->mtu.known) {
 		c->path_mss = min_u32(c->path_mss, c->mtu.known);
-		c->mtu.until_ns = c->mtu.since_ns + TOLD_NS; /* looked up again then */
+		set_told(c, c->mtu.since_ns + TOLD_NS); /* looked up again then */
 	}
 	c->mtu.high = (uint16_t)min_u32(c->peer_mss, c->path_mss);
 	sync_mss(c);
@@ -79,13 +85,13 @@ void tcp_mtu_fell(struct tcp_env *env, struct tcp_conn *c, uint32_t mtu, uint64_
 
 	if (!v4 && mtu < least) /* RFC 8201 4: no link of IPv6 is so small */
 		return;
-	if (mss >= c->path_mss && !(c->mtu.probe && mss < c->mtu.probe))
+	if (mss >= c->path_mss && !(c->mtu_probing && mss < c->mtu_probing))
 		return;
 	STAT_INC(tcp_pmtu_fell);
 	if (env->ops->path_told)
 		env->ops->path_told(env, &c->flow, mtu);
 	c->path_mss = min_u32(c->path_mss, mss);
-	c->mtu.until_ns = now_ns + TOLD_NS;
+	set_told(c, now_ns + TOLD_NS);
 	c->mtu.locked |= v4 && mtu < least; /* then routers must cut (as Linux) */
 	c->opts.may_cut |= c->mtu.locked;
 	if (!c->syn_acked) {
@@ -94,10 +100,10 @@ void tcp_mtu_fell(struct tcp_env *env, struct tcp_conn *c, uint32_t mtu, uint64_
 	}
 	bound_search(c, mss);
 	sync_mss(c);
-	if (c->mtu.probe > mss && c->mss == was) {
+	if (c->mtu_probing > mss && c->mss == was) {
 		tcp_mtu_probe_lost(env, c);
 	} else if (c->mss < was && !seq_eq(c->snd_una, c->snd_nxt)) {
-		c->mtu.probe = 0;
+		c->mtu_probing = 0;
 		tcp_recovery_resend_all(env, c);
 	}
 }
@@ -109,7 +115,7 @@ static uint32_t path_now(struct tcp_env *env, struct tcp_conn *c, uint64_t now_n
 	uint16_t known = env->ops->path_known ? env->ops->path_known(env, &c->flow) : 0;
 
 	if (mss && known) {
-		c->mtu.until_ns = now_ns + TOLD_NS;
+		set_told(c, now_ns + TOLD_NS);
 		mss = min_u32(mss, known);
 	}
 	return mss;
@@ -117,7 +123,7 @@ static uint32_t path_now(struct tcp_env *env, struct tcp_conn *c, uint64_t now_n
 
 void tcp_mtu_told_expired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	c->mtu.until_ns = 0;
+	set_told(c, 0);
 	uint32_t mss = path_now(env, c, now_ns);
 
 	c->path_mss = mss ? mss : c->adv_mss;
@@ -143,9 +149,9 @@ void tcp_path_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 		return;
 	STAT_INC(tcp_path_changed);
 	c->path_mss = mss;
-	if (c->mtu.searching && c->mtu.high > mss)
+	if (c->mtu_searching && c->mtu.high > mss)
 		bound_search(c, mss);
-	else if (c->mtu.searching)
+	else if (c->mtu_searching)
 		c->mtu.high = (uint16_t)min_u32(c->peer_mss, mss);
 	sync_mss(c);
 }
@@ -155,8 +161,8 @@ void tcp_path_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 static void probe_failed(struct tcp_conn *c)
 {
 	STAT_INC(tcp_mtu_probe_lost);
-	c->mtu.high = (uint16_t)min_u32(c->mtu.high, c->mtu.probe - 1u);
-	c->mtu.probe = 0;
+	c->mtu.high = (uint16_t)min_u32(c->mtu.high, c->mtu_probing - 1u);
+	c->mtu_probing = 0;
 }
 
 void tcp_mtu_probe_lost(struct tcp_env *env, struct tcp_conn *c)
@@ -170,7 +176,7 @@ void tcp_mtu_probe_lost(struct tcp_env *env, struct tcp_conn *c)
 
 bool tcp_mtu_is_probe_lost(const struct tcp_conn *c)
 {
-	return c->mtu.probe && seq_eq(c->snd_una, c->mtu.start) &&
+	return c->mtu_probing && seq_eq(c->snd_una, c->mtu.start) &&
 	       tcp_lost(c) <= seq_diff(c->mtu.end, c->mtu.start);
 }
 
@@ -179,20 +185,20 @@ void tcp_mtu_acked(struct tcp_conn *c)
 	if (seq_lt(c->snd_una, c->mtu.end))
 		return;
 	STAT_INC(tcp_mtu_probe_ok);
-	c->mtu.low = c->mtu.probe;
-	c->mtu.probe = 0;
+	c->mtu.low = c->mtu_probing;
+	c->mtu_probing = 0;
 	sync_mss(c);
 }
 
 void tcp_mtu_timeout(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	if (c->mtu.probe && seq_eq(c->snd_una, c->mtu.start))
+	if (c->mtu_probing && seq_eq(c->snd_una, c->mtu.start))
 		probe_failed(c);
-	c->mtu.probe = 0;
+	c->mtu_probing = 0;
 	if (env->mtu_probing == TCP_MTU_NEVER || now_ns - c->stall_ns < BLACK_HOLE_NS)
 		return;
 	STAT_INC(tcp_mtu_black_hole);
-	if (!c->mtu.searching) {
+	if (!c->mtu_searching) {
 		start_search(env, c, now_ns);
 	} else {
 		uint32_t base = env->base_mss ? env->base_mss : BASE_MSS;
@@ -218,7 +224,7 @@ static uint16_t next_probe(struct tcp_conn *c, uint64_t now_ns)
 
 uint32_t tcp_mtu_probe_len(struct tcp_conn *c, uint64_t now_ns)
 {
-	if (!c->mtu.searching || c->mtu.probe || c->recovery != TCPR_OPEN || tcp_sack_telling(c) ||
+	if (!c->mtu_searching || c->mtu_probing || c->recovery != TCPR_OPEN || tcp_sack_telling(c) ||
 	    c->cwnd < (uint32_t)PROBE_CWND * c->mss)
 		return 0;
 	uint16_t size = next_probe(c, now_ns);
@@ -230,7 +236,7 @@ uint32_t tcp_mtu_probe_len(struct tcp_conn *c, uint64_t now_ns)
 	    tcp_pipe(c) + len + c->mss > c->cwnd || c->pace_budget < len)
 		return 0;
 	STAT_INC(tcp_mtu_probe);
-	c->mtu.probe = size;
+	c->mtu_probing = size;
 	c->mtu.start = c->snd_nxt;
 	c->mtu.end = seq_add(c->snd_nxt, len);
 	return len;

@@ -69,8 +69,8 @@ void tcp_send_again(struct tcp_env *env, struct tcp_conn *c, seq_t start, seq_t 
 		c->prr_out += len;
 	if (c->paced)
 		tcp_pace_sent(c, len, now_ns);
-	if (unlikely(c->mtu.probe) && seq_lt(start, c->mtu.end) && seq_gt(end, c->mtu.start))
-		c->mtu.probe = 0; /* whichever copy arrives: it tells nothing */
+	if (unlikely(c->mtu_probing) && seq_lt(start, c->mtu.end) && seq_gt(end, c->mtu.start))
+		c->mtu_probing = 0; /* whichever copy arrives: it tells nothing */
 	tcp_undo_sent_again(c, len, now_ns);
 	tcp_board_sent_again(env, c, start, end, tcp_us(now_ns));
 	tcp_rate_sent_again(c, start, end, tcp_us(now_ns));
@@ -155,7 +155,7 @@ static void output_mtu_probe(struct tcp_env *env, struct tcp_conn *c, uint64_t n
 
 static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 {
-	if (unlikely(c->mtu.until_ns) && now_ns >= c->mtu.until_ns)
+	if (unlikely(c->mtu_told) && now_ns >= c->mtu.until_ns)
 		tcp_mtu_told_expired(env, c, now_ns);
 	uint32_t mss = tcp_send_mss(c), burst = burst_size(env, c, mss);
 	bool by_cwnd = false, held = false;
@@ -163,7 +163,7 @@ static void output_new(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 
 	if (seq_eq(c->snd_una, c->snd_nxt))
 		idle_restart(env, c, now_ns);
-	if (unlikely(c->mtu.searching))
+	if (unlikely(c->mtu_searching))
 		output_mtu_probe(env, c, now_ns);
 	while (tcp_unsent(c)) {
 		uint32_t avail = seq_diff(c->snd_end, c->snd_nxt), pipe = tcp_pipe(c);

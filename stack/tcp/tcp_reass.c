@@ -41,7 +41,7 @@ static inline void data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t s
 	}
 	if (c->ack_now || !seq_eq(c->snd_nxt, c->snd_end))
 		tcp_want_output(env, c);
-	else if (!c->deadline_ns[TCPD_DELACK])
+	else if (!c->delack_ns)
 		tcp_timer_ack_owed(env, c, now_ns);
 }
 

@@ -38,7 +38,7 @@ static void enter_fast(struct tcp_conn *c, uint32_t delivered, uint32_t acked)
 
 static void lost(struct tcp_env *env, struct tcp_conn *c, uint32_t delivered, uint32_t acked)
 {
-	if (unlikely(c->mtu.probe) && tcp_mtu_is_probe_lost(c))
+	if (unlikely(c->mtu_probing) && tcp_mtu_is_probe_lost(c))
 		tcp_mtu_probe_lost(env, c);
 	else
 		enter_fast(c, delivered, acked);

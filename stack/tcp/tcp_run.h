@@ -32,11 +32,12 @@ struct tcp_run {
 	uint8_t state;
 };
 
-/* Zeroed memory is the empty list. */
+/* Zeroed memory is the empty list. `first` is last: each segment looks at it, see struct tcp_conn. */
 struct tcp_runs {
-	struct tcp_run *first, *last;
+	struct tcp_run *last;
 	uint32_t n;
 	uint32_t bytes[TCP_RUN_STATES]; /* sums of the lengths */
+	struct tcp_run *first;
 };
 
 struct tcp_run_pool {

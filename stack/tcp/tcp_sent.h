@@ -66,6 +66,8 @@ static inline bool tcp_sent_acked(struct tcp_sent *s, seq_t una, uint32_t *us)
 	*us = s->past.us;
 	if (s->n < TCP_SENT_FEW)
 		s->step_us = 0;
+	if (s->n == 0) /* who has one burst under way at a time stays in the line of the first mark */
+		s->first = 0;
 	return passed;
 }
 

@@ -63,9 +63,7 @@ struct tcp_conn *tcp_ahead_conn(const struct tcp_env *env, uint32_t hash)
 	if (!n || n->kind != TCPN_CONN)
 		return NULL;
 	struct tcp_conn *c = container_of(n, struct tcp_conn, node);
-	for (size_t at = CACHE_LINE; at < TCP_CONN_HOT; at += CACHE_LINE)
-		__builtin_prefetch((const char *)c + at, 1);
-	__builtin_prefetch(&c->reass);
+	tcp_conn_ahead(c);
 	return c;
 }
 
@@ -195,6 +193,7 @@ int tcp_env_init(struct tcp_env *env, uint64_t now_ns)
 	wheel_init(&env->wheel, now_ns);
 	list_init(&env->touched);
 	list_init(&env->pending);
+	list_init(&env->delacks);
 	env->challenge = (struct tcp_challenge){ 0 };
 	env->n_conns = env->n_synq = env->n_timewait = 0;
 	return 0;
@@ -207,7 +206,7 @@ void tcp_env_fini(struct tcp_env *env)
 	CHECK(env->n_conns == 0);
 	CHECK(t->n_listeners == 0);
 	CHECK(env->n_synq == 0); /* they went with their listeners */
-	CHECK(list_empty(&env->touched) && list_empty(&env->pending));
+	CHECK(list_empty(&env->touched) && list_empty(&env->pending) && list_empty(&env->delacks));
 	list_for_each_safe(it, tmp, &t->timewait_age)
 		tcp_table_put_timewait(env, container_of(it, struct tcp_timewait, age));
 	CHECK(env->n_timewait == 0);

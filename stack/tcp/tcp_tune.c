@@ -16,8 +16,8 @@ static void grow(struct tcp_conn *c, uint64_t want)
 {
 	if (want <= c->opts.rcvbuf || c->opts.rcvbuf >= c->opts.rcvbuf_max)
 		return;
-	c->tune.rcvbuf = (uint32_t)min_u64(want, c->opts.rcvbuf_max);
-	c->opts.rcvbuf = max_u32(c->opts.rcvbuf, c->tune.rcvbuf);
+	c->tuned.rcvbuf = (uint32_t)min_u64(want, c->opts.rcvbuf_max);
+	c->opts.rcvbuf = max_u32(c->opts.rcvbuf, c->tuned.rcvbuf);
 	STAT_INC(tcp_rcvbuf_grown);
 }
 
@@ -70,34 +70,34 @@ uint32_t tcp_tune_sndbuf(const struct tcp_conn *c)
  * the least counts. */
 void tcp_tune_round(struct tcp_conn *c, uint64_t now_ns)
 {
-	struct tcp_tune *t = &c->tune;
+	struct tcp_tuned *d = &c->tuned;
 
-	if (t->round_ns) {
-		uint64_t us = max_u64((now_ns - t->round_ns) / NSEC_PER_USEC, 1);
+	if (d->round_ns) {
+		uint64_t us = max_u64((now_ns - d->round_ns) / NSEC_PER_USEC, 1);
 		uint32_t us8 = (uint32_t)min_u64(us * 8, UINT32_MAX);
 
-		t->rtt8_us = t->rtt8_us ? min_u32(t->rtt8_us, us8) : us8;
+		d->rtt8_us = d->rtt8_us ? min_u32(d->rtt8_us, us8) : us8;
 	}
-	t->round_end = seq_add(c->rcv_nxt, max_u32(seq_diff(c->rcv_adv, c->rcv_acked), 1));
-	t->round_ns = now_ns;
+	c->tune.round_end = seq_add(c->rcv_nxt, max_u32(seq_diff(c->rcv_adv, c->rcv_acked), 1));
+	d->round_ns = now_ns;
 }
 
 /* RFC 7323 4.1 the other way round: a full segment left when our ACK came that it echoes. */
 void tcp_tune_echo(struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns)
 {
-	struct tcp_tune *t = &c->tune;
+	struct tcp_tuned *d = &c->tuned;
 
 	if (!c->ts_ok || !seg->has_ts)
 		return;
-	t->tsecr = seg->tsecr;
+	c->tune.tsecr = seg->tsecr;
 	uint32_t ms = tcp_ts_now(c->ts_offset, now_ns) - seg->tsecr;
 	if (seg->len < c->rcv_mss || ms > TCP_RTO_MAX_US / 1000)
 		return;
 	uint32_t us = max_u32(ms, 1) * 1000;
-	t->rtt8_us = t->rtt8_us ? t->rtt8_us - t->rtt8_us / 8 + us : us * 8;
+	d->rtt8_us = d->rtt8_us ? d->rtt8_us - d->rtt8_us / 8 + us : us * 8;
 }
 
 void tcp_tune_opts(struct tcp_conn *c)
 {
-	c->opts.rcvbuf = max_u32(c->opts.rcvbuf, min_u32(c->tune.rcvbuf, c->opts.rcvbuf_max));
+	c->opts.rcvbuf = max_u32(c->opts.rcvbuf, min_u32(c->tuned.rcvbuf, c->opts.rcvbuf_max));
 }

@@ -146,7 +146,7 @@ static void output(struct tcp_env *env, const struct tcp_flow *flow, const struc
 	static uint8_t text[MTU];
 
 	CHECK(i < CONNS && seg->len <= sizeof(text));
-	CHECK(!c || seg->len <= max_u32(c->mss, c->mtu.probe));
+	CHECK(!c || seg->len <= max_u32(c->mss, c->mtu_probing));
 	f.heard[i].seq = seq_add(seg->seq, tcp_seg_space(seg));
 	if (seg->flags & TCPF_ACK)
 		f.heard[i].ack = seg->ack;

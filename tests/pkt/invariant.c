@@ -96,8 +96,10 @@ const char *conn_wrong(struct tcp_conn *c)
 		MUST(!list_empty(&c->touch_link));
 	if (tcp_is_closed(c)) {
 		MUST(!c->timer.armed && !c->node.pprev && list_empty(&c->pend_link));
+		MUST(!c->delack_ns && list_empty(&c->delack_link));
 		return NULL;
 	}
+	MUST(!c->delack_ns == list_empty(&c->delack_link));
 	for (int d = 0; d < TCPD_COUNT; d++) {
 		if (c->deadline_ns[d])
 			MUST(c->timer.armed && c->timer.due_ns <= c->deadline_ns[d]);
@@ -112,7 +114,7 @@ const char *conn_wrong(struct tcp_conn *c)
 			MUST(c->deadline_ns[TCPD_RTX] != 0);
 		MUST(!c->ack_now);
 		if (c->ack_delayed)
-			MUST(c->deadline_ns[TCPD_DELACK] != 0);
+			MUST(c->delack_ns != 0);
 	}
 	return space_wrong(c);
 }

@@ -26,7 +26,7 @@ static void op_output(struct tcp_env *env, const struct tcp_flow *flow, const st
 		ck_assert_ptr_nonnull(c);
 		ck_assert_uint_eq(tx_pos, seg->seq.v - c->iss.v - !(seg->flags & TCPF_SYN));
 		ck_assert_uint_le(tx_pos + seg->len, rig_sock_of(c)->tx_tail);
-		uint32_t most = seg->flags & TCPF_SYN ? c->path_mss - 40 : max_u32(c->mss, c->mtu.probe);
+		uint32_t most = seg->flags & TCPF_SYN ? c->path_mss - 40 : max_u32(c->mss, c->mtu_probing);
 		ck_assert_uint_le(seg->len, max_u32(most, env->tso_bytes));
 	}
 	if (seg->has_ts)

@@ -75,7 +75,7 @@ START_TEST(probe_that_arrives_makes_segments_longer) /* RFC 4821 7.6.1 */
 	ck_assert_uint_eq(r->c->mss, 1242);
 	ck_assert_uint_ge(r->c->cwnd, cwnd);
 	rig_drain(r);
-	ck_assert_uint_eq(r->c->mtu.probe, 1351); /* the next one is on its way */
+	ck_assert_uint_eq(r->c->mtu_probing, 1351); /* the next one is on its way */
 	rig_free(r);
 }
 END_TEST

@@ -11,7 +11,7 @@ static uint64_t now_ns;
 
 static struct tcp_conn conn(uint32_t cwnd, uint32_t ssthresh)
 {
-	struct tcp_conn c = { .mss = MSS, .cwnd = cwnd, .ssthresh = ssthresh };
+	struct tcp_conn c = { .mss = MSS, .cwnd = cwnd, .ssthresh = ssthresh, .cwnd_limited = true };
 
 	now_ns = 77 * NSEC_PER_SEC;
 	c.rtt.srtt_us = RTT_MS * 1000;
@@ -193,6 +193,18 @@ START_TEST(longer_round_trips_end_slow_start_gently) /* RFC 9406 4.2: CSS, five 
 }
 END_TEST
 
+START_TEST(a_window_that_is_not_used_takes_no_samples)
+{
+	struct tcp_conn c = conn(10 * MSS, UINT32_MAX);
+	c.cwnd_limited = false;
+	tcp_cc_cubic.rtt(&c, 50000);
+	ck_assert_uint_eq(c.cc_state.cubic.hystart.samples, 0);
+	c.cwnd_limited = true;
+	tcp_cc_cubic.rtt(&c, 50000);
+	ck_assert_uint_eq(c.cc_state.cubic.hystart.samples, 1);
+}
+END_TEST
+
 START_TEST(jitter_does_not_end_it) /* RFC 9406 4.2: back to slow start below the baseline */
 {
 	struct tcp_conn c = conn(10 * MSS, UINT32_MAX);
@@ -338,6 +350,7 @@ int main(void)
 	tcase_add_test(tc, steady_round_trips_double_the_window);
 	tcase_add_test(tc, longer_round_trips_end_slow_start_gently);
 	tcase_add_test(tc, jitter_does_not_end_it);
+	tcase_add_test(tc, a_window_that_is_not_used_takes_no_samples);
 	tcase_add_test(tc, few_samples_say_nothing);
 	tcase_add_test(tc, a_long_train_of_acks_ends_slow_start_where_order_is_lost);
 	tcase_add_test(tc, without_reordering_the_train_is_not_looked_at);
