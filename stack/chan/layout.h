@@ -1,7 +1,8 @@
 /* THE shared-memory ABI between an application (shim) and the engine: every struct that both
  * processes see, with its size asserted. No code beyond address arithmetic.
  *
- * Four kinds of memory, each a sealed memfd ("extent"), mapped at any address on either side:
+ * Four kinds of memory, each a file ("extent") that no program can shorten, mapped at any address on
+ * either side:
  *   E  engine page, one for the whole engine, read-only for applications
  *   A  "down", one per client: written by the engine, read-only for the application
  *   B  "up", one per client: written by the application; the engine reads it as hostile

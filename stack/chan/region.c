@@ -29,7 +29,8 @@ int region_create(struct region *r, const char *name, size_t size, enum region_k
 	err = sys_fcntl(fd, F_ADD_SEALS, seals);
 	if (err < 0)
 		goto fail_map;
-	*r = (struct region){ .base = base, .size = size, .fd = fd, .kind = kind };
+	*r = (struct region){ .base = base, .size = size, .fd = fd, .kind = kind,
+			      .can_drop = kind == REGION_UP };
 	return 0;
 fail_map:
 	sys_munmap(base, size);
@@ -44,6 +45,11 @@ void region_destroy(struct region *r)
 	if (r->fd >= 0)
 		sys_close(r->fd);
 	r->fd = -1;
+}
+
+int region_drop(const struct region *r, size_t off, size_t len)
+{
+	return r->can_drop ? sys_madvise((char *)r->base + off, len, MADV_REMOVE) : -EPERM;
 }
 
 int region_map(struct region *r, int fd, enum region_kind kind)

@@ -61,6 +61,22 @@ static bool same_netns(const struct conn *conn, uint64_t told)
 	return told == ours;
 }
 
+/* AppArmor lets a program that it confines have no file without a path: memfds are exempt. */
+static bool is_confined(const struct conn *conn)
+{
+	static const char mark[] = "(enforce)";
+	char path[64], label[512];
+	ssize_t n = -1;
+
+	snprintf(path, sizeof(path), "/proc/%u/attr/current", conn->pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, label, sizeof(label));
+		close(fd);
+	}
+	return n > 0 && memmem(label, (size_t)n, mark, sizeof(mark) - 1);
+}
+
 static bool worker_mail_to(void *arg, uint32_t worker, const struct sock_mail *msg)
 {
 	struct control *ctl = arg;
@@ -92,6 +108,7 @@ static struct attached *new_client(struct conn *conn, const struct chan_key *sho
 	struct client_conf cc = {
 		.number = ++ctl->next_number, .n_workers = ctl->h->n_workers,
 		.pid = conn->pid, .uid = key.uid, .gid = key.gid, .low_ports = key.low_ports, .key = key,
+		.sealed = is_confined(conn),
 		.max_socks = (uint32_t)config_num(c, CONFIG_quota_sockets),
 		.max_bytes = config_num(c, CONFIG_quota_bytes),
 		.engine = &ctl->h->engine, .mail = worker_mail_to, .mail_arg = ctl,

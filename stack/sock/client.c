@@ -14,6 +14,7 @@
 #include "stack/base/bug.h"
 #include "stack/base/log.h"
 #include "stack/base/util.h"
+#include "stack/sock/client_down.h"
 #include "stack/sock/sock_int.h"
 
 enum { MAIL_TRIES = 2000, MAIL_PAUSE_NS = 500000 };
@@ -55,6 +56,13 @@ int client_engine_create(struct region *r, uint32_t n_workers)
 	return 0;
 }
 
+static int create_down(const struct client *c, struct region *r, const char *name, uint64_t size)
+{
+	if (!c->conf.sealed && client_down_create(r, size) == 0)
+		return 0;
+	return region_create(r, name, size, REGION_DOWN);
+}
+
 static int create_a(struct client *c)
 {
 	uint32_t n = c->conf.n_workers;
@@ -62,7 +70,7 @@ static int create_a(struct client *c)
 	uint64_t off_sock = align_up(off_call + CHAN_MAX_CALLS * sizeof(struct chan_call_a), 4096);
 	uint64_t off_evq = off_sock + (uint64_t)CHAN_MAX_SOCKS * sizeof(struct chan_sock_a);
 	uint64_t size = align_up(off_evq + CHAN_MAX_EVQS * chan_evq_stride(n), 4096);
-	int err = region_create(&c->ra, "fastnet-a", size, REGION_DOWN);
+	int err = create_down(c, &c->ra, "fastnet-a", size);
 
 	if (err)
 		return err;
@@ -111,8 +119,9 @@ static int create_payload(struct client *c, uint32_t worker, enum region_kind ki
 
 	if (n >= CHAN_MAX_EXTENTS)
 		return -ENOBUFS;
-	int err = region_create(&c->ext[n].r, kind == REGION_UP ? "fastnet-tx" : "fastnet-rx",
-				CLIENT_EXTENT_BYTES, kind);
+	struct region *r = &c->ext[n].r;
+	int err = kind == REGION_UP ? region_create(r, "fastnet-tx", CLIENT_EXTENT_BYTES, kind) :
+				      create_down(c, r, "fastnet-rx", CLIENT_EXTENT_BYTES);
 	if (err)
 		return err;
 	c->ext[n].worker = worker;

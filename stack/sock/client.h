@@ -37,6 +37,7 @@ struct client_conf {
 	uint64_t max_bytes;  /* of payload rings, 0: unlimited */
 	uint64_t drain_ns;   /* its connections may end for so long after it, 0: CLIENT_DRAIN_NS */
 	const struct region *engine; /* E: a struct chan_engine */
+	bool sealed;	     /* only sealed memfds: it may get no other files (client_down.h) */
 	/* worker_mail() by number: false when the mailbox is full. */
 	bool (*mail)(void *arg, uint32_t worker, const struct sock_mail *msg);
 	void *mail_arg;
