@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "stack/base/bug.h"
+#include "stack/base/util.h"
 
 static void list_in(struct buddy *b, uint32_t block, uint32_t order)
 {
@@ -71,6 +72,7 @@ uint32_t buddy_alloc(struct buddy *b, uint32_t order)
 		list_in(b, block + (1u << o), o);
 	}
 	b->used += 1u << order;
+	b->top = max_u32(b->top, block + (1u << order));
 	return block;
 }
 
@@ -90,4 +92,26 @@ void buddy_free(struct buddy *b, uint32_t block, uint32_t order)
 		order++;
 	}
 	list_in(b, block, order);
+}
+
+bool buddy_find_free(const struct buddy *b, uint32_t block, uint32_t *first, uint32_t *end)
+{
+	for (uint32_t o = 0; 1u << o <= b->blocks; o++) {
+		uint32_t at = block & ~((1u << o) - 1);
+
+		if (b->order[at] != o + 1)
+			continue;
+		*first = at;
+		*end = at + (1u << o);
+		return true;
+	}
+	return false;
+}
+
+void buddy_lower(struct buddy *b)
+{
+	uint32_t first, end;
+
+	while (b->top && buddy_find_free(b, b->top - 1, &first, &end))
+		b->top = first;
 }

@@ -57,6 +57,8 @@ static int seg_alloc(struct client_worker *cw, enum region_kind kind, uint32_t s
 
 		if (block == BUDDY_NONE)
 			continue;
+		p->used += 1u << order;
+		p->peak = max_u32(p->peak, p->used);
 		seg->s.size = size;
 		seg->s.extent = p->ext[i].number;
 		seg->s.off = block << BUDDY_SHIFT;
@@ -75,7 +77,11 @@ fail:
 
 static void seg_free(struct client_worker *cw, enum region_kind kind, const struct sock_seg *seg)
 {
-	buddy_free(&cw->payload[kind].ext[seg->ext].buddy, seg->s.off >> BUDDY_SHIFT, seg->order);
+	struct sock_payload *p = &cw->payload[kind];
+
+	buddy_free(&p->ext[seg->ext].buddy, seg->s.off >> BUDDY_SHIFT, seg->order);
+	p->used -= 1u << seg->order;
+	sock_shed_payload_look(cw, p);
 	atomic_fetch_sub_explicit(&cw->client->n_bytes, seg->s.size, memory_order_relaxed);
 }
 

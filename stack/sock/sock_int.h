@@ -163,6 +163,10 @@ struct sock_payload {
 		uint32_t number; /* of the extent */
 	} ext[SOCK_PAYLOADS];
 	bool wanted; /* EXTENT_WANTED is under way */
+	uint32_t used, peak; /* pages given out; most since memory was given back last */
+	/* what is still to be looked through for that */
+	uint32_t shed;		   /* extents, 0: none */
+	uint32_t shed_at, shed_end; /* pages of the last one of these */
 };
 
 /* A client as one data thread sees it. */
@@ -192,8 +196,11 @@ struct client_worker {
 	uint32_t *free_ids;   /* stack */
 	uint32_t n_free, cap_free;
 	uint32_t n_socks;
+	uint32_t gen;	      /* of the newest socket: no other of this worker has had it */
 	uint32_t peak_socks; /* most since memory was given back last */
-	uint32_t shed;	     /* blocks that are still to be looked through for it */
+	uint32_t shed_ids;   /* portions of ids that are still to be looked through for it */
+	uint32_t shed_rounds; /* times that this has begun */
+	bool shed;	     /* sock_shed() has something to do */
 	struct sock_payload payload[2]; /* [enum region_kind] */
 	struct chan_evq_out evq[CHAN_MAX_EVQS];
 	uint8_t evq_hit[CHAN_MAX_EVQS];	    /* on ring_list */
@@ -239,7 +246,9 @@ void sock_record_gone(struct tcp_env *tcp, void *kept);
 /* ---- sock_shed.c ---- */
 /* A socket has gone: is it time? */
 void sock_shed_look(struct client_worker *cw);
-/* One block, while cw->shed. */
+/* ... pages of payload. */
+void sock_shed_payload_look(struct client_worker *cw, struct sock_payload *p);
+/* One portion, while cw->shed. */
 void sock_shed(struct client_worker *cw);
 
 /* ---- sock.c ---- */

@@ -73,12 +73,22 @@ static void reset_b(struct sock *s)
 	memset(&b->opts, 0, sizeof(b->opts));
 }
 
-/* Counters that others compare go on from where the last owner of the id left them. */
+/* Where the last owner of the id left off; elsewhere than any owner did if his page has been given back. */
+static uint32_t next_evseq(const struct sock *s)
+{
+	uint32_t last = atomic_load_explicit(&s->a->evseq, memory_order_relaxed);
+
+	return last ? last : s->cw->shed_rounds << 16;
+}
+
+/* Counters that others compare go on; those that b has beside them need not. */
 static void reset_a(struct sock *s)
 {
 	struct chan_sock_a *a = s->a;
 
-	s->evseq = atomic_load_explicit(&a->evseq, memory_order_relaxed);
+	s->gen = ++s->cw->gen;
+	s->evseq = next_evseq(s);
+	atomic_store_explicit(&a->evseq, s->evseq, memory_order_relaxed);
 	s->err_seq = atomic_load_explicit(&a->err_seq, memory_order_relaxed);
 	for (unsigned i = 0; i < CHAN_SUBS; i++)
 		s->notified[i] = atomic_load_explicit(&a->notified[i], memory_order_relaxed);
@@ -102,7 +112,6 @@ static void reset_a(struct sock *s)
 	atomic_store_explicit(&a->tx_nxt, 0, memory_order_relaxed);
 	atomic_store_explicit(&a->rcvbuf, 0, memory_order_relaxed);
 	a->type = SOCK_TYPE_STREAM;
-	s->gen = atomic_load_explicit(&a->gen, memory_order_relaxed) + 1;
 	atomic_store_explicit(&a->gen, s->gen, memory_order_release);
 }
 

@@ -7,9 +7,30 @@
 
 enum { PAGES = 1024, LIVE = 200 };
 
+static void check_free(const struct buddy *b, const uint8_t *map, uint32_t page)
+{
+	uint32_t first, end;
+
+	ck_assert(buddy_find_free(b, page, &first, &end) == !map[page]);
+	if (map[page])
+		return;
+	ck_assert(first <= page && page < end);
+	ck_assert_ptr_null(memchr(map + first, 1, end - first));
+}
+
+/* What has been used is below the top; when the free pages below it have been given back it is lowered. */
+static void check_top(struct buddy *b, const uint8_t *map, uint8_t *touched)
+{
+	ck_assert_ptr_null(memchr(touched + b->top, 1, PAGES - b->top));
+	buddy_lower(b);
+	ck_assert_ptr_null(memchr(map + b->top, 1, PAGES - b->top));
+	memcpy(touched, map, PAGES);
+	ck_assert(!b->top || map[b->top - 1]);
+}
+
 START_TEST(random_blocks_never_overlap_and_all_merge_again)
 {
-	static uint8_t map[PAGES];
+	static uint8_t map[PAGES], touched[PAGES];
 	struct { uint32_t at, order; } live[LIVE];
 	uint32_t n = 0;
 	struct buddy b;
@@ -17,6 +38,7 @@ START_TEST(random_blocks_never_overlap_and_all_merge_again)
 
 	rng_seed(&r, unit_seed());
 	memset(map, 0, sizeof(map));
+	memset(touched, 0, sizeof(touched));
 	ck_assert_int_eq(buddy_init(&b, (uint64_t)PAGES << BUDDY_SHIFT), 0);
 	for (int i = 0; i < 200000; i++) {
 		if (n < LIVE && rng_below(&r, 2)) {
@@ -25,10 +47,9 @@ START_TEST(random_blocks_never_overlap_and_all_merge_again)
 			if (at == BUDDY_NONE)
 				continue;
 			ck_assert_uint_eq(at & ((1u << order) - 1), 0);
-			for (uint32_t p = at; p < at + (1u << order); p++) {
-				ck_assert_uint_eq(map[p], 0);
-				map[p] = 1;
-			}
+			ck_assert_ptr_null(memchr(map + at, 1, 1u << order));
+			memset(map + at, 1, 1u << order);
+			memset(touched + at, 1, 1u << order);
 			live[n].at = at;
 			live[n++].order = order;
 		} else if (n) {
@@ -38,6 +59,10 @@ START_TEST(random_blocks_never_overlap_and_all_merge_again)
 			buddy_free(&b, live[k].at, live[k].order);
 			live[k] = live[--n];
 		}
+		if (i % 16 == 0)
+			check_free(&b, map, rng_below(&r, PAGES));
+		if (i % 256 == 0)
+			check_top(&b, map, touched);
 	}
 	while (n) {
 		n--;
