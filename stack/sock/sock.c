@@ -460,7 +460,7 @@ bool sock_has_work(const struct sock_env *env)
 	list_for_each(it, &env->clients) {
 		struct client_worker *cw = container_of(it, struct client_worker, link);
 
-		if (!cw->violated && chan_dirty_any(&cw->client->b->dirty[env->worker]))
+		if (cw->shed || (!cw->violated && chan_dirty_any(&cw->client->b->dirty[env->worker])))
 			return true;
 	}
 	return false;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include "stack/sock/client_down.h"
@@ -116,6 +117,20 @@ START_TEST(pages_go_back_and_come_anew)
 }
 END_TEST
 
+/* A limit would be a SIGBUS in the engine. */
+START_TEST(the_memory_has_no_limit_of_its_own)
+{
+	struct statvfs v;
+
+	if (!setup())
+		return;
+	ck_assert_int_eq(fstatvfs(r.fd, &v), 0);
+	ck_assert_uint_eq(v.f_blocks, 0);
+	ck_assert_uint_eq(v.f_files, 0);
+	teardown();
+}
+END_TEST
+
 START_TEST(many_are_apart)
 {
 	struct region more[64];
@@ -142,6 +157,7 @@ int main(void)
 	tcase_add_test(tc, nobody_opens_it_anew_for_writing);
 	tcase_add_test(tc, only_the_mapping_writes);
 	tcase_add_test(tc, pages_go_back_and_come_anew);
+	tcase_add_test(tc, the_memory_has_no_limit_of_its_own);
 	tcase_add_test(tc, many_are_apart);
 	return unit_run("sock/down", tc);
 }

@@ -184,9 +184,12 @@ START_TEST(large_rings_go_back)
 
 	for (uint32_t i = 0; i < 8; i++)
 		socks[i] = open_with_rings(1024);
+	ck_assert(!sock_has_work(&r->w[0].env));
 	for (uint32_t i = 0; i < 8; i++)
 		close_one(i);
+	ck_assert(sock_has_work(&r->w[0].env)); /* the data thread does not fall asleep over it */
 	turns();
+	ck_assert(!sock_has_work(&r->w[0].env));
 	ck_assert_int_eq(payload_pages(), before);
 }
 END_TEST
