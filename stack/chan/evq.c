@@ -166,19 +166,7 @@ void chan_evq_heard(struct chan_app *app, uint32_t evq)
 }
 
 /* ---- engine ---- */
-bool chan_evq_has_room(const struct chan_evq_b *b, uint32_t w, const struct chan_evq_out *out)
-{
-	return out->tail - atomic_load_explicit(&b->head[w], memory_order_acquire) < CHAN_EVQ_RING;
-}
-
 void chan_evq_overflow(struct chan_evq_a *a)
 {
 	atomic_fetch_add_explicit(&a->overflow, 1, memory_order_release);
-}
-
-void chan_evq_push(struct chan_evq_a *a, uint32_t w, struct chan_evq_out *out, uint32_t id)
-{
-	atomic_store_explicit(&a->ring[w * CHAN_EVQ_RING + out->tail % CHAN_EVQ_RING], id,
-			      memory_order_relaxed);
-	atomic_store_explicit(&a->tail[w], ++out->tail, memory_order_release);
 }

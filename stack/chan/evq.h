@@ -64,11 +64,19 @@ struct chan_evq_out {
 	uint32_t rung; /* arm_seq that the doorbell was last rung for */
 };
 /* Is there room for an entry? It stays: only we push. A head that makes no sense looks full. */
-bool chan_evq_has_room(const struct chan_evq_b *b, uint32_t w, const struct chan_evq_out *out);
+static inline bool chan_evq_has_room(const struct chan_evq_b *b, uint32_t w, const struct chan_evq_out *out)
+{
+	return out->tail - atomic_load_explicit(&b->head[w], memory_order_acquire) < CHAN_EVQ_RING;
+}
 /* Instead of a push without room. notified[] is not counted up then, so that nothing goes silent. */
 void chan_evq_overflow(struct chan_evq_a *a);
 /* Enters id into worker w's ring. notified[i] has been counted up before. */
-void chan_evq_push(struct chan_evq_a *a, uint32_t w, struct chan_evq_out *out, uint32_t id);
+static inline void chan_evq_push(struct chan_evq_a *a, uint32_t w, struct chan_evq_out *out, uint32_t id)
+{
+	atomic_store_explicit(&a->ring[w * CHAN_EVQ_RING + out->tail % CHAN_EVQ_RING], id,
+			      memory_order_relaxed);
+	atomic_store_explicit(&a->tail[w], ++out->tail, memory_order_release);
+}
 /* After the fence that follows the last push: must the doorbell be rung? */
 static inline bool chan_evq_must_ring(const struct chan_evq_b *b, struct chan_evq_out *out)
 {

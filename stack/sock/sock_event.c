@@ -1,6 +1,7 @@
 /* The only writer of readiness: turns what changed in a burst into the A halves, evseq, event queues,
  * futex wakes and doorbells. The arguments for the fences stand in chan/wait.h and chan/evq.h. */
 // SPDX-License-Identifier: MIT
+#include <endian.h>
 #include <errno.h>
 #include <limits.h>
 #include "stack/base/trace.h"
@@ -63,7 +64,7 @@ static bool needs_head(const struct sock *s)
 
 static void want_head(struct sock *s)
 {
-	if (!needs_head(s) || (s->flags_a & CHAN_A_WANT_HEAD))
+	if ((s->flags_a & CHAN_A_WANT_HEAD) || !needs_head(s))
 		return;
 	sock_set_flag(s, CHAN_A_WANT_HEAD, 0);
 	s->head_look = true;
@@ -314,14 +315,23 @@ static void push_all(struct sock *s)
 	}
 }
 
+/* All four in one load, the first in the lowest bits: mostly there is one, and the others need no look. */
+static inline uint64_t subs_of(const struct chan_sock_b *b)
+{
+	_Static_assert(sizeof(b->sub) == 8 && offsetof(struct chan_sock_b, sub) % 8 == 0, "one word");
+	return le64toh(atomic_load_explicit((const _Atomic uint64_t *)(const void *)b->sub,
+					    memory_order_relaxed));
+}
+
 static void push_events(struct sock *s)
 {
 	if (atomic_load_explicit(&s->b->flags, memory_order_relaxed) & CHAN_B_SUB_ALL) {
 		push_all(s);
 		return;
 	}
-	for (int i = 0; i < CHAN_SUBS; i++) {
-		uint16_t sub = atomic_load_explicit(&s->b->sub[i], memory_order_relaxed);
+	uint64_t subs = subs_of(s->b);
+	for (int i = 0; subs; i++, subs >>= 16) {
+		uint16_t sub = (uint16_t)subs;
 
 		if (sub == 0)
 			continue;
