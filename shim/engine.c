@@ -163,8 +163,20 @@ bool engine_is_lost(void)
 	return t && !serves(&t->app);
 }
 
+/* What another thread was attaching is the parent's: it must not seem to live on in us. */
+static void drop_unfinished(struct attachment *t)
+{
+	if (t->app.fd > 0)
+		fdtab_hidden_close(&t->app.fd);
+	memset(&t->app, 0, sizeof(t->app));
+	atomic_store(&t->in_use, 0);
+}
+
 void engine_after_fork(void)
 {
+	for (unsigned i = 0; i < MAX_ATTACHED; i++)
+		if (atomic_load(&attached[i].in_use) && !atomic_load(&attached[i].refs))
+			drop_unfinished(&attached[i]);
 	atomic_store(&lock, 0);
 	atomic_store(&retry_at_ns, 0);
 }

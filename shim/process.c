@@ -15,6 +15,7 @@
 #include "shim/libc.h"
 #include "shim/poll.h"
 #include "shim/sock.h"
+#include "shim/sock_conn.h"
 #include "shim/sock_forked.h"
 #include "stack/chan/lock.h"
 
@@ -149,19 +150,41 @@ static void cut_off(struct chan_app *app)
 	app->proc = CHAN_PROC_NONE;
 }
 
-static void have_it(struct chan_app *app, uint64_t *have, uint32_t id)
+/* True: the token has it already. */
+static bool have_it(struct chan_app *app, uint64_t *have, uint32_t id)
 {
+	bool had = chan_holds(app, id);
+
 	have[id / 64] |= 1ull << (id % 64);
-	if (!chan_holds(app, id))
+	if (!had)
 		chan_hold(app, id);
+	return had;
+}
+
+/* The token was too early for s: has the parent's thread closed it before we held it? Then the id is free, or
+ * another socket's, and one of ours soon, which would end when this one is closed. The data
+ * thread, which frees ids, is the one to ask. */
+static bool is_lost(struct chan_app *app, const struct sock *s)
+{
+	struct chan_req req = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen };
+
+	return chan_call(app, s->a->worker, &req, NULL) == -EBADF;
+}
+
+static void have_or_lose(struct chan_app *app, uint64_t *have, struct sock *s)
+{
+	if (have_it(app, have, s->id) || !is_lost(app, s))
+		return;
+	have[s->id / 64] &= ~(1ull << (s->id % 64));
+	sock_lost(s);
 }
 
 /* Between token and fork other threads have closed sockets, or accepted some: held bits follow what
- * this process really has. */
+ * this process really has. What is lost was as good as closed: as if that had been before the fork. */
 static void reconcile(struct chan_app *app)
 {
 	static uint64_t have[CHAN_MAX_SOCKS / 64];
-	uint32_t words = atomic_load(&app->held_words);
+	uint32_t words;
 
 	/* Nobody else is here, so that no references are needed: pages stay shared with the parent. */
 	for (int fd = fdtab_next(0); fd >= 0; fd = fdtab_next(fd + 1)) {
@@ -169,10 +192,15 @@ static void reconcile(struct chan_app *app)
 		struct sock *s = o->ops->type == OBJECT_SOCK ? sock_of(o) : NULL;
 
 		if (s && s->app == app && sock_is_attached(s))
-			have_it(app, have, s->id);
+			have_or_lose(app, have, s);
 		if (s && unlikely(atomic_load(&s->elder.app) == app))
 			have_it(app, have, s->elder.id);
+		if (s && unlikely(sock_has(s, SOCK_LOST))) {
+			fdtab_clear(fd);
+			libc.close(fd);
+		}
 	}
+	words = atomic_load(&app->held_words);
 	for (uint32_t w = 0; w < words && w < CHAN_MAX_SOCKS / 64; w++) {
 		uint64_t extra = atomic_load(&app->held[app->proc].word[w]) & ~have[w];
 
@@ -199,8 +227,10 @@ void process_fork_child(void)
 
 	chan_tid_reset();
 	atomic_store(&own_pid, (int)libc.syscall(SYS_getpid));
-	if (!process_is_attached())
+	if (!process_is_attached()) {
+		engine_after_fork(); /* another thread may have been about to attach */
 		return;
+	}
 	for (unsigned i = 0; (app = engine_nth(&i)) != NULL; i++) {
 		struct token *t = token_of(app);
 

@@ -282,6 +282,14 @@ void sock_detach(struct sock *s)
 	forget(s);
 }
 
+void sock_lost(struct sock *s)
+{
+	if (unlikely(sock_has(s, SOCK_OWN_FILE)))
+		sock_async_leave(s);
+	atomic_fetch_or(&s->flags, SOCK_LOST);
+	forget(s);
+}
+
 void sock_drop(struct sock *s)
 {
 	struct chan_req req = { .op = CHAN_OP_UNBIND, .sock = s->id, .gen = s->gen };

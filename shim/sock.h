@@ -39,6 +39,7 @@ enum sock_flags {
 	SOCK_ADDR_KEPT = 1 << 14,  /* accepted on a given address, which outlives the connection */
 	SOCK_OWN_FILE = 1 << 15, /* the file at our numbers is ours alone: sock_async.h */
 	SOCK_SYN_HELD = 1 << 16, /* TCP_FASTOPEN_CONNECT: connected for the program, the SYN waits for data */
+	SOCK_LOST = 1 << 17,	   /* sock_lost(): its numbers are about to be closed */
 	SOCK_DISCONNECTING = 1 << 10, /* shut down after a failed attempt: connect() is EINVAL */
 };
 

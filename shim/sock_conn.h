@@ -23,6 +23,8 @@ int sock_placeholder(int flags);
 struct sock *sock_new(uint16_t family, uint16_t protocol, enum sock_mode mode);
 /* Gives an accepted socket a draft, to record options in; false: no memory. */
 bool sock_draft_add(struct sock *s);
+/* Child of a fork: the engine has no such socket any more, so that nothing is given back. */
+void sock_lost(struct sock *s);
 /* s is socket id of app from now on: takes its own reference on app. What the draft has recorded
  * moves over. */
 void sock_attach(struct sock *s, struct chan_app *app, uint32_t id, uint32_t gen);

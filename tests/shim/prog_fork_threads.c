@@ -260,5 +260,49 @@ static void threads_fork_at_once(void)
 	t_no_other_child();
 }
 
+static void *opens_and_closes(void *arg)
+{
+	volatile int *stop = arg;
+
+	while (!*stop)
+		close(t_listen(1, NULL));
+	return NULL;
+}
+
+/* What a thread closes while another one forks is nothing to the child's own sockets. */
+static void child_of_a_busy_process(void)
+{
+	int stop = 0, bad = 0;
+	pthread_t thread[3];
+
+	for (size_t i = 0; i < T_COUNT(thread); i++)
+		pthread_create(&thread[i], NULL, opens_and_closes, &stop);
+	for (int i = 0; i < 100; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			struct sockaddr_in at[8];
+			int l[8];
+
+			alarm(10); /* instead of waiting in accept() */
+			for (size_t k = 0; k < T_COUNT(l); k++)
+				l[k] = t_listen(1, &at[k]);
+			for (size_t k = 0; k < T_COUNT(l); k++) {
+				int c = t_connect_to(&at[k]), s = accept(l[k], NULL, NULL);
+				char got = 0;
+
+				if (s < 0 || send(c, "b", 1, 0) != 1 || read(s, &got, 1) != 1 || got != 'b')
+					_exit(1);
+			}
+			_exit(0);
+		}
+		bad += t_finish(pid) != 0;
+	}
+	*(volatile int *)&stop = 1;
+	for (size_t i = 0; i < T_COUNT(thread); i++)
+		pthread_join(thread[i], NULL);
+	t_out("children that failed: %d", bad);
+}
+
 T_MAIN(T_CASE(out_of_a_signal_handler), T_CASE(child_wakes_the_parents_threads), T_CASE(child_looks_only),
-       T_CASE(out_of_a_thread), T_CASE(threads_fork_at_once))
+       T_CASE(out_of_a_thread), T_CASE(threads_fork_at_once), T_CASE(child_of_a_busy_process))
