@@ -176,6 +176,18 @@ static void listener_dirty(struct sock *s)
 	sock_set_state(s, CHAN_ST_OPEN);
 }
 
+bool sock_take_shut_rd(struct sock *s)
+{
+	uint32_t flags = atomic_load_explicit(&s->b->flags, memory_order_acquire);
+
+	if (likely(!(flags & CHAN_B_SHUT_RD) || (s->flags_b & CHAN_B_SHUT_RD)))
+		return false;
+	s->flags_b |= CHAN_B_SHUT_RD;
+	tcp_shutdown_rcv(&s->conn);
+	sock_touch(s, true);
+	return true;
+}
+
 static void conn_dirty(struct sock *s)
 {
 	struct sock_env *env = s->cw->env;
@@ -203,11 +215,7 @@ static void conn_dirty(struct sock *s)
 		tcp_shutdown(&env->tcp, &s->conn, env->now_ns);
 		sock_touch(s, true);
 	}
-	if ((flags & CHAN_B_SHUT_RD) && !(s->flags_b & CHAN_B_SHUT_RD)) {
-		s->flags_b |= CHAN_B_SHUT_RD;
-		tcp_shutdown_rcv(&s->conn);
-		sock_touch(s, true);
-	}
+	sock_take_shut_rd(s);
 }
 
 void sock_dirty(struct sock *s)

@@ -259,6 +259,8 @@ void sock_dirty(struct sock *s);
 /* As far as the application has written: checked. False: violation. */
 bool sock_take_tx(struct sock *s);
 bool sock_take_rx(struct sock *s);
+/* Has the program shut down reading since the last look? Takes note of it, is s marked already or not. */
+bool sock_take_shut_rd(struct sock *s);
 /* Takes b->opts, clamped, over to the connection or listener. */
 void sock_take_opts(struct sock *s);
 struct tcp_sockopts sock_opts(const struct chan_opts *o);

@@ -62,6 +62,9 @@ void sock_pipe(struct sock *s)
 
 		if (unlikely(s->flags_a & CHAN_A_NEAR && sock_of(peer)->cw->client != s->cw->client))
 			sock_set_flag(s, 0, CHAN_A_NEAR);
+		/* Perhaps by the thread that has written, before: its mark may come later in this round. */
+		if (unlikely(sock_take_shut_rd(sock_of(peer))))
+			continue;
 		if (!copy(s, pos, sock_of(peer), n))
 			return;
 		tcp_join_passed(&env->tcp, &s->conn, n, env->now_ns);

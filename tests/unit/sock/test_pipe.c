@@ -150,6 +150,25 @@ START_TEST(a_half_close_follows_the_text)
 }
 END_TEST
 
+/* One thread has both ends: what it does to one is done when it writes to the other. */
+START_TEST(a_shutdown_comes_before_what_is_written_later)
+{
+	struct pair p = pair_open(1);
+	uint8_t b[1];
+
+	shut(p.s);
+	ck_assert_uint_eq(rig_read(p.c, b, 1), 0);
+	atomic_fetch_or(&end_b(p.s)->flags, CHAN_B_SHUT_RD); /* its mark is still to come */
+	ck_assert_int_eq(chan_tx_write(&cli, p.c.id, &(struct iovec){ "x", 1 }, 1), 1);
+	RIG_WAIT(atomic_load(&rig->rst) >= 1);
+	ck_assert_uint_eq(chan_rx_avail(end_a(p.s), end_b(p.s)), 0);
+	rig_close(p.c);
+	rig_close(p.s);
+	rig_close(p.l);
+	pair_down();
+}
+END_TEST
+
 START_TEST(what_nobody_reads_is_reset)
 {
 	struct pair p = pair_open(1);
@@ -303,6 +322,7 @@ int main(void)
 	tcase_add_test(tc, segments_do_when_they_must);
 	tcase_add_test(tc, a_full_window_stops_and_goes_on);
 	tcase_add_test(tc, a_half_close_follows_the_text);
+	tcase_add_test(tc, a_shutdown_comes_before_what_is_written_later);
 	tcase_add_test(tc, what_nobody_reads_is_reset);
 	tcase_add_test(tc, a_close_loses_nothing);
 	tcase_add_test(tc, urgent_bytes_are_told);
