@@ -22,7 +22,7 @@ struct epoll_item;
 struct dgram;
 
 enum sock_mode { SOCK_UNDECIDED, SOCK_STACK, SOCK_KERNEL };
-enum sock_flags {
+enum sock_flags { /* bits 16 to 24 of a datagram socket: dgram_int.h */
 	SOCK_BOUND = 1 << 0,	 /* bind() has succeeded */
 	SOCK_TWIN = 1 << 1,	 /* a kernel socket sits at our numbers, not a dup of the anchor */
 	SOCK_LISTENING = 1 << 2,
@@ -39,7 +39,7 @@ enum sock_flags {
 	SOCK_ADDR_KEPT = 1 << 14,  /* accepted on a given address, which outlives the connection */
 	SOCK_OWN_FILE = 1 << 15, /* the file at our numbers is ours alone: sock_async.h */
 	SOCK_SYN_HELD = 1 << 16, /* TCP_FASTOPEN_CONNECT: connected for the program, the SYN waits for data */
-	SOCK_LOST = 1 << 17,	   /* sock_lost(): its numbers are about to be closed */
+	SOCK_LOST = 1 << 28,	   /* sock_lost(): its numbers are about to be closed */
 	SOCK_DISCONNECTING = 1 << 10, /* shut down after a failed attempt: connect() is EINVAL */
 };
 
