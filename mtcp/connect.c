@@ -105,7 +105,7 @@ static int start(struct mtcp_context *m, struct slot *s, const struct endpoint *
 static int outcome(struct mtcp_context *m, struct slot *s)
 {
 	for (;;) {
-		uint32_t seen = atomic_load_explicit(&slot_a(s)->evseq, memory_order_acquire);
+		uint32_t seen = chan_sock_seq(slot_a(s));
 		uint32_t state = slot_state(s);
 		int r;
 

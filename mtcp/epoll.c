@@ -17,8 +17,8 @@ static struct edge look(const struct slot *s)
 	const struct chan_sock_a *a = slot_a(s);
 	struct edge e = { .flags = atomic_load_explicit(&a->flags, memory_order_acquire) };
 
-	e.rx_tail = atomic_load_explicit(&a->rx_tail, memory_order_acquire);
-	e.tx_una = atomic_load_explicit(&a->tx_una, memory_order_acquire);
+	e.rx_tail = chan_rx_end(a, slot_b(s));
+	e.tx_una = chan_tx_freed(a);
 	e.state = atomic_load_explicit(&a->state, memory_order_acquire);
 	e.err_seq = atomic_load_explicit(&a->err_seq, memory_order_acquire);
 	return e;

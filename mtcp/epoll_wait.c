@@ -17,8 +17,8 @@ static void notice_all(struct mtcp_context *m, const struct link *l)
 
 static void drain_link(struct mtcp_context *m, struct link *l)
 {
-	enum { BATCH = 64 };
-	uint32_t ids[BATCH], n;
+	enum { BATCH = 1024, ROUNDS = 64 }; /* as in shim/epoll_wait.c */
+	uint32_t ids[BATCH], n, rounds = 0;
 	bool lost = false, any_lost = false;
 
 	do {
@@ -30,7 +30,7 @@ static void drain_link(struct mtcp_context *m, struct link *l)
 				set_notice(&m->slot[number - 1]);
 		}
 		any_lost |= lost; /* said once; a full ring takes many rounds */
-	} while (n == BATCH);
+	} while (n > BATCH - 64 && ++rounds < ROUNDS);
 	if (unlikely(any_lost))
 		notice_all(m, l);
 }
@@ -176,8 +176,7 @@ static bool spin(const struct mtcp_context *m, uint64_t deadline)
 		return false;
 	if (deadline != CHAN_FOREVER && chan_now_ns() + CHAN_SPIN_US * NSEC_PER_USEC > deadline)
 		return false;
-	return chan_spin(&l->app, 0, &chan_evq_a(&l->app, l->evq)->tail[0],
-			 atomic_load_explicit(&l->app.evq_b[l->evq].head[0], memory_order_relaxed));
+	return chan_evq_spin(&l->app, l->evq);
 }
 
 /* Until there are events, under the lock except while it sleeps. Their number or -errno. */

@@ -23,7 +23,7 @@ static __attribute__((noinline)) ssize_t read_slow(struct mtcp_context *m, struc
 						   const struct iovec *iov, int n, int rx, bool nonblock)
 {
 	for (;;) {
-		uint32_t seen = atomic_load_explicit(&slot_a(s)->evseq, memory_order_acquire);
+		uint32_t seen = chan_sock_seq(slot_a(s));
 		int why = why_none(s);
 		ssize_t r = chan_rx_read(&s->link->app, s->id, iov, n, rx, 0);
 
@@ -136,7 +136,7 @@ static inline ssize_t write_iov(struct mtcp_context *m, struct slot *s, const st
 	if (unlikely(!s->link || s->kind != MTCP_SOCK_STREAM))
 		return s->kind == MTCP_SOCK_STREAM ? -ENOTCONN : -ENOTSOCK;
 	for (;;) {
-		uint32_t seen = atomic_load_explicit(&slot_a(s)->evseq, memory_order_acquire);
+		uint32_t seen = chan_sock_seq(slot_a(s));
 		size_t sent = 0;
 		enum chan_status st = chan_write(&s->link->app, h, 0, iov, n, &sent);
 		int r;

@@ -121,7 +121,7 @@ static int open_queue(struct link *l)
 	l->by_id = calloc(CHAN_MAX_SOCKS, sizeof(*l->by_id));
 	if (!l->by_id)
 		return -ENOMEM;
-	err = chan_evq_open(&l->app, &l->evq, &l->bell_fd);
+	err = chan_evq_open(&l->app, &l->evq, &l->bell_fd, -1);
 	if (err) {
 		free(l->by_id);
 		l->by_id = NULL;

@@ -187,8 +187,7 @@ EXPORT int mtcp_setsock_nonblock(mctx_t mctx, int sockid)
 
 static uint32_t unacked(const struct slot *s)
 {
-	return s->link ? atomic_load_explicit(&slot_b(s)->tx_tail, memory_order_relaxed) -
-				 atomic_load_explicit(&slot_a(s)->tx_una, memory_order_acquire) : 0;
+	return s->link ? chan_tx_unacked(slot_a(s), slot_b(s)) : 0;
 }
 
 EXPORT int mtcp_socket_ioctl(mctx_t mctx, int sockid, int request, void *argp)

@@ -237,7 +237,7 @@ EXPORT int mtcp_accept(mctx_t mctx, int sockid, struct sockaddr *addr, socklen_t
 	if (!n)
 		return fail(has_next(s) ? ENFILE : EAGAIN);
 	for (;;) {
-		uint32_t seen = atomic_load_explicit(&slot_a(s)->evseq, memory_order_acquire);
+		uint32_t seen = chan_sock_seq(slot_a(s));
 
 		r = accept_next(mctx, s, &l, &id, &gen);
 		if (r == -EAGAIN && unlikely(follow_is_due(mctx)))

@@ -248,7 +248,7 @@ static bool find_all(void)
 /* Memory that a near jump reaches from all of libc's text and data. */
 static uint8_t *map_near(const uint8_t *text, size_t len)
 {
-	enum { STEP = 1 << 20, REACH = 1 << 30 };
+	enum { STEP = 1 << 20, REACH = 3 << 29 };
 	uintptr_t base = (uintptr_t)text & ~(uintptr_t)(STEP - 1);
 
 	for (uintptr_t off = 4 * STEP; off < REACH; off += STEP) {

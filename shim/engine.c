@@ -91,6 +91,9 @@ static void unhide(struct attachment *t)
 
 	for (uint32_t w = 0; w < app->n_workers; w++)
 		fdtab_hidden_close(&app->event_fd[w]);
+	for (unsigned i = 0; i < CHAN_BELLS; i++)
+		if (app->bell[i].key)
+			fdtab_hidden_close(&app->bell[i].fd);
 	fdtab_hidden_close(&app->fd);
 }
 
@@ -238,6 +241,8 @@ static int hide(struct chan_app *app)
 {
 	int r = fdtab_hide_here(app->fd, &app->fd);
 
+	app->hide = fdtab_hide_here;
+	app->unhide = fdtab_hidden_close;
 	for (uint32_t w = 0; r >= 0 && w < app->n_workers; w++)
 		r = fdtab_hide_here(app->event_fd[w], &app->event_fd[w]);
 	return r;

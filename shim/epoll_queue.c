@@ -123,7 +123,7 @@ struct epoll_queue *epoll_queue_get(struct epoll_set *set, struct chan_app *app)
 			return there;
 	epoll_queues_bury(set);
 	q = free_queue(set);
-	if (!q || !have_ids(q) || chan_evq_open(app, &evq, &pipe_fd) < 0)
+	if (!q || !have_ids(q) || chan_evq_open(app, &evq, &pipe_fd, atomic_load(&set->kick)) < 0)
 		return NULL;
 	if (hang_up(set, q, pipe_fd) < 0) {
 		chan_evq_close(app, evq);

@@ -29,8 +29,8 @@ static void look(const struct sock *s, struct epoll_edge *e)
 	const struct chan_sock_a *a = s->a;
 
 	e->flags = atomic_load_explicit(&a->flags, memory_order_acquire);
-	e->rx_tail = atomic_load_explicit(&a->rx_tail, memory_order_acquire);
-	e->tx_una = atomic_load_explicit(&a->tx_una, memory_order_acquire);
+	e->rx_tail = chan_rx_end(a, s->b);
+	e->tx_una = chan_tx_freed(a);
 	e->state = atomic_load_explicit(&a->state, memory_order_acquire);
 	e->err_seq = atomic_load_explicit(&a->err_seq, memory_order_acquire);
 	if (elder_any())
@@ -118,8 +118,10 @@ static void notice_unheard(struct epoll_set *set)
 
 static void drain_queue(struct epoll_set *set, struct epoll_queue *q)
 {
-	enum { BATCH = 64 };
-	uint32_t ids[BATCH], n;
+	/* What other programs mark comes from the first word on each time: all of it at once, or those behind
+	 * would starve. */
+	enum { BATCH = 1024, ROUNDS = 64 };
+	uint32_t ids[BATCH], n, rounds = 0;
 	bool lost = false, any_lost = false;
 
 	do {
@@ -128,7 +130,7 @@ static void drain_queue(struct epoll_set *set, struct epoll_queue *q)
 			for (struct epoll_item *it = q->by_id[ids[i]]; it; it = it->next_id)
 				notice(it);
 		any_lost |= lost; /* said once; a full ring takes many rounds */
-	} while (n == BATCH);
+	} while (n > BATCH - 64 && ++rounds < ROUNDS);
 	if (any_lost)
 		epoll_queue_each(q, notice);
 	set->busy = (uint32_t)(q - set->queue);
@@ -392,8 +394,7 @@ static bool spin(const struct epoll_set *set, uint64_t deadline)
 		return false;
 	if (deadline != WAIT_FOREVER && wait_now_ns() + CHAN_SPIN_US * 1000ull > deadline)
 		return false;
-	return chan_spin(app, 0, &chan_evq_a(app, q->evq)->tail[0],
-			 atomic_load_explicit(&app->evq_b[q->evq].head[0], memory_order_relaxed));
+	return chan_evq_spin(app, q->evq);
 }
 
 static bool settle(struct epoll_set *set)

@@ -14,6 +14,7 @@
 #include "shim/sock.h"
 #include "shim/sock_forked.h"
 #include "shim/wait.h"
+#include "stack/chan/lane.h"
 #include "stack/chan/evq.h"
 #include "stack/chan/lock.h"
 #include "stack/chan/wait.h"
@@ -25,7 +26,7 @@ struct poll_queue {
 	_Atomic int doorbell;
 	_Atomic uint32_t taken;
 };
-enum { QUEUES = 1024 };
+enum { QUEUES = 1024, EMPTY_ROUNDS = 4096 };
 static struct poll_queue queues[QUEUES];
 static _Atomic uint32_t n_queues; /* slots ever used */
 
@@ -40,7 +41,7 @@ static bool queue_open(struct poll_queue *q, struct chan_app *app)
 	}
 	if (q->app)
 		return q->app == app;
-	if (chan_evq_open(app, &q->evq, &pipe_fd) < 0)
+	if (chan_evq_open(app, &q->evq, &pipe_fd, -1) < 0)
 		return false;
 	if (fdtab_hide(pipe_fd, &q->doorbell) < 0) {
 		chan_evq_close(app, q->evq);
@@ -113,8 +114,9 @@ static void queue_empty(struct poll_queue *q, bool rang)
 		errno = saved;
 		chan_evq_heard(q->app, q->evq);
 	}
-	while (chan_evq_drain(q->app, q->evq, ids, 64, &q->overflow, &lost) == 64)
-		;
+	for (int i = 0; i < EMPTY_ROUNDS; i++)
+		if (chan_evq_drain(q->app, q->evq, ids, 64, &q->overflow, &lost) == 0)
+			break;
 }
 
 /* ---- the group ---- */
@@ -188,7 +190,7 @@ uint32_t poll_ours_look(struct poll_group *g)
 		struct sock *s = sock_in(p);
 
 		if (s)
-			p->seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+			p->seen = chan_sock_seq(s->a);
 		p->got = readiness(p) & (p->want | POLLNVAL);
 		ready += p->got != 0;
 	}
@@ -315,13 +317,13 @@ bool poll_ours_spin(const struct poll_group *g)
 	struct sock *s = g->n == 1 ? sock_in(&g->ours[0]) : NULL;
 
 	return s && sock_is_attached(s) && !sock_is_dead(s) &&
-	       chan_spin(s->app, s->a->worker, &s->a->evseq, g->ours[0].seen);
+	       chan_sock_spin(s->app, s->id, g->ours[0].seen);
 }
 
 int poll_ours_wait_one(struct poll_group *g, uint64_t deadline_ns)
 {
 	struct sock *s = sock_in(&g->ours[0]);
-	uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+	uint32_t seen = chan_sock_seq(s->a);
 
 	want_out(s, g->ours[0].want);
 	if (poll_ours_look(g))

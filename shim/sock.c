@@ -237,7 +237,7 @@ static void linger(struct sock *s, uint32_t seconds)
 	uint64_t deadline = wait_now_ns() + seconds * NSEC_PER_SEC;
 
 	while (!sock_is_dead(s)) {
-		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		uint32_t seen = chan_sock_seq(s->a);
 		uint32_t state = atomic_load_explicit(&s->a->state, memory_order_acquire);
 
 		if (atomic_load(&s->a->gen) != s->gen || state == CHAN_ST_FREE ||

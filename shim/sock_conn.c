@@ -97,7 +97,7 @@ static int connect_wait(struct sock *s)
 	uint64_t deadline = wait_deadline_ms(atomic_load(&s->b->sndtimeo_ms));
 
 	for (;;) {
-		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		uint32_t seen = chan_sock_seq(s->a);
 		uint32_t state = atomic_load_explicit(&s->a->state, memory_order_acquire);
 		int r;
 

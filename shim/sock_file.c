@@ -48,7 +48,7 @@ static ssize_t file_loop(struct sock *s, int in, int64_t *at, size_t count)
 	size_t done = 0;
 
 	while (done < count) {
-		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		uint32_t seen = chan_sock_seq(s->a);
 		enum chan_status st = sock_write_state(s);
 		ssize_t r = 0;
 
@@ -167,7 +167,7 @@ static ssize_t splice_room(struct sock *s, int msg)
 	uint64_t deadline = 0;
 
 	for (;;) {
-		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		uint32_t seen = chan_sock_seq(s->a);
 		enum chan_status st = sock_write_state(s);
 		ssize_t r;
 

@@ -6,6 +6,7 @@
 #include "shim/sock.h"
 #include "shim/sock_async.h"
 #include "shim/sock_urgent.h"
+#include "stack/chan/lane.h"
 #include "stack/chan/user.h"
 
 int sock_get_fl(struct sock *s)
@@ -75,9 +76,9 @@ int sock_ioctl(struct sock *s, int fd, unsigned long req, void *arg)
 	case SIOCOUTQNSD:
 		if (sock_has(s, SOCK_LISTENING))
 			return -EINVAL;
-		if (req == SIOCOUTQNSD && !idle)
+		if (req == SIOCOUTQNSD && !idle && !chan_lane_sends(s->a))
 			return give_int(arg, atomic_load(&s->b->tx_tail) - atomic_load(&s->a->tx_nxt));
-		return give_int(arg, idle ? 0 : atomic_load(&s->b->tx_tail) - atomic_load(&s->a->tx_una));
+		return give_int(arg, idle ? 0 : chan_tx_unacked(s->a, s->b));
 	case SIOCATMARK:
 		return give_int(arg, (uint32_t)sock_at_mark(s));
 	default:

@@ -16,6 +16,7 @@
 #include "stack/chan/app.h"
 #include "stack/chan/user.h"
 #include "stack/chan/dirty.h"
+#include "stack/chan/lane.h"
 #include "stack/chan/user.h"
 
 /* Congestion control: opts.cc is 0 for the default, or 1 + the index into the engine's list. */
@@ -222,7 +223,8 @@ static void settle_listener(struct sock *s)
  * has an effect before the next byte is sent needs one now. */
 static void tell_engine(struct sock *s, const struct opt *o)
 {
-	bool pending = atomic_load(&s->b->tx_tail) != atomic_load(&s->a->tx_una);
+	/* Where the engine sees no bytes pass there is no such call. */
+	bool pending = chan_tx_unacked(s->a, s->b) || chan_has_lane(s->a);
 	bool now = pending || o->kind == OPT_FIELD32 || o->kind == OPT_BUFFER;
 
 	if (!sock_is_attached(s))

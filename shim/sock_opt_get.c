@@ -91,7 +91,7 @@ static ssize_t get_meminfo(struct sock *s, void *buf, size_t room)
 
 	if (is_connected(s)) {
 		m[0] = chan_rx_avail(s->a, s->b);
-		m[5] = atomic_load(&s->b->tx_tail) - atomic_load(&s->a->tx_una);
+		m[5] = chan_tx_unacked(s->a, s->b);
 	}
 	opt_find(s, SOL_SOCKET, SO_RCVBUF, &at);
 	opt_get(s, &at, &size, sizeof(size));
@@ -244,6 +244,16 @@ static int get_field(const struct chan_opts *opts, const struct opt *o)
 	return o->kind == OPT_FIELD16 ? *(const uint16_t *)p : *(const int32_t *)p;
 }
 
+/* The receive buffer grows with what is read; what comes by a lane the engine knows when it looks. */
+static uint32_t rcvbuf_now(const struct sock *s)
+{
+	const struct chan_req look = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen };
+
+	if (chan_has_lane(s->a))
+		chan_call(s->app, s->a->worker, &look, NULL);
+	return atomic_load(&s->a->rcvbuf);
+}
+
 static int get_buffer(const struct sock *s, const struct opt *o)
 {
 	bool tx = o->arg == offsetof(struct chan_opts, sndbuf);
@@ -252,7 +262,7 @@ static int get_buffer(const struct sock *s, const struct opt *o)
 	if (v)
 		return (int)(2 * v);
 	if (!tx)
-		return (int)max_u32(RCVBUF_DEFAULT, atomic_load(&s->a->rcvbuf));
+		return (int)max_u32(RCVBUF_DEFAULT, rcvbuf_now(s));
 	return is_connected(s) ? (int)(2 * s->a->sndbuf) : 16384;
 }
 

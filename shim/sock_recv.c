@@ -113,7 +113,7 @@ static int recv_wait(struct sock *s, uint32_t seen, uint64_t deadline, size_t lo
 
 		if (r < 0 || likely(lowat <= 1))
 			return r;
-		seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		seen = chan_sock_seq(s->a);
 		if (recv_ended(s) || chan_has_error(s->a, s->b) || sock_is_broken(s) ||
 		    chan_rx_avail(s->a, s->b) >= lowat || chan_has_urgent(s->a))
 			return 0;
@@ -139,7 +139,7 @@ static ssize_t recv_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 	uint64_t deadline = 0;
 
 	for (;;) {
-		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		uint32_t seen = chan_sock_seq(s->a);
 		int more = 0;
 		bool over;
 		ssize_t r;

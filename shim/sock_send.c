@@ -64,7 +64,7 @@ static ssize_t send_loop(struct sock *s, struct iov_walk *w, size_t len, int fla
 	uint64_t deadline = 0;
 
 	for (;;) {
-		uint32_t seen = atomic_load_explicit(&s->a->evseq, memory_order_acquire);
+		uint32_t seen = chan_sock_seq(s->a);
 		size_t sent = 0;
 		enum chan_status st = send_step(s, w, len - done, flags, &sent);
 		ssize_t r;

@@ -13,6 +13,7 @@
 	X(TCP_RECOVERY, "recovery state %u -> %u, cwnd=%u") \
 	X(TCP_DROP, "segment dropped, reason=%u") \
 	X(SOCK_OPEN, "socket opened, client=%u") \
+	X(SOCK_LANE, "lane to sock=%u, bytes=%u, number=%u") \
 	X(SOCK_CLOSE, "socket closed, reason=%u") \
 	X(SOCK_EVENT, "readiness %#x") \
 	X(CLIENT, "client %u event %u") \

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include "stack/base/util.h"
+#include "stack/chan/lane.h"
 #include "stack/chan/lock.h"
 
 enum { APP_TIMEOUT_MS = 5000, FD_TOP = 1024, FD_STEP = 32, FD_TRIES = 8 };
@@ -32,12 +33,12 @@ int chan_fd_high(int fd)
 
 static int map_all(struct chan_app *app, const int *fds, unsigned n)
 {
-	int err = n >= 4 ? 0 : -EPROTO;
+	int err = n >= 5 ? 0 : -EPROTO;
 
 	if (!err)
 		err = region_map(&app->re, fds[0], REGION_DOWN);
 	if (!err)
-		err = region_map(&app->ra, fds[1], REGION_DOWN);
+		err = region_map_behind(&app->ra, fds[1], REGION_DOWN, &app->rd, fds[3], REGION_UP);
 	if (!err)
 		err = region_map(&app->rb, fds[2], REGION_UP);
 	if (err)
@@ -46,8 +47,8 @@ static int map_all(struct chan_app *app, const int *fds, unsigned n)
 	const struct chan_a *a = app->ra.base;
 	if (app->re.size < sizeof(*e) || e->magic != CHAN_MAGIC || e->version != CHAN_VERSION ||
 	    app->ra.size < sizeof(*a) || a->magic != CHAN_MAGIC || a->version != CHAN_VERSION ||
-	    a->n_workers == 0 || a->n_workers > CHAN_MAX_WORKERS || n != 3 + a->n_workers ||
-	    a->size > app->ra.size || chan_b_size(a->n_workers) > app->rb.size)
+	    a->n_workers == 0 || a->n_workers > CHAN_MAX_WORKERS || n != 4 + a->n_workers ||
+	    a->size > app->ra.size || app->rd.size < CHAN_D_SIZE || chan_b_size(a->n_workers) > app->rb.size)
 		return -EPROTO;
 	return 0;
 }
@@ -116,12 +117,13 @@ static int attach_by(struct chan_app *app, int fd, uint32_t type, char *text, si
 		return err;
 	}
 	err = map_all(app, fds, n_fds);
-	for (unsigned i = 0; i < n_fds && (i < 3 || err); i++)
+	for (unsigned i = 0; i < n_fds && (i < 4 || err); i++)
 		sys_close(fds[i]);
 	if (err) {
 		region_unmap(&app->re);
 		region_unmap(&app->ra);
 		region_unmap(&app->rb);
+		region_unmap(&app->rd);
 		sys_close(fd);
 		return err;
 	}
@@ -129,7 +131,7 @@ static int attach_by(struct chan_app *app, int fd, uint32_t type, char *text, si
 	app->proc = m.number;
 	atomic_store_explicit(&app->fd, chan_fd_high(fd), memory_order_relaxed);
 	for (uint32_t w = 0; w < app->n_workers; w++)
-		atomic_store_explicit(&app->event_fd[w], chan_fd_high(fds[3 + w]),
+		atomic_store_explicit(&app->event_fd[w], chan_fd_high(fds[4 + w]),
 				      memory_order_relaxed);
 	return 0;
 }
@@ -161,6 +163,10 @@ void chan_app_detach(struct chan_app *app)
 	region_unmap(&app->re);
 	region_unmap(&app->ra);
 	region_unmap(&app->rb);
+	region_unmap(&app->rd);
+	for (unsigned i = 0; i < CHAN_BELLS; i++)
+		if (app->bell[i].key)
+			sys_close(app->bell[i].fd);
 	*app = (struct chan_app){ 0 };
 }
 
@@ -232,13 +238,18 @@ void chan_extent_all(struct chan_app *app)
 		;
 }
 
-int chan_evq_open(struct chan_app *app, uint32_t *evq, int *pipe_fd)
+int chan_evq_open(struct chan_app *app, uint32_t *evq, int *pipe_fd, int kick)
 {
 	struct chan_msg m = { .type = CHAN_MSG_EVQ_OPEN };
-	int err = chan_request(app, &m, pipe_fd);
+	int got = -1;
+	struct chan_fds fds = { .out = &kick, .n_out = kick >= 0, .in = &got, .n_in = 1 };
+	int err = chan_exchange(app, &m, &fds);
 
+	if (!err && fds.n_in == 0)
+		err = -EPROTO;
 	if (err)
 		return err;
+	*pipe_fd = chan_fd_high(got);
 	if (m.number >= CHAN_MAX_EVQS) {
 		sys_close(*pipe_fd);
 		return -EPROTO;
@@ -251,6 +262,7 @@ int chan_evq_open(struct chan_app *app, uint32_t *evq, int *pipe_fd)
 				      memory_order_relaxed);
 	atomic_store_explicit(&b->sleepers, 0, memory_order_relaxed);
 	atomic_store_explicit(&b->lock, 0, memory_order_relaxed);
+	chan_inbox_open(app, m.number);
 	atomic_store_explicit(&b->in_use, 1, memory_order_release);
 	*evq = m.number;
 	return 0;
@@ -261,6 +273,7 @@ void chan_evq_close(struct chan_app *app, uint32_t evq)
 	struct chan_msg m = { .type = CHAN_MSG_EVQ_CLOSE, .number = evq };
 
 	atomic_store_explicit(&app->evq_b[evq].in_use, 0, memory_order_release);
+	chan_inbox_close(app, evq);
 	if (chan_alive(app))
 		chan_msg_send(app->fd, &m, NULL, 0);
 }
@@ -331,6 +344,10 @@ void chan_app_child(struct chan_app *app, int fd, uint32_t proc)
 
 	chan_tid_reset();
 	atomic_store_explicit(&app->lock, 0, memory_order_relaxed);
+	/* Another thread may have been in the middle of it: what it had open stays so, without a name. */
+	if (atomic_exchange_explicit(&app->bell_lock, 0, memory_order_relaxed))
+		for (unsigned i = 0; i < CHAN_BELLS; i++)
+			app->bell[i].key = 0;
 	app->proc = proc;
 	if (fd != at && sys_dup3(fd, at, O_CLOEXEC) >= 0)
 		sys_close(fd);

@@ -10,6 +10,15 @@
 #include "stack/chan/hello.h"
 #include "stack/chan/region.h"
 
+enum { CHAN_BELLS = 64 };
+/* The kick of another program's event queue: lane.c. */
+struct chan_bell {
+	uint64_t key;	 /* extent << 32 | queue, + 1; 0: free */
+	uint32_t opened; /* of its inbox, for which fd is */
+	uint32_t misses;
+	_Atomic int fd;	 /* -1: not asked for */
+};
+
 /* All pointers are constant between attach and detach. Descriptors may be moved by the owner (dup to
  * another number, store it here, close the old one): each is loaded once per use. */
 struct chan_app {
@@ -38,7 +47,13 @@ struct chan_app {
 	_Atomic uint32_t next_worker; /* round robin of new sockets */
 	_Atomic(void *) ext[CHAN_MAX_EXTENTS]; /* payload extents, mapped on demand */
 	size_t ext_size[CHAN_MAX_EXTENTS];
-	struct region re, ra, rb;
+	struct region re, ra, rb, rd;
+	_Atomic uint32_t bell_lock;
+	struct chan_bell bell[CHAN_BELLS];
+	/* Keeps a new descriptor from the program's hands, at *where from then on: 0 or more, or -errno; and
+	 * closes it. NULL: no bells. */
+	int (*hide)(int fd, _Atomic int *where);
+	void (*unhide)(_Atomic int *where);
 };
 
 /* Connects to the engine at path and maps everything. 0, or -errno: -ENOENT and -ECONNREFUSED mean
@@ -166,8 +181,9 @@ struct chan_fds {
 	unsigned n_in;
 };
 int chan_exchange(struct chan_app *app, struct chan_msg *m, struct chan_fds *fds);
-/* Opens event queue *evq; *pipe_fd is the read end of its doorbell (non-blocking). */
-int chan_evq_open(struct chan_app *app, uint32_t *evq, int *pipe_fd);
+/* Opens event queue *evq; *pipe_fd is the read end of its doorbell (non-blocking). kick: an eventfd that
+ * wakes who sleeps there as well, for other programs (stays the caller's); -1: none. */
+int chan_evq_open(struct chan_app *app, uint32_t *evq, int *pipe_fd, int kick);
 void chan_evq_close(struct chan_app *app, uint32_t evq);
 
 /* ---- fork ---- */

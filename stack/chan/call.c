@@ -63,7 +63,7 @@ static int await(struct chan_app *app, uint32_t worker, struct chan_call_b *b,
 			return 0;
 		if (!chan_alive(app))
 			return -ENOTCONN;
-		if (chan_spin(app, worker, &a->seq, now))
+		if (chan_spin(app, worker, &a->seq, NULL, now))
 			continue;
 		atomic_store_explicit(&b->waiting, 1, memory_order_seq_cst);
 		int err = chan_word_wait(app, &a->seq, now, CHAN_FOREVER);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "stack/chan/evq.h"
 #include "stack/base/util.h"
+#include "stack/chan/lane.h"
 #include "stack/chan/lock.h"
 
 /* ---- application ---- */
@@ -15,8 +16,9 @@ static void mark_seen(const struct chan_sock_a *a, struct chan_sock_b *b, unsign
 /* A place of a queue that is gone: its process ended without a word, and the engine has closed it. Its
  * number may be given out again at the same time, and its new owner count on this place: it is in use
  * before that one looks, so if it is not in use after we have taken the place, nobody does. */
-static bool take_over(struct chan_app *app, struct chan_sock_b *b, unsigned i, uint16_t me)
+static bool take_over(struct chan_app *app, uint32_t id, unsigned i, uint16_t me)
 {
+	struct chan_sock_b *b = chan_sock_b(app, id);
 	uint16_t old = atomic_load_explicit(&b->sub[i], memory_order_relaxed);
 	_Atomic uint32_t *in_use;
 
@@ -27,8 +29,10 @@ static bool take_over(struct chan_app *app, struct chan_sock_b *b, unsigned i, u
 	    !atomic_compare_exchange_strong_explicit(&b->sub[i], &old, me, memory_order_seq_cst,
 						     memory_order_relaxed))
 		return false;
-	if (atomic_load_explicit(in_use, memory_order_seq_cst))
+	if (atomic_load_explicit(in_use, memory_order_seq_cst)) {
 		atomic_fetch_or_explicit(&b->flags, CHAN_B_SUB_ALL, memory_order_seq_cst);
+		chan_lane_muffle(chan_sock_a(app, id));
+	}
 	return true;
 }
 
@@ -42,6 +46,7 @@ void chan_subscribe(struct chan_app *app, uint32_t id, uint32_t evq)
 	for (unsigned i = 0; i < CHAN_SUBS; i++) {
 		if (atomic_load_explicit(&b->sub[i], memory_order_relaxed) != me)
 			continue;
+		chan_lane_sub(a, i, me);
 		/* Perhaps left behind by a dead process that had this number: what was told to it
 		 * must not count as told to us. */
 		mark_seen(a, b, i);
@@ -54,13 +59,15 @@ void chan_subscribe(struct chan_app *app, uint32_t id, uint32_t evq)
 		if (!atomic_compare_exchange_strong_explicit(&b->sub[i], &none, me,
 							     memory_order_seq_cst,
 							     memory_order_relaxed) &&
-		    !take_over(app, b, i, me))
+		    !take_over(app, id, i, me))
 			continue;
+		chan_lane_sub(a, i, me);
 		mark_seen(a, b, i);
 		atomic_thread_fence(memory_order_seq_cst);
 		return;
 	}
 	atomic_fetch_or_explicit(&b->flags, CHAN_B_SUB_ALL, memory_order_seq_cst);
+	chan_lane_muffle(a);
 }
 
 void chan_unsubscribe(struct chan_app *app, uint32_t id, uint32_t evq)
@@ -70,8 +77,9 @@ void chan_unsubscribe(struct chan_app *app, uint32_t id, uint32_t evq)
 	for (unsigned i = 0; i < CHAN_SUBS; i++) {
 		uint16_t me = (uint16_t)(evq + 1);
 
-		atomic_compare_exchange_strong_explicit(&b->sub[i], &me, 0, memory_order_seq_cst,
-							memory_order_relaxed);
+		if (atomic_compare_exchange_strong_explicit(&b->sub[i], &me, 0, memory_order_seq_cst,
+							    memory_order_relaxed))
+			chan_lane_unsub(chan_sock_a(app, id), i, (uint16_t)(evq + 1));
 	}
 }
 
@@ -125,6 +133,8 @@ uint32_t chan_evq_drain(struct chan_app *app, uint32_t evq, uint32_t *ids, uint3
 	*lost = over != *overflow;
 	*overflow = over;
 	if (chan_lock(&b->lock) == 0) {
+		if (chan_inbox_pending(app, evq) && max >= 64)
+			n = chan_dirty_take(&chan_inbox(app, evq)->marks, ids, max);
 		for (uint32_t w = 0; w < app->n_workers && n < max; w++)
 			n += drain_ring(app, evq, w, ids + n, max - n);
 		chan_unlock(&b->lock);
@@ -138,6 +148,8 @@ bool chan_evq_pending(const struct chan_app *app, uint32_t evq, uint32_t overflo
 	const struct chan_evq_a *a = chan_evq_a(app, evq);
 	const struct chan_evq_b *b = &app->evq_b[evq];
 
+	if (chan_inbox_pending(app, evq))
+		return true;
 	for (uint32_t w = 0; w < app->n_workers; w++) {
 		if (atomic_load_explicit(&a->tail[w], memory_order_acquire) !=
 		    atomic_load_explicit(&b->head[w], memory_order_relaxed))
@@ -146,18 +158,28 @@ bool chan_evq_pending(const struct chan_app *app, uint32_t evq, uint32_t overflo
 	return atomic_load_explicit(&a->overflow, memory_order_relaxed) != overflow;
 }
 
+void chan_evq_sleepers(struct chan_app *app, uint32_t evq, int32_t by)
+{
+	uint32_t was = atomic_fetch_add_explicit(&app->evq_b[evq].sleepers, (uint32_t)by,
+						 memory_order_seq_cst);
+
+	/* For those who are left, too: what came while one of them woke was told to nobody else. */
+	if (was + (uint32_t)by)
+		atomic_store_explicit(&chan_inbox(app, evq)->armed, 1, memory_order_seq_cst);
+}
+
 bool chan_evq_sleep(struct chan_app *app, uint32_t evq, uint32_t overflow)
 {
 	struct chan_evq_b *b = &app->evq_b[evq];
 
 	atomic_fetch_add_explicit(&b->arm_seq, 1, memory_order_seq_cst);
-	atomic_fetch_add_explicit(&b->sleepers, 1, memory_order_seq_cst); /* A2 */
+	chan_evq_sleepers(app, evq, 1); /* A2 */
 	return !chan_evq_pending(app, evq, overflow);
 }
 
 void chan_evq_awake(struct chan_app *app, uint32_t evq)
 {
-	atomic_fetch_sub_explicit(&app->evq_b[evq].sleepers, 1, memory_order_seq_cst);
+	chan_evq_sleepers(app, evq, -1);
 }
 
 void chan_evq_heard(struct chan_app *app, uint32_t evq)

@@ -21,6 +21,9 @@
  *   moves before every sleep and after every drained pipe: an equal arm_seq means that the byte written for
  *   it is still in the pipe and the one sleeper has not looked since.
  *
+ * Beside the rings a queue has an inbox, where programs that a socket has a lane to mark it themselves
+ * (chan/lane.h): it is drained, looked at and counted in together with the rings.
+ *
  * A subscription slot that is given to another queue: the new owner stores seen[i] = notified[i] after
  * it has the slot, then reads the state. The engine keeps privately for which queue it last counted
  * notified[i] up, and when that is not the present owner it pushes regardless. So an increment that
@@ -53,9 +56,13 @@ void chan_evq_awake(struct chan_app *app, uint32_t evq);
 /* After the doorbell has been read empty. */
 void chan_evq_heard(struct chan_app *app, uint32_t evq);
 /* Nested sets: one more (or less) sleeper in an outer set. */
-static inline void chan_evq_sleepers(struct chan_app *app, uint32_t evq, int32_t by)
+void chan_evq_sleepers(struct chan_app *app, uint32_t evq, int32_t by);
+/* fd: an eventfd. */
+static inline int chan_kick(int fd)
 {
-	atomic_fetch_add_explicit(&app->evq_b[evq].sleepers, (uint32_t)by, memory_order_seq_cst);
+	static const uint64_t one = 1;
+
+	return (int)sys_write(fd, &one, sizeof(one));
 }
 
 /* ---- engine, one data thread; b is hostile ---- */

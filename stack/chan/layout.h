@@ -1,12 +1,13 @@
 /* THE shared-memory ABI between an application (shim) and the engine: every struct that both
  * processes see, with its size asserted. No code beyond address arithmetic.
  *
- * Four kinds of memory, each a file ("extent") that no program can shorten, mapped at any address on
+ * Five kinds of memory, each a file ("extent") that no program can shorten, mapped at any address on
  * either side:
  *   E  engine page, one for the whole engine, read-only for applications
  *   A  "down", one per client: written by the engine, read-only for the application
  *   B  "up", one per client: written by the application; the engine reads it as hostile
  *   P  payload extents, any number per client: kind A (receive rings) or kind B (send rings)
+ *   D  "direct", one per client: what programs of the same user write into each other (chan/lane.h)
  * A client is one trust domain: a process and what it forks. All its processes map the same extents.
  *
  * The extents are sparse: tables are laid out for their largest size, pages cost when touched.
@@ -22,9 +23,10 @@
 #include <stdint.h>
 #include "stack/base/ipaddr.h"
 
+enum chan_extent_no { CHAN_EXT_ENGINE, CHAN_EXT_A, CHAN_EXT_B, CHAN_EXT_PAYLOAD };
 enum {
 	CHAN_MAGIC = 0x464e4554, /* FNET */
-	CHAN_VERSION = 16,
+	CHAN_VERSION = 17,
 	CHAN_MAX_WORKERS = 16,
 	CHAN_MAX_SOCKS = 64 * 64 * 64, /* per client: three levels of 64-bit dirty words */
 	CHAN_MAX_PROCS = 1024,	       /* per client */
@@ -32,14 +34,14 @@ enum {
 	CHAN_MAX_EVQS = 4096,	       /* per client */
 	CHAN_EVQ_RING = 1024,	       /* entries per worker; more: the overflow flag */
 	CHAN_MAX_CALLS = 256,	       /* calls under way at once, per client */
-	CHAN_MAX_EXTENTS = 64,	       /* per client */
+	CHAN_MAX_EXTENTS = 512,	       /* per client: payload, and D of each program it shares lanes with */
 	CHAN_MAX_ROUTES = 64,
 	CHAN_HEIRS = 512,	       /* listeners and datagram sockets that follow to a new engine */
 	CHAN_SEGS = 4, /* buffer segments of a stream that may be alive at once */
 	CHAN_SUBS = 4, /* event queues a socket reports to without SUB_ALL */
+	CHAN_MAX_LANES = 1 << 16, /* per client, of all workers */
+	CHAN_LANE_AREA = 1 << 28, /* bytes of address space for their rings */
 };
-enum chan_extent_no { CHAN_EXT_ENGINE, CHAN_EXT_A, CHAN_EXT_B, CHAN_EXT_PAYLOAD };
-
 /* ---- E: the engine page ---- */
 struct chan_worker_e {
 	_Alignas(64) _Atomic uint32_t sleeping; /* [e] 1: ring the eventfd after giving it work */
@@ -113,11 +115,28 @@ enum chan_sock_flags_a {
 	CHAN_A_URGENT = 1 << 7,	  /* the peer has sent urgent data, once: see chan/urgent.h */
 	CHAN_A_SYN_HELD = 1 << 13, /* Fast Open: the SYN waits for data, which may be written */
 	CHAN_A_NEAR = 1 << 8,	  /* the other end is on this host, for all we know a socket of this client */
+	CHAN_A_LANE = 1 << 9,	  /* `lane` is valid, and has been since the socket has this flag */
+	CHAN_A_LANE_TX = 1 << 10, /* the application may write into the lane of lane.tx_epoch */
 	CHAN_A_URG_BUSY = 1 << 12, /* SIGURG has been sent, what it is about comes in a moment */
 	CHAN_A_DRY = 1 << 14,	  /* listener of an engine that has MOVED: its port is listened on at the
 				   * other engine, and nothing is half-open or on the way to accept() here:
 				   * with rx_head == rx_tail nothing more will come */
 };
+
+/* The direct way to the other end, another program of the same user, past the engine: see chan/lane.h.
+ * Offsets without `peer` are from this half to memory of our D, which is mapped behind A. */
+struct chan_lane_a {
+	_Alignas(64) int64_t rec; /* our struct chan_lane_rec */
+	int64_t rx_ring;
+	uint32_t rx_size;	   /* power of two; byte `pos` is at pos & (size - 1) */
+	_Atomic uint32_t rx_epoch; /* [e] last: that lane, 0: none yet */
+	uint32_t tx_size, tx_ring; /* offset in the peer's D */
+	_Atomic uint32_t tx_epoch;
+	uint32_t peer_ext, peer_rec, peer_sock;
+	_Atomic uint32_t rx_over, tx_over; /* [e] epoch of the last lane accounted for to its end */
+	uint32_t pad[2];
+};
+_Static_assert(sizeof(struct chan_lane_a) == 64, "ABI");
 
 /* Engine's half. Positions are stream positions modulo 2^32 (see stack/tcp/tcp.h); of datagram sockets
  * they count ring bytes; for a listener rx_tail counts accepted connections put into its accept ring
@@ -158,8 +177,9 @@ struct chan_sock_a {
 	_Atomic uint32_t err;	    /* errno of the last error */
 	_Atomic uint32_t rcvbuf;    /* what SO_RCVBUF reads while it grows by itself, 0: it has not */
 	uint32_t pad;
+	struct chan_lane_a lane;
 };
-_Static_assert(sizeof(struct chan_sock_a) == 320, "ABI");
+_Static_assert(sizeof(struct chan_sock_a) == 384, "ABI");
 
 /* ---- datagrams ---- */
 /* A datagram in a ring: this header, len bytes, padding to `size`. The receive ring and the error queue
@@ -510,12 +530,14 @@ static inline size_t chan_b_size(uint32_t n_workers)
 enum chan_msg_type {
 	CHAN_MSG_HELLO = 1, /* app: version, netns inode, in text the key of the client that it was part of
 			     * under a former engine, if any; engine: CHAN_MSG_WELCOME or CHAN_MSG_REFUSED */
-	CHAN_MSG_WELCOME,   /* fds: extent E, A, B, then one eventfd per worker */
+	CHAN_MSG_WELCOME,   /* fds: extent E, A, B, D, then one eventfd per worker */
 	CHAN_MSG_REFUSED,   /* err, text */
 	CHAN_MSG_EXTENT,    /* app: number; engine: the same + fd, or err */
 	CHAN_MSG_EVQ_OPEN,  /* app: kind 0; engine: number + fd (read end of the doorbell pipe), or err;
+			     * with an fd: an eventfd, the kick, by which other programs wake who sleeps;
 			     * app: kind 1; engine: number + fd of a signal line */
 	CHAN_MSG_EVQ_CLOSE, /* app: kind, number; no answer */
+	CHAN_MSG_BELL,	    /* app: number = extent of a peer's D, size = its event queue; engine: the kick */
 	CHAN_MSG_TOKEN,	    /* app, before fork: -; engine: proc number + fd (a connected socket), or err */
 	CHAN_MSG_CHILD,	    /* child, on the token's socket, first thing after the fork; no answer */
 	CHAN_MSG_ADMIN,	    /* tool: a command line in text; engine: text in ADMIN messages, empty = end */

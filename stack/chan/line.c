@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include "stack/chan/line.h"
 #include <errno.h>
+#include "stack/chan/lane.h"
 
 int chan_line_open(struct chan_app *app, uint32_t *line, int *fd)
 {
@@ -32,6 +33,7 @@ void chan_line_use(struct chan_app *app, uint32_t id, uint32_t line)
 	uint32_t old = atomic_exchange_explicit(&b->line, line + 1, memory_order_acq_rel);
 
 	atomic_fetch_or_explicit(&b->flags, CHAN_B_SIGNALS, memory_order_seq_cst);
+	chan_lane_muffle(chan_sock_a(app, id)); /* signals are the engine's to send */
 	if (old)
 		chan_line_close(app, old - 1);
 	chan_mark(app, id); /* what came too early for it can be told now */

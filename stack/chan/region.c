@@ -52,21 +52,62 @@ int region_drop(const struct region *r, size_t off, size_t len)
 	return r->can_drop ? sys_madvise((char *)r->base + off, len, MADV_REMOVE) : -EPERM;
 }
 
-int region_map(struct region *r, int fd, enum region_kind kind)
+static int file_size(int fd, size_t *size)
 {
-	int prot = kind == REGION_UP ? PROT_READ | PROT_WRITE : PROT_READ;
 	struct stat st;
 	int err = sys_fstat(fd, &st);
 
 	if (err < 0)
 		return err;
-	if (st.st_size <= 0)
-		return -EINVAL;
-	void *base = sys_mmap(NULL, (size_t)st.st_size, prot, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	*size = (size_t)st.st_size;
+	return st.st_size <= 0 ? -EINVAL : 0;
+}
+
+/* At `at`, replacing what is there, or anywhere. */
+static int map_at(struct region *r, void *at, size_t size, int fd, enum region_kind kind)
+{
+	int prot = kind == REGION_UP ? PROT_READ | PROT_WRITE : PROT_READ;
+	void *base = sys_mmap(at, size, prot, MAP_SHARED | MAP_NORESERVE | (at ? MAP_FIXED : 0), fd, 0);
+
 	if (sys_is_err(base))
 		return (int)(long)base;
-	sys_madvise(base, (size_t)st.st_size, MADV_DONTDUMP);
-	*r = (struct region){ .base = base, .size = (size_t)st.st_size, .fd = -1, .kind = kind };
+	sys_madvise(base, size, MADV_DONTDUMP);
+	*r = (struct region){ .base = base, .size = size, .fd = -1, .kind = kind };
+	return 0;
+}
+
+int region_map(struct region *r, int fd, enum region_kind kind)
+{
+	size_t size;
+	int err = file_size(fd, &size);
+
+	return err ? err : map_at(r, NULL, size, fd, kind);
+}
+
+int region_map_behind(struct region *r, int fd, enum region_kind kind, struct region *next, int next_fd,
+		      enum region_kind next_kind)
+{
+	struct region first, second;
+	size_t size, next_size;
+	int err = file_size(fd, &size);
+
+	if (!err)
+		err = file_size(next_fd, &next_size);
+	if (err)
+		return err;
+	char *at = sys_mmap(NULL, size + next_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			    -1, 0);
+	if (sys_is_err(at))
+		return (int)(long)at;
+	err = map_at(&first, at, size, fd, kind);
+	if (!err)
+		err = map_at(&second, at + size, next_size, next_fd, next_kind);
+	if (err) {
+		sys_munmap(at, size + next_size);
+		return err;
+	}
+	*r = first;
+	*next = second;
 	return 0;
 }
 

@@ -25,4 +25,7 @@ int region_drop(const struct region *r, size_t off, size_t len);
 /* Application: maps fd, which stays the caller's; left out of core dumps. The size is what the file
  * has; *r is untouched on failure. */
 int region_map(struct region *r, int fd, enum region_kind kind);
+/* Two of them, the second one right behind the first one's last page. Each is unmapped by itself. */
+int region_map_behind(struct region *r, int fd, enum region_kind kind, struct region *next, int next_fd,
+		      enum region_kind next_kind);
 void region_unmap(struct region *r);

@@ -41,10 +41,20 @@ static inline ssize_t rx_span(struct chan_app *app, const struct chan_sock_a *a,
 	struct chan_seg seg;
 	uint32_t end;
 
+	uint32_t lane_end = pos + INT32_MAX;
+
+	if (chan_has_lane(a)) {
+		int32_t n = chan_lane_span(a, pos, p, &lane_end);
+
+		if (n >= 0)
+			return n;
+	}
 	if (atomic_load_explicit(&a->rx_tail, memory_order_acquire) == pos)
 		return 0;
 	if (!rx_seg_at(a, pos, &seg, &end))
 		return 0;
+	if ((int32_t)(end - lane_end) > 0)
+		end = lane_end;
 	const uint8_t *base = chan_extent(app, seg.extent);
 	if (!base)
 		return -ENOBUFS;
@@ -56,13 +66,18 @@ static inline ssize_t rx_span(struct chan_app *app, const struct chan_sock_a *a,
 static void rx_publish(struct chan_app *app, uint32_t id, uint32_t head)
 {
 	atomic_store_explicit(&chan_sock_b(app, id)->rx_head, head, memory_order_release);
+	if (chan_has_lane(chan_sock_a(app, id)))
+		chan_lane_read(app, id, head);
 }
 /* After a full barrier that follows rx_publish(): the engine wants to know (window was closed). */
 static void rx_tell(struct chan_app *app, uint32_t id)
 {
-	if (atomic_load_explicit(&chan_sock_a(app, id)->flags, memory_order_relaxed) &
-	    CHAN_A_WANT_HEAD)
+	uint32_t flags = atomic_load_explicit(&chan_sock_a(app, id)->flags, memory_order_relaxed);
+
+	if (flags & CHAN_A_WANT_HEAD)
 		chan_mark(app, id);
+	if (unlikely(flags & CHAN_A_LANE))
+		chan_lane_tell_room(app, id);
 }
 
 /* Copies from *pos on, and moves it. Bytes of whole runs of RX_RUN that got through, or -errno. */
@@ -120,7 +135,7 @@ ssize_t chan_rx_read(struct chan_app *app, uint32_t id, const struct iovec *iov,
 	if (err)
 		return err;
 	uint32_t head = atomic_load_explicit(&b->rx_head, memory_order_relaxed);
-	uint32_t avail = atomic_load_explicit(&a->rx_tail, memory_order_acquire) - head;
+	uint32_t avail = chan_rx_end(a, b) - head;
 
 	uint32_t pos = head + min_u32(offset, avail);
 

@@ -13,13 +13,13 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include "stack/chan/app.h"
+#include "stack/chan/lane.h"
 #include "stack/chan/write.h"
 
 /* ---- receive ---- */
 static inline uint32_t chan_rx_avail(const struct chan_sock_a *a, const struct chan_sock_b *b)
 {
-	return atomic_load_explicit(&a->rx_tail, memory_order_acquire) -
-	       atomic_load_explicit(&b->rx_head, memory_order_relaxed);
+	return chan_rx_end(a, b) - atomic_load_explicit(&b->rx_head, memory_order_relaxed);
 }
 enum chan_rx_flags {
 	CHAN_RX_PEEK = 1,    /* leave the bytes */
@@ -57,29 +57,41 @@ static inline uint32_t chan_tx_unsent_room(const struct chan_sock_a *a, const st
 		unsent = 0;
 	return unsent >= most ? 0 : most - unsent > INT32_MAX ? INT32_MAX : most - unsent + CHAN_NOTSENT_STEP;
 }
-/* Bytes the application may still queue, when `used` are in the buffer. */
+/* Bytes the application may still queue in the send ring, when `used` are in the buffer. */
 static inline uint32_t chan_tx_space_of(const struct chan_sock_a *a, const struct chan_sock_b *b,
 					uint32_t used)
 {
 	uint32_t max = *(volatile const uint32_t *)&a->sndbuf;
 
-	if (used >= max)
+	if (used >= max || chan_lane_closes(a))
 		return 0;
 	return min_u32(max - used, chan_tx_unsent_room(a, b));
 }
 static inline uint32_t chan_tx_space(const struct chan_sock_a *a, const struct chan_sock_b *b)
 {
+	if (chan_lane_sends(a)) {
+		uint32_t used = chan_lane_used(a), size = a->lane.tx_size;
+
+		return used < size ? size - used : 0;
+	}
 	return chan_tx_space_of(a, b, atomic_load_explicit(&b->tx_tail, memory_order_relaxed) -
 					      atomic_load_explicit(&a->tx_una, memory_order_acquire));
 }
-/* Linux's sk_stream_is_writeable(): free >= used / 2, that is a third of the buffer. */
-static inline bool chan_tx_writable(const struct chan_sock_a *a, const struct chan_sock_b *b)
+/* Linux's sk_stream_is_writeable(): free >= used / 2, that is a third of the buffer. Of the send ring: what
+ * the engine asks. */
+static inline bool chan_tx_ring_writable(const struct chan_sock_a *a, const struct chan_sock_b *b)
 {
 	uint32_t used = atomic_load_explicit(&b->tx_tail, memory_order_relaxed) -
 			atomic_load_explicit(&a->tx_una, memory_order_acquire);
 	uint32_t max = *(volatile const uint32_t *)&a->sndbuf;
 
 	return used < max && max - used >= used / 2 && chan_tx_unsent_room(a, b) > 0;
+}
+static inline bool chan_tx_writable(const struct chan_sock_a *a, const struct chan_sock_b *b)
+{
+	if (chan_lane_sends(a))
+		return chan_lane_writable(chan_lane_used(a), a->lane.tx_size);
+	return chan_tx_ring_writable(a, b) && !chan_lane_closes(a);
 }
 /* ---- listener ---- */
 /* Takes the oldest connection: sets our held bit, then moves rx_head. 0, -EAGAIN: none; -EDEADLK. */
@@ -103,12 +115,14 @@ uint32_t chan_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b
 /* ---- the engine's half of the positions ---- */
 /* The application's position as last stored, checked: *pos moves on to it and true, or false when it
  * went back or further than room: hostile. */
-static inline bool chan_take_pos(uint32_t *pos, const _Atomic uint32_t *shared, uint32_t room)
+static inline bool chan_take_value(uint32_t *pos, uint32_t v, uint32_t room)
 {
-	uint32_t v = atomic_load_explicit(shared, memory_order_acquire);
-
 	if (unlikely(v - *pos > room))
 		return false;
 	*pos = v;
 	return true;
+}
+static inline bool chan_take_pos(uint32_t *pos, const _Atomic uint32_t *shared, uint32_t room)
+{
+	return chan_take_value(pos, atomic_load_explicit(shared, memory_order_acquire), room);
 }

@@ -41,7 +41,7 @@ static bool pointer(const struct chan_sock_a *a, const struct chan_sock_b *b, st
 struct chan_urg_view chan_urg_look(const struct chan_sock_a *a, const struct chan_sock_b *b)
 {
 	struct chan_urg_view v = { .is_inline = is_inline(b) };
-	uint32_t tail = atomic_load_explicit(&a->rx_tail, memory_order_acquire), floor;
+	uint32_t tail = chan_rx_end(a, b), floor;
 
 	v.head = atomic_load_explicit(&b->rx_head, memory_order_relaxed);
 	v.on = chan_has_urgent(a) && pointer(a, b, &v.u);
@@ -78,7 +78,7 @@ ssize_t chan_urg_span(const struct chan_sock_a *a, const struct chan_sock_b *b, 
 
 uint32_t chan_urg_holes(const struct chan_sock_a *a, const struct chan_sock_b *b, uint32_t at)
 {
-	uint32_t tail = atomic_load_explicit(&a->rx_tail, memory_order_acquire), n = 0;
+	uint32_t tail = chan_rx_end(a, b), n = 0;
 
 	while ((int32_t)(tail - (at + n)) > 0 &&
 	       chan_urg_span(a, b, at + n, 1, true) == CHAN_URG_HOLE)

@@ -6,6 +6,8 @@
 #include <sched.h>
 #include "stack/base/giveway.h"
 #include "stack/base/util.h"
+#include "stack/chan/evq.h"
+#include "stack/chan/lane.h"
 
 enum { SLICE_MS = 100, SETTLE_MS = 200 };
 
@@ -35,6 +37,11 @@ void chan_wait_plainly(void)
 	atomic_store_explicit(&no_waitv, true, memory_order_relaxed);
 }
 
+bool chan_waits_plainly(void)
+{
+	return atomic_load_explicit(&no_yield, memory_order_relaxed);
+}
+
 uint64_t chan_now_ns(void)
 {
 	struct timespec ts;
@@ -49,8 +56,23 @@ static bool spin_gives_way(void)
 	return !giveway_barred(&spin.way) && !atomic_load_explicit(&no_yield, memory_order_relaxed);
 }
 
+/* What a spinner looks at: the sum differs when one of the two has moved. */
+struct spin_on {
+	const _Atomic uint32_t *word, *also; /* also may be NULL */
+	uint32_t seen;
+};
+
+static inline bool has_moved(const struct spin_on *on)
+{
+	uint32_t v = atomic_load_explicit(on->word, memory_order_acquire);
+
+	if (on->also)
+		v += atomic_load_explicit(on->also, memory_order_acquire);
+	return v != on->seen;
+}
+
 /* In *took how long it was, without the time that others were given; -1: somebody took the processor. */
-static bool spin_until(const _Atomic uint32_t *word, uint32_t seen, uint64_t ns, int64_t *took)
+static bool spin_until(const struct spin_on *on, uint64_t ns, int64_t *took)
 {
 	struct giveway *g = &spin.way;
 	uint64_t start = chan_now_ns(), now = start, before = start;
@@ -66,11 +88,11 @@ static bool spin_until(const _Atomic uint32_t *word, uint32_t seen, uint64_t ns,
 				break;
 		} else if (unlikely(now - before > SPIN_AWAY_NS)) {
 			*took = -1;
-			return atomic_load_explicit(word, memory_order_acquire) != seen;
+			return has_moved(on);
 		}
 		before = now;
 		for (int i = 0; i < SPIN_LOOKS; i++) {
-			if (atomic_load_explicit(word, memory_order_acquire) != seen) {
+			if (has_moved(on)) {
 				*took = (int64_t)(chan_now_ns() - start);
 				return true;
 			}
@@ -79,7 +101,7 @@ static bool spin_until(const _Atomic uint32_t *word, uint32_t seen, uint64_t ns,
 		now = chan_now_ns();
 	} while ((int64_t)(now - start) < (int64_t)ns);
 	*took = giveway_barred(g) ? -1 : (int64_t)ns;
-	return atomic_load_explicit(word, memory_order_acquire) != seen;
+	return has_moved(on);
 }
 
 static bool spin_pays(void)
@@ -120,9 +142,12 @@ static bool is_beside(const struct chan_app *app, uint32_t worker)
  * does not come tries only now and then, the whole time. Beside the engine, or with anyone else on this
  * processor, it is the engine that must run: so a spinner gives the processor away again and again, and
  * where it can't it does not spin beside the engine at all. */
-bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32_t *word, uint32_t seen)
+bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32_t *word,
+	       const _Atomic uint32_t *also, uint32_t seen)
 {
-	if (atomic_load_explicit(word, memory_order_acquire) != seen)
+	const struct spin_on on = { word, also, seen };
+
+	if (has_moved(&on))
 		return true;
 	giveway_count(&spin.way);
 	if (!spin_gives_way() && is_beside(app, worker))
@@ -134,9 +159,28 @@ bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32
 
 	if (spin.score > 0)
 		most = min_u64(most, 4ull * spin.usual_ns + SPIN_SPARE_NS);
-	bool came = spin_until(word, seen, most, &took);
+	bool came = spin_until(&on, most, &took);
 	spin_learn(came, took);
 	return came;
+}
+
+bool chan_sock_spin(const struct chan_app *app, uint32_t id, uint32_t seen)
+{
+	const struct chan_sock_a *a = chan_sock_a(app, id);
+
+	return chan_spin(app, a->worker, &a->evseq, chan_has_lane(a) ? &chan_lane_rec(a)->evseq : NULL, seen);
+}
+
+bool chan_evq_spin(const struct chan_app *app, uint32_t evq)
+{
+	const struct chan_inbox *box = chan_inbox(app, evq);
+	uint32_t seq = atomic_load_explicit(&box->seq, memory_order_acquire);
+
+	/* The number first: marks that are there have been counted, or make a look come too early. */
+	if (chan_inbox_pending(app, evq))
+		return true;
+	return chan_spin(app, 0, &chan_evq_a(app, evq)->tail[0], &box->seq,
+			 seq + atomic_load_explicit(&app->evq_b[evq].head[0], memory_order_relaxed));
 }
 
 /* rounds moves at the end of each: after the second time one is over that began after our marks. A data
@@ -186,8 +230,8 @@ static int engine_died(struct chan_app *app)
 
 /* Words to sleep on: what is waited for, and perhaps a count of signal handlers. */
 struct wait_on {
-	const _Atomic uint32_t *word, *intr;
-	uint32_t seen, intr_seen;
+	const _Atomic uint32_t *word, *intr, *also; /* the last two may be NULL */
+	uint32_t seen, intr_seen, also_seen;
 };
 
 static bool is_interrupted(const struct wait_on *w)
@@ -227,21 +271,31 @@ static int wait_words(struct chan_app *app, const struct wait_on *w, uint64_t de
 		return engine_died(app);
 	if ((!forever && !w->intr) || atomic_load_explicit(&no_waitv, memory_order_relaxed))
 		return wait_slices(app, w, deadline_ns);
-	struct sys_waitv v[3] = {
+	struct sys_waitv v[4] = {
 		{ .val = w->seen, .addr = (uintptr_t)w->word, .flags = SYS_WAITV_U32 },
 		{ .val = alive, .addr = (uintptr_t)&app->e->alive, .flags = SYS_WAITV_U32 },
-		{ .val = w->intr_seen, .addr = (uintptr_t)w->intr, .flags = SYS_WAITV_U32 },
 	};
-	int err = sys_futex_waitv(v, w->intr ? 3 : 2, forever ? NULL : &ts);
+	unsigned n = 2;
+
+	if (w->intr)
+		v[n++] = (struct sys_waitv){ .val = w->intr_seen, .addr = (uintptr_t)w->intr,
+					     .flags = SYS_WAITV_U32 };
+	if (w->also)
+		v[n++] = (struct sys_waitv){ .val = w->also_seen, .addr = (uintptr_t)w->also,
+					     .flags = SYS_WAITV_U32 };
+	int err = sys_futex_waitv(v, n, forever ? NULL : &ts);
 
 	if (err == -ENOSYS || err == -EPERM) {
 		atomic_store_explicit(&no_waitv, true, memory_order_relaxed);
+		if (w->also)
+			return 0; /* of that one nobody tells: the caller comes back, and says so */
 		return wait_slices(app, w, deadline_ns);
 	}
 	if (!chan_alive(app))
 		return engine_died(app);
 	/* News go before the signal, as in the kernel's own calls. */
-	if (atomic_load_explicit(w->word, memory_order_acquire) != w->seen)
+	if (atomic_load_explicit(w->word, memory_order_acquire) != w->seen ||
+	    (w->also && atomic_load_explicit(w->also, memory_order_acquire) != w->also_seen))
 		return 0;
 	if (is_interrupted(w))
 		return -EINTR;
@@ -254,19 +308,49 @@ int chan_word_wait(struct chan_app *app, const _Atomic uint32_t *word, uint32_t 
 	return wait_words(app, &(struct wait_on){ .word = word, .seen = seen }, deadline_ns);
 }
 
+/* Is there but one word to sleep on, the other program asks the engine to wake us. */
+static bool hears_one(const struct wait_on *w, uint64_t deadline_ns)
+{
+	return (deadline_ns != CHAN_FOREVER && !w->intr) ||
+	       atomic_load_explicit(&no_waitv, memory_order_relaxed);
+}
+
+/* w->seen is the sum of both words. */
+static int lane_wait(struct chan_app *app, const struct chan_sock_a *a, struct wait_on *w,
+		     uint64_t deadline_ns)
+{
+	struct chan_lane_rec *rec = chan_lane_rec(a);
+	bool one = hears_one(w, deadline_ns);
+	uint32_t sum = w->seen;
+	int err = 0;
+
+	atomic_fetch_add_explicit(one ? &rec->muffled : &rec->waiters, 1, memory_order_seq_cst);
+	w->seen = atomic_load_explicit(&a->evseq, memory_order_acquire);
+	w->also = &rec->evseq;
+	w->also_seen = atomic_load_explicit(&rec->evseq, memory_order_acquire);
+	if (w->seen + w->also_seen == sum)
+		err = wait_words(app, w, deadline_ns);
+	atomic_fetch_sub_explicit(one ? &rec->muffled : &rec->waiters, 1, memory_order_relaxed);
+	return err;
+}
+
 int chan_sock_wait(struct chan_app *app, uint32_t id, uint32_t seen, uint64_t deadline_ns,
 		   const _Atomic uint32_t *intr, uint32_t intr_seen)
 {
 	const struct chan_sock_a *a = chan_sock_a(app, id);
 	struct chan_sock_b *b = chan_sock_b(app, id);
-	struct wait_on w = { &a->evseq, intr, seen, intr_seen };
+	struct wait_on w = { .word = &a->evseq, .intr = intr, .seen = seen, .intr_seen = intr_seen };
+	int err;
 
-	if (chan_spin(app, a->worker, &a->evseq, seen))
+	if (chan_sock_spin(app, id, seen))
 		return 0;
 	if (is_interrupted(&w))
 		return -EINTR;
 	atomic_fetch_add_explicit(&b->waiters, 1, memory_order_seq_cst);
-	int err = wait_words(app, &w, deadline_ns);
+	if (chan_has_lane(a))
+		err = lane_wait(app, a, &w, deadline_ns);
+	else
+		err = wait_words(app, &w, deadline_ns);
 	atomic_fetch_sub_explicit(&b->waiters, 1, memory_order_relaxed);
 	return err;
 }

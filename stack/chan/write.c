@@ -17,6 +17,8 @@ void chan_tx_want(const struct chan_sock_a *a, struct chan_sock_b *b)
 {
 	uint32_t f = atomic_load_explicit(&b->flags, memory_order_relaxed);
 
+	if (chan_lane_sends(a))
+		atomic_store_explicit(&chan_lane_rec(a)->tx_want, 1, memory_order_seq_cst);
 	for (;;) {
 		bool waits = f & CHAN_B_TX_WAIT;
 		bool woken = atomic_load_explicit(&a->flags, memory_order_acquire) & CHAN_A_TX_WAKE;
@@ -130,16 +132,55 @@ static inline ssize_t tx_fill(uint8_t *to, uint32_t len, struct iov_cursor *c)
 	return (ssize_t)put;
 }
 
+/* What goes by the lane, if there is one. Bytes, or -errno; *left comes down. *by_ring: the rest goes on by
+ * the send ring, else it has to wait. */
+static ssize_t lane_write(struct chan_app *app, uint32_t id, struct iov_cursor *c, size_t *left,
+			  bool *by_ring)
+{
+	struct chan_lane_tx t;
+	ssize_t total = 0, len = chan_lane_tx(&t, app, id);
+
+	*by_ring = len == 0;
+	if (len <= 0)
+		return len;
+	if (unlikely(!chan_lane_tx_fits(&t, *left))) {
+		chan_lane_leave(app, id);
+		*by_ring = true;
+		return 0;
+	}
+	while (*left > 0) {
+		uint8_t *to;
+
+		len = chan_lane_tx_span(&t, &to);
+		if (len <= 0)
+			return total;
+		len = tx_fill(to, (uint32_t)min_u64(min_u64((uint64_t)len, *left), TX_RUN), c);
+		if (len <= 0)
+			break;
+		chan_lane_tx_put(&t, (uint32_t)len);
+		total += len;
+		*left -= (size_t)len;
+	}
+	return total > 0 ? total : len;
+}
+
 ssize_t chan_tx_write(struct chan_app *app, uint32_t id, const struct iovec *iov, int n)
 {
 	struct chan_sock_b *b = chan_sock_b(app, id);
 	struct iov_cursor c = { iov, n, 0 };
 	size_t left = iov_size(iov, n);
-	ssize_t total = 0, len = 0;
+	ssize_t total = 0, len = 0, by_lane = 0;
+	bool by_ring = true;
 	int err = chan_lock(&b->tx_lock);
 
 	if (err)
 		return err;
+	if (chan_has_lane(chan_sock_a(app, id)))
+		by_lane = lane_write(app, id, &c, &left, &by_ring);
+	if (unlikely(!by_ring || by_lane < 0)) {
+		chan_unlock(&b->tx_lock);
+		return by_lane;
+	}
 	struct tx_ring t = tx_ring_of(app, id);
 	while (left > 0) {
 		uint8_t *to;
@@ -157,6 +198,7 @@ ssize_t chan_tx_write(struct chan_app *app, uint32_t id, const struct iovec *iov
 	chan_unlock(&b->tx_lock);
 	if (total > 0)
 		chan_mark(app, id);
+	total += by_lane;
 	return total > 0 ? total : len < 0 ? len : 0;
 }
 
@@ -227,6 +269,7 @@ static enum chan_status write_whole(struct chan_app *app, uint32_t id, const str
 		return CHAN_TOO_LONG;
 	err = chan_lock(&b->tx_lock);
 	if (!err) {
+		chan_lane_leave(app, id);
 		err = tx_whole(app, id, &c, (uint32_t)size, false);
 		chan_unlock(&b->tx_lock);
 	}
@@ -246,6 +289,7 @@ static ssize_t write_urgent(struct chan_app *app, uint32_t id, const struct iove
 
 	if (err)
 		return err;
+	chan_lane_leave(app, id);
 	chan_urg_settle(a, b);
 	for (int tries = 0; tries < 2 && fits == 0; tries++) {
 		fits = (uint32_t)min_u64(chan_tx_space(a, b), size);
@@ -367,16 +411,33 @@ enum chan_status chan_write(struct chan_app *app, struct chan_handle h, uint32_t
 /* ---- for read(2) straight into the ring ---- */
 ssize_t chan_tx_chunk(struct chan_app *app, uint32_t id, uint32_t want, void **p)
 {
-	struct tx_ring t = tx_ring_of(app, id);
+	struct chan_lane_tx lane;
 	uint8_t *to = NULL;
-	ssize_t len = tx_span_want(&t, want, &to);
+	ssize_t len;
 
+	if (chan_has_lane(chan_sock_a(app, id)) && chan_lane_tx(&lane, app, id) == 1) {
+		if (likely(chan_lane_tx_fits(&lane, want))) {
+			len = chan_lane_tx_span(&lane, &to);
+			*p = to;
+			return min_u32((uint32_t)len, want);
+		}
+		chan_lane_leave(app, id);
+	}
+	struct tx_ring t = tx_ring_of(app, id);
+	len = tx_span_want(&t, want, &to);
 	*p = to;
 	return len;
 }
 
 void chan_tx_commit(struct chan_app *app, uint32_t id, uint32_t n)
 {
+	struct chan_lane_tx lane;
+
+	/* Nobody but we could have left the lane since the chunk was given out, nor begun one. */
+	if (chan_lane_sends(chan_sock_a(app, id)) && chan_lane_tx_again(&lane, app, id) == 0) {
+		chan_lane_tx_put(&lane, n);
+		return;
+	}
 	atomic_fetch_add_explicit(&chan_sock_b(app, id)->tx_tail, n, memory_order_release);
 	chan_mark(app, id);
 }

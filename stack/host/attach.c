@@ -77,6 +77,24 @@ static bool is_confined(const struct conn *conn)
 	return n > 0 && memmem(label, (size_t)n, mark, sizeof(mark) - 1);
 }
 
+static uint64_t ns_of(uint32_t pid, const char *ns)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%u/ns/%s", pid, ns);
+	return pid && stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+/* Where we can't look it is nobody else's. */
+static struct client_realm realm_of(const struct conn *conn)
+{
+	struct client_realm r = { .ids = (uint64_t)conn->uid << 32 | conn->gid,
+				  .user_ns = ns_of(conn->pid, "user"), .pid_ns = ns_of(conn->pid, "pid") };
+
+	return r.user_ns && r.pid_ns ? r : (struct client_realm){ 0 };
+}
+
 static bool worker_mail_to(void *arg, uint32_t worker, const struct sock_mail *msg)
 {
 	struct control *ctl = arg;
@@ -108,7 +126,7 @@ static struct attached *new_client(struct conn *conn, const struct chan_key *sho
 	struct client_conf cc = {
 		.number = ++ctl->next_number, .n_workers = ctl->h->n_workers,
 		.pid = conn->pid, .uid = key.uid, .gid = key.gid, .low_ports = key.low_ports, .key = key,
-		.sealed = is_confined(conn),
+		.sealed = is_confined(conn), .realm = realm_of(conn),
 		.max_socks = (uint32_t)config_num(c, CONFIG_quota_sockets),
 		.max_bytes = config_num(c, CONFIG_quota_bytes),
 		.engine = &ctl->h->engine, .mail = worker_mail_to, .mail_arg = ctl,
@@ -265,15 +283,29 @@ static bool on_evq_open(struct conn *conn, bool is_line)
 {
 	struct chan_msg r = { .type = CHAN_MSG_EVQ_OPEN };
 	struct client *c = conn->client->c;
-	int fd = -1, number = is_line ? client_line_open(c, &fd) :
-				    client_evq_open(c, conn->proc, &fd);
+	int fd = -1, kick = !is_line && conn->n_in > 0 ? conn->in[0] : -1;
+	int number = is_line ? client_line_open(c, &fd) : client_evq_open(c, conn->proc, kick, &fd);
 
+	if (kick >= 0 && number >= 0)
+		conn->in[0] = -1; /* taken */
 	r.err = number < 0 ? -number : 0;
 	r.number = number < 0 ? 0 : (uint32_t)number;
 	bool sent = attach_answer(conn, &r, &fd, number >= 0);
 	if (number >= 0)
 		close(fd);
 	return sent;
+}
+
+/* Of a program that this one shares memory with. */
+static bool on_bell(struct conn *conn, const struct chan_msg *m)
+{
+	struct chan_msg r = { .type = CHAN_MSG_BELL, .number = m->number };
+	struct client *other =
+		control_client(conn->ctl, client_peer_number(conn->client->c, m->number));
+	int fd = other ? client_evq_kick(other, m->size) : -ENOENT;
+
+	r.err = fd < 0 ? -fd : 0;
+	return attach_answer(conn, &r, &fd, fd >= 0);
 }
 
 /* A connected socket and a process number for a child that is about to be born. */
@@ -363,6 +395,8 @@ bool attach_message(struct conn *conn, const struct chan_msg *m, uint32_t sender
 		return on_extent(conn, m);
 	case CHAN_MSG_EVQ_OPEN:
 		return on_evq_open(conn, m->kind == 1);
+	case CHAN_MSG_BELL:
+		return on_bell(conn, m);
 	case CHAN_MSG_EVQ_CLOSE:
 		if (m->kind == 1)
 			client_line_close(conn->client->c, m->number);

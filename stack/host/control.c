@@ -125,6 +125,17 @@ void conn_gone(struct conn *conn)
 	ends_finish(ctl->h);
 }
 
+struct client *control_client(struct control *ctl, uint32_t number)
+{
+	list_for_each(it, &ctl->clients) {
+		struct attached *a = container_of(it, struct attached, link);
+
+		if (a->c->conf.number == number && !a->gone)
+			return a->c;
+	}
+	return NULL;
+}
+
 static void on_mail(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct control *ctl = io->data;
@@ -148,6 +159,9 @@ static void on_mail(struct ev_loop *loop, ev_io *io, int events)
 			break;
 		case SOCK_MAIL_LINE_CLOSE:
 			client_line_close(c, (uint32_t)m.a);
+			break;
+		case SOCK_MAIL_PEER_WANTED:
+			client_peer_wanted(c, control_client(ctl, (uint32_t)m.a), (uint32_t)m.a, m.from);
 			break;
 		case SOCK_MAIL_EXTENT_WANTED:
 			err = client_extent_wanted(c, m.from, m.a ? REGION_UP : REGION_DOWN);

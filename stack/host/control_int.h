@@ -71,6 +71,8 @@ struct conn *conn_new(struct control *ctl, int fd, enum conn_kind kind);
 void conn_gone(struct conn *conn);
 /* Watches for the death of conn->pid. pidfd: taken over, or -1 to open one. */
 void conn_watch_pid(struct conn *conn, int pidfd);
+/* NULL: none of that number. */
+struct client *control_client(struct control *ctl, uint32_t number);
 void control_client_added(struct control *ctl, struct attached *a);
 /* Throws a client out: all its sockets end, its processes are told. */
 void control_detach(struct control *ctl, struct attached *a);

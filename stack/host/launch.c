@@ -64,6 +64,7 @@ static int init_worker(struct host *h, uint32_t n, uint64_t seed)
 		.cpu = cpu_of(c, n),
 		.poll = (enum worker_poll_mode)config_num(c, CONFIG_poll),
 		.spin_us = (uint32_t)config_num(c, CONFIG_spin_us),
+		.lane_after = (uint32_t)config_num(c, CONFIG_direct),
 		.mbufs = h->mbufs,
 		.netif = h->netif,
 		.n_netif = h->n_ports,

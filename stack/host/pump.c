@@ -18,7 +18,7 @@
 #include "stack/chan/stream.h"
 #include "stack/host/relay.h"
 
-enum { BUFFER = 65536, EVENTS = 64, IDS = 256 };
+enum { BUFFER = 65536, EVENTS = 64, IDS = 1024 };
 
 /* Bytes on their way in one direction. */
 struct flow {
@@ -205,7 +205,7 @@ static void drain(struct helper *h)
 		for (uint32_t i = 0; i < n; i++)
 			if (h->by_id[ids[i]])
 				progress(h, h->by_id[ids[i]]);
-	} while (n == IDS);
+	} while (n > IDS - 64);
 }
 
 enum { AT_CONTROL = CHAN_MAX_SOCKS, AT_BELL };
@@ -274,7 +274,7 @@ int pump_main(int argc, char **argv)
 	list_init(&h.pumps);
 	h.ep = epoll_create1(EPOLL_CLOEXEC);
 	if (h.ep < 0 || chan_app_image(&h.app, RELAY_TOKEN) < 0 ||
-	    chan_evq_open(&h.app, &h.evq, &h.bell) < 0 || !watch(&h, RELAY_CONTROL, AT_CONTROL) ||
+	    chan_evq_open(&h.app, &h.evq, &h.bell, -1) < 0 || !watch(&h, RELAY_CONTROL, AT_CONTROL) ||
 	    !watch(&h, h.bell, AT_BELL))
 		return 1;
 	run(&h);

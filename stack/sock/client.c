@@ -14,13 +14,14 @@
 #include "stack/base/bug.h"
 #include "stack/base/log.h"
 #include "stack/base/util.h"
+#include "stack/chan/layout_d.h"
 #include "stack/sock/client_down.h"
 #include "stack/sock/sock_int.h"
 
 enum { MAIL_TRIES = 2000, MAIL_PAUSE_NS = 500000 };
 
 /* Data threads empty their mailboxes every loop, so a full one has room soon. */
-static void mail_to(struct client *c, uint32_t worker, const struct sock_mail *m)
+void client_mail_to(struct client *c, uint32_t worker, const struct sock_mail *m)
 {
 	struct timespec pause = { .tv_nsec = MAIL_PAUSE_NS };
 
@@ -37,7 +38,7 @@ static void mail_all(struct client *c, struct sock_mail m)
 	m.from = UINT32_MAX;
 	m.p = m.type == SOCK_MAIL_CALL ? m.p : c;
 	for (uint32_t w = 0; w < c->conf.n_workers; w++)
-		mail_to(c, w, &m);
+		client_mail_to(c, w, &m);
 }
 
 /* ---- memory ---- */
@@ -162,12 +163,14 @@ struct client *client_new(const struct client_conf *conf, int *err)
 	c->conf = *conf;
 	if (c->conf.max_socks == 0 || c->conf.max_socks > CHAN_MAX_SOCKS)
 		c->conf.max_socks = CHAN_MAX_SOCKS;
-	c->ra.fd = c->rb.fd = -1;
+	c->ra.fd = c->rb.fd = c->rd.fd = -1;
 	for (uint32_t w = 0; w < CHAN_MAX_WORKERS; w++)
 		c->event_fd[w] = -1;
 	*err = create_a(c);
 	if (!*err)
 		*err = create_b(c);
+	if (!*err)
+		*err = region_create(&c->rd, "fastnet-d", CHAN_D_SIZE, REGION_UP);
 	for (uint32_t w = 0; w < conf->n_workers && !*err; w++)
 		*err = create_worker(c, w);
 	if (*err) {
@@ -185,6 +188,8 @@ void client_start(struct client *c)
 void client_free(struct client *c)
 {
 	for (uint32_t i = 0; i < CHAN_MAX_EVQS; i++) {
+		if (c->evq_kick[i])
+			close(c->evq_kick[i] - 1);
 		if (c->line_fd[i])
 			close(c->line_fd[i] - 1);
 		if (c->evq_fd[i])
@@ -199,6 +204,11 @@ void client_free(struct client *c)
 		region_destroy(&c->ext[i].r);
 	region_destroy(&c->ra);
 	region_destroy(&c->rb);
+	/* Programs that it had lanes to have it mapped as long as they live. */
+	if (c->rd.base)
+		region_drop(&c->rd, 0, CHAN_D_SIZE);
+	region_destroy(&c->rd);
+	free(c->peers);
 	free(c);
 }
 
@@ -209,6 +219,7 @@ unsigned client_welcome_fds(const struct client *c, int *fds)
 	fds[n++] = c->conf.engine->fd;
 	fds[n++] = c->ra.fd;
 	fds[n++] = c->rb.fd;
+	fds[n++] = c->rd.fd;
 	for (uint32_t w = 0; w < c->conf.n_workers; w++)
 		fds[n++] = c->event_fd[w];
 	return n;
@@ -256,7 +267,7 @@ int client_extent_wanted(struct client *c, uint32_t worker, enum region_kind kin
 	*x = (struct new_extent){ c, (uint32_t)n, worker };
 	struct sock_mail m = { .type = SOCK_MAIL_CALL, .from = UINT32_MAX, .p = x,
 			       .fn = add_extent };
-	mail_to(c, worker, &m);
+	client_mail_to(c, worker, &m);
 	return 0;
 }
 
@@ -332,7 +343,7 @@ void client_unhold(struct client *c, uint32_t proc, uint32_t id)
 	if (!g)
 		return;
 	*g = (struct let_go){ c->cw[worker], id };
-	mail_to(c, worker, &(struct sock_mail){ .type = SOCK_MAIL_CALL, .from = UINT32_MAX, .p = g,
+	client_mail_to(c, worker, &(struct sock_mail){ .type = SOCK_MAIL_CALL, .from = UINT32_MAX, .p = g,
 						.fn = check_held });
 }
 
@@ -373,7 +384,7 @@ static int opened(struct client *c, uint32_t n, uint32_t proc, int ours)
 	return (int)n;
 }
 
-int client_evq_open(struct client *c, uint32_t proc, int *fd)
+int client_evq_open(struct client *c, uint32_t proc, int kick, int *fd)
 {
 	int p[2], n = free_number(c);
 
@@ -382,7 +393,13 @@ int client_evq_open(struct client *c, uint32_t proc, int *fd)
 	if (pipe2(p, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
 	*fd = p[0];
+	c->evq_kick[n] = kick + 1;
 	return opened(c, (uint32_t)n, proc, p[1]);
+}
+
+int client_evq_kick(const struct client *c, uint64_t evq)
+{
+	return evq < CHAN_MAX_EVQS && c->evq_kick[evq] ? c->evq_kick[evq] - 1 : -ENOENT;
 }
 
 int client_line_open(struct client *c, int *fd)
@@ -473,6 +490,9 @@ static void close_number(struct client *c, uint32_t number)
 
 	if (c->deleting)
 		return;
+	if (c->evq_kick[number])
+		close(c->evq_kick[number] - 1);
+	c->evq_kick[number] = 0;
 	/* A worker may be about to write: the number must not mean another file before it has. */
 	line_fd = atomic_exchange_explicit(&c->line_fd[number], 0, memory_order_acq_rel);
 	fd = atomic_exchange_explicit(&c->evq_fd[number], 0, memory_order_acq_rel);

@@ -27,6 +27,11 @@ struct client_worker;
 #define CLIENT_DRAIN_NS (60 * 1000000000ull)
 #define CLIENT_EXTENT_BYTES (1ull << 30) /* of address space; memory comes with use */
 
+/* Whose programs may write into each other's memory: those of one user in the same namespaces. */
+struct client_realm {
+	uint64_t ids, user_ns, pid_ns; /* uid << 32 | gid; inodes. user_ns 0: nobody else's */
+};
+
 struct client_conf {
 	uint32_t number; /* for messages */
 	uint32_t n_workers;
@@ -37,6 +42,7 @@ struct client_conf {
 	uint64_t max_bytes;  /* of payload rings, 0: unlimited */
 	uint64_t drain_ns;   /* its connections may end for so long after it, 0: CLIENT_DRAIN_NS */
 	const struct region *engine; /* E: a struct chan_engine */
+	struct client_realm realm; /* of its first process */
 	bool sealed;	     /* only sealed memfds: it may get no other files (client_down.h) */
 	/* worker_mail() by number: false when the mailbox is full. */
 	bool (*mail)(void *arg, uint32_t worker, const struct sock_mail *msg);
@@ -52,7 +58,7 @@ enum client_proc_state { CLIENT_PROC_FREE, CLIENT_PROC_LIVE, CLIENT_PROC_ENDED }
 struct client {			/* [k] constant after client_new [c] control only [a] atomic */
 	struct client_conf conf;	/* [k] */
 	void *host;			/* [c] the host's own */
-	struct region ra, rb;		/* [k] */
+	struct region ra, rb, rd;	/* [k] */
 	struct chan_a *a;		/* [k] all pointers; contents as layout.h says */
 	struct chan_b *b;
 	struct chan_sock_a *sock_a;
@@ -68,6 +74,8 @@ struct client {			/* [k] constant after client_new [c] control only [a] atomic *
 	struct client_worker *cw[CHAN_MAX_WORKERS]; /* [k] each that worker's own */
 	struct client_extent ext[CHAN_MAX_EXTENTS]; /* [c] filled before a worker learns of it */
 	uint32_t n_ext;			/* [c] */
+	struct client_peer *peers;	/* [c] other clients whose D is an extent here */
+	uint32_t n_peers;		/* [c] */
 	_Atomic uint32_t next_block;	/* [a] socket ids are given to workers in blocks of 4096 */
 	_Atomic uint32_t n_socks;	/* [a] quota */
 	_Atomic uint64_t n_bytes;	/* [a] quota */
@@ -77,6 +85,7 @@ struct client {			/* [k] constant after client_new [c] control only [a] atomic *
 	uint32_t n_procs;		/* [c] live ones */
 	_Atomic int evq_fd[CHAN_MAX_EVQS]; /* [a] write end + 1 of the doorbell, 0: not open */
 	_Atomic int line_fd[CHAN_MAX_EVQS]; /* [a] of a signal line: the program's end + 1; evq_fd is ours */
+	int evq_kick[CHAN_MAX_EVQS];	/* [c] eventfd + 1, by which other programs wake who sleeps there */
 	uint16_t evq_proc[CHAN_MAX_EVQS]; /* [c] whose it is or was; of a line: nobody's */
 	_Atomic uint32_t n_evqs;	/* [a] numbers below may be open */
 	uint32_t n_gone;		/* [c] answers to CLIENT_DEL */
@@ -90,7 +99,12 @@ void client_start(struct client *c);
 /* Only after client_gone() said true, or when client_start() was never called. */
 void client_free(struct client *c);
 
-/* fds for WELCOME in their order: E, A, B, eventfds. Returns how many; they stay the client's. */
+/* To a data thread: waits for room in its mailbox. */
+void client_mail_to(struct client *c, uint32_t worker, const struct sock_mail *m);
+/* SOCK_MAIL_PEER_WANTED of worker: answers both clients' workers of that number (sock_lane_peer()). other:
+ * NULL: there is none of that number any more. */
+void client_peer_wanted(struct client *c, struct client *other, uint32_t number, uint32_t worker);
+/* fds for WELCOME in their order: E, A, B, D, eventfds. Returns how many; they stay the client's. */
 unsigned client_welcome_fds(const struct client *c, int *fds);
 /* A process number for a new process, -ENOBUFS when there are too many. */
 int client_add_proc(struct client *c);
@@ -112,10 +126,15 @@ static inline uint32_t client_n_procs(const struct client *c) { return c->n_proc
 int client_extent(const struct client *c, uint32_t number, uint64_t *size, uint32_t *kind);
 /* SOCK_MAIL_EXTENT_WANTED: one more payload extent for worker. 0 or -errno. */
 int client_extent_wanted(struct client *c, uint32_t worker, enum region_kind kind);
-/* A new event queue of process proc: its number, and the read end of its doorbell in *fd (the caller's). Or
- * -errno. It is closed with its process at the latest; not before as long as that may still speak of it, or a
- * late word would mean the next queue of this number. */
-int client_evq_open(struct client *c, uint32_t proc, int *fd);
+/* A new event queue of process proc: its number, and the read end of its doorbell in *fd (the caller's).
+ * Or -errno. kick: -1, or an eventfd, which is the client's from then on. The queue is closed with its
+ * process at the latest; not before as long as that may still speak of it, or a late word would mean the
+ * next queue of this number. */
+int client_evq_open(struct client *c, uint32_t proc, int kick, int *fd);
+/* The kick of an open queue (stays the client's), -ENOENT: it has none. */
+int client_evq_kick(const struct client *c, uint64_t evq);
+/* The number of the client whose D is extent ext, UINT32_MAX: none. */
+uint32_t client_peer_number(const struct client *c, uint32_t ext);
 void client_evq_close(struct client *c, uint32_t proc, uint32_t number);
 /* The same for a signal line (chan/line.h), which is a socket's and no process'; *fd: the program's end. */
 int client_line_open(struct client *c, int *fd);

@@ -25,7 +25,7 @@ void sock_violation(struct client_worker *cw, const char *what)
 }
 
 /* ---- what the application did ---- */
-bool sock_take_tx(struct sock *s)
+bool sock_take_tx_to(struct sock *s, uint32_t tail)
 {
 	struct sock_seg *seg;
 	uint32_t from, room;
@@ -40,17 +40,31 @@ bool sock_take_tx(struct sock *s)
 		if (s->tx_tail - from > seg->s.size)
 			room = 0;
 	}
-	if (chan_take_pos(&s->tx_tail, &s->b->tx_tail, room))
+	if (chan_take_value(&s->tx_tail, tail, room))
 		return true;
 	sock_violation(s->cw, "tx_tail out of range");
 	return false;
 }
 
+bool sock_take_tx(struct sock *s)
+{
+	if (unlikely(s->flags_a & CHAN_A_LANE))
+		return sock_lane_take_tx(s);
+	return sock_take_tx_to(s, atomic_load_explicit(&s->b->tx_tail, memory_order_acquire));
+}
+
 bool sock_take_rx(struct sock *s)
+{
+	if (unlikely(s->flags_a & CHAN_A_LANE))
+		return sock_lane_take_rx(s);
+	return sock_take_rx_to(s, atomic_load_explicit(&s->b->rx_head, memory_order_acquire));
+}
+
+bool sock_take_rx_to(struct sock *s, uint32_t head)
 {
 	uint32_t before = s->rx_head;
 
-	if (!chan_take_pos(&s->rx_head, &s->b->rx_head, s->rx_tail - s->rx_head)) {
+	if (!chan_take_value(&s->rx_head, head, s->rx_tail - s->rx_head)) {
 		sock_violation(s->cw, "rx_head out of range");
 		return false;
 	}
@@ -188,6 +202,21 @@ bool sock_take_shut_rd(struct sock *s)
 	return true;
 }
 
+void sock_take_shut_wr(struct sock *s)
+{
+	struct sock_env *env = s->cw->env;
+	uint32_t flags = atomic_load_explicit(&s->b->flags, memory_order_acquire);
+
+	if (likely(!(flags & CHAN_B_SHUT_WR) || (s->flags_b & CHAN_B_SHUT_WR)))
+		return;
+	if (s->lane && sock_lane_owes(s))
+		return; /* asked again when these bytes have passed */
+	s->flags_b |= CHAN_B_SHUT_WR;
+	sock_set_flag(s, CHAN_A_TX_DONE, 0);
+	tcp_shutdown(&env->tcp, &s->conn, env->now_ns);
+	sock_touch(s, true);
+}
+
 static void conn_dirty(struct sock *s)
 {
 	struct sock_env *env = s->cw->env;
@@ -197,6 +226,9 @@ static void conn_dirty(struct sock *s)
 		return;
 	if (s->is_near || unlikely(!s->near_known))
 		sock_pipe(s);
+	/* Once more: what is behind the text that has just gone. */
+	if (unlikely(s->lane))
+		sock_lane_look(s);
 	if (tcp_tx_nxt(&s->conn) != s->tx_tail) /* what is left */
 		tcp_app_wrote(&env->tcp, &s->conn, s->tx_tail, env->now_ns);
 	/* It found no room for more, before it marked what there was room for. */
@@ -209,12 +241,8 @@ static void conn_dirty(struct sock *s)
 		sock_take_urgent(s);
 	if (s->rx_head != s->conn.rx_head)
 		sock_head_moved(s);
-	if ((flags & CHAN_B_SHUT_WR) && !(s->flags_b & CHAN_B_SHUT_WR)) {
-		s->flags_b |= CHAN_B_SHUT_WR;
-		sock_set_flag(s, CHAN_A_TX_DONE, 0);
-		tcp_shutdown(&env->tcp, &s->conn, env->now_ns);
-		sock_touch(s, true);
-	}
+	if (flags & CHAN_B_SHUT_WR)
+		sock_take_shut_wr(s);
 	sock_take_shut_rd(s);
 }
 

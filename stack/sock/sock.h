@@ -22,6 +22,7 @@ struct sock_env {
 	const struct sock_host *host;
 	void *host_arg;
 	uint32_t n_socks;
+	uint32_t lane_after; /* writes to a neighbour after which it may have a lane, 0: never */
 	struct sock_priv *priv;
 };
 
@@ -44,6 +45,7 @@ enum sock_mail_type {
 	SOCK_MAIL_LISTEN_ACK,  /* others -> home */
 	SOCK_MAIL_ACCEPTED,    /* worker -> home of listener p: connection of socket a/b is ready */
 	SOCK_MAIL_EXTENT_WANTED, /* worker -> control: client p runs out of payload memory, a = kind */
+	SOCK_MAIL_PEER_WANTED, /* worker -> control: may client p share lanes with client number a? */
 	SOCK_MAIL_LINE_CLOSE,  /* worker -> control: client p's signal line a has lost its socket */
 	SOCK_MAIL_VIOLATION,   /* worker -> control: detach client p */
 	SOCK_MAIL_CALL,	       /* control -> worker: run fn(env, p) on the data thread (admin, snapshots) */

@@ -21,6 +21,7 @@ struct client_worker *client_worker_new(struct client *c)
 	list_init(&cw->socks);
 	list_init(&cw->listeners);
 	list_init(&cw->proxies);
+	list_init(&cw->lanes);
 	return cw;
 }
 
@@ -34,6 +35,7 @@ void client_worker_free(struct client_worker *cw)
 		for (uint32_t i = 0; i < cw->payload[kind].n; i++)
 			buddy_fini(&cw->payload[kind].ext[i].buddy);
 	}
+	sock_lane_forget(cw);
 	free(cw->free_ids);
 	free(cw);
 }
@@ -125,6 +127,7 @@ static void report_gone(struct sock_env *env, struct client_worker *cw)
 	list_del(&cw->link);
 	list_del(&cw->ring_link);
 	sock_post_forget(env, cw->client);
+	sock_lane_forget(cw); /* the other ends are on this thread, too */
 	cw->gone = true;
 	if (!env->host->mail(env->host_arg, UINT32_MAX, &m)) {
 		cw->gone = false;

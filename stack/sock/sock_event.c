@@ -62,7 +62,7 @@ static bool needs_head(const struct sock *s)
 					    seq_diff(c->rcv_adv, c->rcv_nxt) < c->opts.rcvbuf / 2);
 }
 
-static void want_head(struct sock *s)
+void sock_want_head(struct sock *s)
 {
 	if ((s->flags_a & CHAN_A_WANT_HEAD) || !needs_head(s))
 		return;
@@ -70,18 +70,24 @@ static void want_head(struct sock *s)
 	s->head_look = true;
 }
 
+void sock_tell_rcvbuf(struct sock *s)
+{
+	s->rx_space = s->conn.tune.space;
+	atomic_store_explicit(&s->a->rcvbuf, tcp_rcvbuf_told(&s->conn), memory_order_relaxed);
+}
+
 void sock_head_moved(struct sock *s)
 {
 	struct sock_env *env = s->cw->env;
 
 	tcp_app_read(&env->tcp, &s->conn, s->rx_head, env->now_ns);
-	if (unlikely(s->conn.tune.space != s->rx_space)) {
-		s->rx_space = s->conn.tune.space;
-		atomic_store_explicit(&s->a->rcvbuf, tcp_rcvbuf_told(&s->conn), memory_order_relaxed);
-	}
+	if (unlikely(s->conn.tune.space != s->rx_space))
+		sock_tell_rcvbuf(s);
 	/* What has waited at the other end may come now. */
 	if (s->conn.mate && tcp_tx_nxt(s->conn.mate) != sock_of(s->conn.mate)->tx_tail)
 		sock_pipe(sock_of(s->conn.mate));
+	if (unlikely(s->lane))
+		sock_lane_look(s);
 	/* It stays set as long as it is needed: too little may have been read for a window update. */
 	if (!needs_head(s))
 		sock_set_flag(s, 0, CHAN_A_WANT_HEAD);
@@ -110,7 +116,7 @@ static void readable(struct sock *s)
 		return;
 	if (s->rx_head != s->conn.rx_head)
 		sock_head_moved(s);
-	want_head(s);
+	sock_want_head(s);
 }
 
 static void tune_sndbuf(struct sock *s)
@@ -186,6 +192,15 @@ static bool is_stillborn(const struct sock *s, uint32_t ev)
 	return s->passive && !s->established && (ev & TCPE_CLOSED);
 }
 
+/* Something was under way, and what comes after it could not be accounted for. */
+static void lane_goes_on(struct sock *s)
+{
+	if (s->closing || !s->started || !sock_take_tx(s) || tcp_tx_nxt(&s->conn) == s->tx_tail)
+		return;
+	sock_pipe(s);
+	tcp_app_wrote(&s->cw->env->tcp, &s->conn, s->tx_tail, s->cw->env->now_ns);
+}
+
 static void take_events(struct sock *s)
 {
 	uint32_t ev = s->conn.events;
@@ -224,6 +239,8 @@ static void take_events(struct sock *s)
 	}
 	if (ev & (TCPE_CLOSED | TCPE_ERROR))
 		closed(s);
+	if (unlikely(s->lane))
+		lane_goes_on(s);
 }
 
 /* The socket goes, now and not at the end of the burst: a close() that lingers sleeps on it. */
@@ -245,7 +262,7 @@ static bool answer_tx_wait(struct sock *s)
 	if (!waits == !woken)
 		return false;
 	/* Used as the application sees it: its tail may be ahead of what it has told. */
-	if (!(s->dgram ? chan_dgram_writable(s->a, s->b) : chan_tx_writable(s->a, s->b))) {
+	if (!(s->dgram ? chan_dgram_writable(s->a, s->b) : chan_tx_ring_writable(s->a, s->b))) {
 		if (!s->dgram)
 			tcp_app_waits(&s->conn, s->cw->env->now_ns);
 		return false;
@@ -460,7 +477,7 @@ void sock_wake_client(struct client_worker *cw)
 	for (unsigned i = 0; i < CHAN_MAX_EVQS; i++) {
 		int fd = atomic_load_explicit(&c->evq_fd[i], memory_order_relaxed);
 
-		if (fd)
+		if (fd && !atomic_load_explicit(&c->line_fd[i], memory_order_relaxed))
 			sys_write(fd - 1, "", 1);
 	}
 }

@@ -56,6 +56,8 @@ int sock_info(struct call *k)
 	struct chan_call_a *a = &k->cw->client->call_a[k->slot];
 	struct tcp_info ti;
 
+	if (k->s->lane)
+		sock_lane_look(k->s);
 	if (k->s->dgram) {
 		a->len = sock_dgram_info(k->s, a->payload);
 		return 0;

@@ -9,6 +9,7 @@
 #include "stack/sock/buddy.h"
 #include "stack/sock/client.h"
 #include "stack/sock/sock_dgram.h"
+#include "stack/sock/sock_lane.h"
 #include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_limits.h"
 
@@ -132,6 +133,9 @@ struct sock {
 	uint32_t state;	     /* enum chan_sock_state, as published */
 	uint32_t err_seq;
 	uint32_t n_listens;  /* times that it has begun to listen */
+	struct sock_lane *lane; /* NULL: none; see sock_lane.c, as the next two */
+	uint8_t lane_end;
+	uint16_t passes;
 	struct chan_urg urg; /* the peer's urgent byte as published, seq 0: none so far */
 	uint32_t urg_floor;  /* as published */
 	uint32_t urg_tx;     /* number in b->urg_tx that was last carried out */
@@ -192,6 +196,10 @@ struct client_worker {
 	struct list socks;
 	struct list listeners; /* struct listener, of this worker's sockets */
 	struct list proxies;   /* struct listener, of other workers' sockets */
+	struct list lanes;     /* ends of lanes in this client's memory: sock_lane.c, as the next three */
+	struct lane_pool *lane_pool;
+	struct lane_peer *peers;
+	uint32_t n_peers;
 	struct sock **block[CHAN_MAX_SOCKS / SOCK_BLOCK]; /* [id / SOCK_BLOCK][id % SOCK_BLOCK] */
 	uint32_t *free_ids;   /* stack */
 	uint32_t n_free, cap_free;
@@ -259,8 +267,13 @@ void sock_dirty(struct sock *s);
 /* As far as the application has written: checked. False: violation. */
 bool sock_take_tx(struct sock *s);
 bool sock_take_rx(struct sock *s);
+/* The same for positions that have been loaded already. */
+bool sock_take_tx_to(struct sock *s, uint32_t tail);
+bool sock_take_rx_to(struct sock *s, uint32_t head);
 /* Has the program shut down reading since the last look? Takes note of it, is s marked already or not. */
 bool sock_take_shut_rd(struct sock *s);
+/* The same of writing, when all that it has written before is with TCP. */
+void sock_take_shut_wr(struct sock *s);
 /* Takes b->opts, clamped, over to the connection or listener. */
 void sock_take_opts(struct sock *s);
 struct tcp_sockopts sock_opts(const struct chan_opts *o);
@@ -401,6 +414,10 @@ void sock_set_flag(struct sock *s, uint32_t set, uint32_t clear);
 void sock_tx_done(struct sock *s, uint32_t una);
 /* The application has read up to s->rx_head: TCP is told, and whether we want to know of the next read. */
 void sock_head_moved(struct sock *s);
+/* Shall the application tell when it reads? */
+void sock_want_head(struct sock *s);
+/* What SO_RCVBUF reads while it grows by itself. */
+void sock_tell_rcvbuf(struct sock *s);
 void sock_set_error(struct sock *s, int err);
 /* The stream has been sent up to pos. */
 void sock_sent(struct sock *s, uint32_t pos);

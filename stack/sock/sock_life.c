@@ -161,6 +161,7 @@ void sock_free(struct sock *s)
 		sock_dgram_fini(s);
 	if (s->hold)
 		ports_put(env->ports, s->hold, 0);
+	sock_lane_gone(s);
 	sock_ring_free(s);
 	if (sock_has_line(s))
 		sock_line_close(s);
@@ -183,8 +184,12 @@ void sock_released(struct tcp_env *tcp, struct tcp_conn *c)
 	struct sock *s = sock_of(c);
 
 	s->started = s->near_known = false;
-	if (!s->reopen)
+	if (!s->reopen) {
 		sock_free(s);
+		return;
+	}
+	sock_lane_gone(s);
+	sock_set_flag(s, 0, CHAN_A_LANE | CHAN_A_LANE_TX);
 }
 
 void *sock_record_new(struct tcp_env *tcp, struct tcp_conn *c)
@@ -232,6 +237,8 @@ void sock_close(struct sock *s)
 	}
 	/* The last word of the application: what it wrote is sent, what it read is read. */
 	struct chan_opts o = sock_read_opts(s->b);
+	if (unlikely(s->lane) && sock_take_tx(s))
+		sock_pipe(s); /* behind that is what went by the lane */
 	if (!sock_take_tx(s) || !sock_take_rx(s)) {
 		tcp_abort(&env->tcp, &s->conn, now);
 		return;
@@ -244,6 +251,8 @@ void sock_close(struct sock *s)
 	}
 	tcp_app_read(&env->tcp, &s->conn, s->rx_head, now);
 	s->closing = true;
+	if (unlikely(s->lane))
+		sock_lane_look(s); /* what is written from now on is to meet a closed socket */
 	tcp_close(&env->tcp, &s->conn, now);
 }
 

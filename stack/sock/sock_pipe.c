@@ -69,5 +69,6 @@ void sock_pipe(struct sock *s)
 			return;
 		tcp_join_passed(&env->tcp, &s->conn, n, env->now_ns);
 		sock_sent(s, pos + n);
+		sock_lane_passed(s, sock_of(peer));
 	}
 }

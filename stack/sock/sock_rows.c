@@ -27,6 +27,8 @@ static uint32_t row_of(struct sock *s, struct sock_row *row)
 
 	if (s->dgram)
 		sock_take_rx(s);
+	if (s->lane)
+		sock_lane_look(s);
 	*row = (struct sock_row){
 		.local = s->a->local,
 		.remote = s->a->remote,

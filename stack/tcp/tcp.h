@@ -225,6 +225,13 @@ uint32_t tcp_join_room(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, s
 		       uint64_t now_ns);
 /* n of them are in its receive stream: sent, received and acknowledged. */
 void tcp_join_passed(struct tcp_env *env, struct tcp_conn *c, uint32_t n, uint64_t now_ns);
+/* The programs themselves have passed n bytes (any number, modulo 2^32) from c to its other end, behind all
+ * that TCP has sent, and the receiver has read up to stream position head. Only after tcp_join_may_skip():
+ * false while something is under way, or the other end is not known. */
+bool tcp_join_may_skip(struct tcp_env *env, struct tcp_conn *c);
+void tcp_join_skip(struct tcp_env *env, struct tcp_conn *c, uint32_t n, uint32_t head, uint64_t now_ns);
+/* Such bytes have found that the other end had been closed: c ends as by its RST. */
+void tcp_join_refused(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* The application waits for room in the send buffer. Once in a wait is enough. */
 void tcp_app_waits(struct tcp_conn *c, uint64_t now_ns);
 /* ... and has been told that there is some. */

@@ -448,6 +448,7 @@ uint32_t tcp_mtu_probe_len(struct tcp_conn *c, uint64_t now_ns);
 /* rx_head has moved: may opts.rcvbuf grow? */
 void tcp_tune_read(struct tcp_conn *c, uint64_t now_ns);
 /* Text has come, but not all before it. */
+void tcp_tune_skip(struct tcp_conn *c, uint32_t n);
 void tcp_tune_ahead(struct tcp_conn *c);
 /* rcv_nxt has passed tune.round_end. */
 void tcp_tune_round(struct tcp_conn *c, uint64_t now_ns);

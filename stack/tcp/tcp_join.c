@@ -5,6 +5,7 @@
  *
  * The host sees to it that no segment between the two is under way when it asks. */
 // SPDX-License-Identifier: MIT
+#include <errno.h>
 #include "stack/tcp/tcp_core.h"
 
 /* A connection of ours with the addresses the other way round, whose numbers are those that c has sent. */
@@ -86,6 +87,17 @@ uint32_t tcp_join_room(struct tcp_env *env, struct tcp_conn *c, uint32_t tail, s
 	return min_u32(want, c->snd_wnd);
 }
 
+bool tcp_join_may_skip(struct tcp_env *env, struct tcp_conn *c)
+{
+	const struct tcp_conn *p = likely(c->mate != NULL) ? c->mate : find_mate(env, c);
+
+	if (!p || c->fin_queued || p->fin_seen ||
+	    (c->state != TCPS_ESTABLISHED && c->state != TCPS_CLOSE_WAIT) ||
+	    (p->state != TCPS_ESTABLISHED && p->state != TCPS_FIN_WAIT_1 && p->state != TCPS_FIN_WAIT_2))
+		return false;
+	return seq_eq(p->rcv_nxt, c->snd_nxt) && c->recovery == TCPR_OPEN && tcp_runs_empty(&p->reass);
+}
+
 /* What TCP_INFO counts: segments, and the ACKs that would not have ridden on an answer. */
 static void count(struct tcp_conn *c, struct tcp_conn *p, uint32_t n)
 {
@@ -136,4 +148,34 @@ void tcp_join_passed(struct tcp_env *env, struct tcp_conn *c, uint32_t n, uint64
 	if (unlikely(c->brake != TCP_BRAKE_IDLE) && !tcp_unsent(c))
 		tcp_brake_set(c, TCP_BRAKE_IDLE, now_ns);
 	ack_crosses(env, c, p, now_ns);
+}
+
+void tcp_join_skip(struct tcp_env *env, struct tcp_conn *c, uint32_t n, uint32_t head, uint64_t now_ns)
+{
+	struct tcp_conn *p = c->mate;
+
+	ack_crosses(env, c, p, now_ns);
+	count(c, p, n);
+	p->rcv_nxt = seq_add(p->rcv_nxt, n);
+	p->rx_bytes += n;
+	p->rx_head = head;
+	p->last_rx_ns = p->last_rx_data_ns = now_ns;
+	p->keep_probes = 0;
+	/* The promise has been kept to where the stream is now; a window comes from there. */
+	p->rcv_adv = seq_max(p->rcv_adv, p->rcv_nxt);
+	tcp_tune_round(p, now_ns);
+	tcp_tune_skip(p, n);
+	c->snd_nxt = c->snd_una = seq_add(c->snd_nxt, n);
+	c->snd_end = seq_max(c->snd_end, c->snd_nxt);
+	c->tx_bytes += n;
+	c->last_tx_ns = now_ns;
+	c->retries = 0;
+	c->stall_ns = 0;
+	ack_crosses(env, c, p, now_ns);
+}
+
+void tcp_join_refused(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	if (!tcp_is_closed(c))
+		tcp_done(env, c, c->state == TCPS_CLOSE_WAIT ? EPIPE : ECONNRESET, now_ns);
 }

@@ -45,6 +45,13 @@ void tcp_tune_read(struct tcp_conn *c, uint64_t now_ns)
 	t->since_ns = now_ns;
 }
 
+/* So much was written and read without us, in less than the time between two looks. */
+void tcp_tune_skip(struct tcp_conn *c, uint32_t n)
+{
+	c->tune.space = max_u32(c->tune.space, min_u32(n, INT32_MAX));
+	grow(c, wanted(c, c->tune.space));
+}
+
 /* Nobody can read what lies behind a hole, and as long as it does it takes from the window what the sender
  * would need for the next round trip: as Linux since 6.17, that much comes on top. What has really come, not
  * how far it reaches: else a few bytes at the window's end would claim memory for a whole window. */

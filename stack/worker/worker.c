@@ -136,6 +136,7 @@ static int init_parts(struct worker *w)
 	s->tcp.cc = w->conf.cc;
 	s->tcp.ecn = (enum tcp_ecn_mode)w->conf.ecn;
 	s->tcp.max_conns = w->conf.max_conns;
+	s->lane_after = w->conf.lane_after;
 	s->tcp.max_timewait = TIMEWAIT_MAX;
 	s->tcp.max_synq = SYNQ_MAX;
 	s->udp.key = (struct siphash_key){ { rng_u64(&key_rng), rng_u64(&key_rng) } };

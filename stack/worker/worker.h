@@ -30,6 +30,7 @@ struct worker_conf {
 	uint32_t number, n_workers;
 	int cpu;		/* -1: not pinned */
 	enum worker_poll_mode poll;
+	uint32_t lane_after;	/* of sock_env */
 	uint32_t spin_us;	/* longest spin before sleeping in adaptive mode */
 	struct rte_mempool *mbufs;
 	struct netif **netif;

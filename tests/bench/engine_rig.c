@@ -161,6 +161,7 @@ static void map(struct client *c, struct chan_app *app)
 	app->call_b = c->call_b;
 	app->evq_b = c->evq_b;
 	app->sock_b = c->sock_b;
+	app->rd = c->rd;
 	app->event_fd[0] = c->event_fd[0];
 }
 
@@ -182,7 +183,7 @@ static void start_program(struct rig_program *p, uint32_t number)
 	map_extents(p);
 	p->app.proc = (uint32_t)client_add_proc(p->c);
 	client_start(p->c);
-	evq = client_evq_open(p->c, p->app.proc, &fd);
+	evq = client_evq_open(p->c, p->app.proc, -1, &fd);
 	CHECK(evq >= 0);
 	p->evq = (uint32_t)evq;
 	atomic_store(&p->app.evq_b[evq].in_use, 1);

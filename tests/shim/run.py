@@ -43,6 +43,7 @@ def options():
                    help="over 127.0.0.1, which is then the stack's")
     p.add_argument("--v6", action="store_true", help="there is an IPv6 address, too")
     p.add_argument("--workers", default="1", help="data threads of the engine")
+    p.add_argument("--direct", default="", help="the engine's option of that name")
     p.add_argument("--late-control", action="store_true",
                    help="the engine's control thread gets its processor some milliseconds late")
     p.add_argument("--upgrade", default="",
@@ -85,6 +86,7 @@ def start_engine(opt, socket):
     cmd = [opt.engine, "--socket", socket, "--addr", addrs,
            "--workers", opt.workers, "--loopback", "stack" if opt.loopback else "kernel", "--config",
            "/dev/null", "--fastopen", FASTOPEN, "--hugepages", "off", "--ready-fd", str(w)]
+    cmd += ["--direct", opt.direct] if opt.direct else []
     cmd += (["--port", "net_af_packet0,iface=" + WIRE, "--gateway", GATEWAY] if opt.wire else
             ["--port", "none"])
     engine = subprocess.Popen(cmd, pass_fds=[w], stdout=log, stderr=log, stdin=subprocess.DEVNULL)

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "stack/chan/evq.h"
+#include "stack/chan/layout_d.h"
 #include "stress.h"
 
 enum { DOORBELL = 1, KICK = 2, MAX_THREADS = 8 };
@@ -160,7 +161,9 @@ static void setup(void)
 	app = (struct chan_app){ .e = &eng, .a = &ca, .sock_a = sock_a, .sock_b = sock_b,
 				 .evq_b = &evq_b, .n_workers = 1,
 				 .evq_a = calloc(1, chan_evq_stride(1)),
-				 .evq_stride = chan_evq_stride(1) };
+				 .evq_stride = chan_evq_stride(1),
+				 .rd.base = mmap(NULL, CHAN_D_SIZE, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) };
 	kick_fd = eventfd(0, EFD_NONBLOCK);
 	epfd = epoll_create1(0);
 	outer = epoll_create1(0);

@@ -99,7 +99,7 @@ static void on_message(const struct chan_msg *m)
 		return;
 	case CHAN_MSG_EVQ_OPEN:
 		r.number = (uint32_t)(m->kind == 1 ? client_line_open(at.c, &fd)
-						   : client_evq_open(at.c, (uint32_t)at.proc, &fd));
+						   : client_evq_open(at.c, (uint32_t)at.proc, -1, &fd));
 		r.err = (int32_t)r.number < 0 ? -(int32_t)r.number : 0;
 		chan_msg_send(at.fd, &r, &fd, fd >= 0);
 		if (fd >= 0)

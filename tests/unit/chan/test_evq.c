@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: MIT
 #include "../unit.h"
 #include <string.h>
+#include <sys/mman.h>
 #include "stack/chan/evq.h"
+#include "stack/chan/layout_d.h"
 
 enum { SOCKS = 4096, EVQS = 8 };
 static struct chan_sock_a sock_a[SOCKS];
@@ -25,7 +27,9 @@ static void setup(void)
 	memset(pushed, 0, sizeof(pushed));
 	app = (struct chan_app){ .sock_a = sock_a, .sock_b = sock_b, .evq_b = evq_b,
 				 .n_workers = 1, .evq_stride = chan_evq_stride(1),
-				 .evq_a = calloc(EVQS, chan_evq_stride(1)) };
+				 .evq_a = calloc(EVQS, chan_evq_stride(1)),
+				 .rd.base = mmap(NULL, CHAN_D_SIZE, PROT_READ | PROT_WRITE,
+						 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) };
 }
 
 /* What the engine does for one changed socket (sock_event.c). */

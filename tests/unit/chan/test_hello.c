@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "stack/chan/app.h"
+#include "stack/chan/layout_d.h"
 
 static int open_fds(void)
 {
@@ -88,7 +89,7 @@ enum answer { ANSWER_GOOD, ANSWER_REFUSE, ANSWER_VERSION, ANSWER_HANG_UP, ANSWER
 static struct {
 	int listen_fd;
 	enum answer answer;
-	struct region e, a, b, p;
+	struct region e, a, b, d, p;
 	char path[108];
 } eng;
 
@@ -105,6 +106,7 @@ static void engine_open(void)
 	region_create(&eng.e, "e", 1 << 16, REGION_DOWN);
 	region_create(&eng.a, "a", 1 << 20, REGION_DOWN);
 	region_create(&eng.b, "b", (chan_b_size(1) + 4095) & ~4095ull, REGION_UP);
+	region_create(&eng.d, "d", CHAN_D_SIZE, REGION_UP);
 	region_create(&eng.p, "p", 1 << 20, REGION_DOWN);
 	struct chan_engine *e = eng.e.base;
 	struct chan_a *a = eng.a.base;
@@ -118,7 +120,7 @@ static void *engine_main(void *arg)
 {
 	struct chan_msg m;
 	int fd = accept(eng.listen_fd, NULL, NULL);
-	int fds[4] = { eng.e.fd, eng.a.fd, eng.b.fd, eventfd(0, 0) };
+	int fds[5] = { eng.e.fd, eng.a.fd, eng.b.fd, eng.d.fd, eventfd(0, 0) };
 
 	ck_assert_int_eq(chan_msg_recv(fd, &m, NULL, NULL, NULL), 1);
 	ck_assert_uint_eq(m.type, CHAN_MSG_HELLO);
@@ -130,13 +132,13 @@ static void *engine_main(void *arg)
 	if (eng.answer == ANSWER_VERSION)
 		re.version = 99;
 	if (eng.answer != ANSWER_HANG_UP)
-		chan_msg_send(fd, &re, fds, eng.answer == ANSWER_REFUSE ? 0 : 4);
+		chan_msg_send(fd, &re, fds, eng.answer == ANSWER_REFUSE ? 0 : 5);
 	while (eng.answer == ANSWER_GOOD && chan_msg_recv(fd, &m, NULL, NULL, NULL) == 1) {
 		m.kind = 0;
 		m.err = m.number == 5 ? 0 : EINVAL;
 		chan_msg_send(fd, &m, &eng.p.fd, m.err == 0);
 	}
-	close(fds[3]);
+	close(fds[4]);
 	close(fd);
 	return NULL;
 }

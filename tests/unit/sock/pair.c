@@ -6,12 +6,14 @@ struct rig *rig;
 struct chan_app srv, cli;
 struct client *csrv, *ccli;
 
-void pair_up(uint32_t workers)
+void pair_up_as(uint32_t workers, const struct client_conf *of_srv, const struct client_conf *of_cli)
 {
 	rig = rig_new(workers);
-	csrv = rig_client(rig, &srv, NULL);
-	ccli = rig_client(rig, &cli, NULL);
+	csrv = rig_client(rig, &srv, of_srv);
+	ccli = rig_client(rig, &cli, of_cli);
 }
+
+void pair_up(uint32_t workers) { pair_up_as(workers, NULL, NULL); }
 
 void pair_down(void)
 {

@@ -8,6 +8,8 @@ extern struct chan_app srv, cli;
 extern struct client *csrv, *ccli;
 
 void pair_up(uint32_t workers);
+/* With programs that are somebody's: of the server and of the client. */
+void pair_up_as(uint32_t workers, const struct client_conf *of_srv, const struct client_conf *of_cli);
 /* Ends both, and asserts that nothing is left. */
 void pair_down(void);
 /* Bytes that are the same for a salt, and others for another. */

@@ -255,24 +255,39 @@ static void doze(struct rig_worker *w)
 	}
 }
 
+/* One turn of a data thread. Had it anything to do? */
+static bool turn(struct rig_worker *w)
+{
+	w->env.now_ns = chan_now_ns();
+	bool work = take_frames(w);
+
+	work |= rig_take_dgrams(w);
+	work |= take_mail(w);
+	work |= sock_poll(&w->env);
+	tcp_advance(&w->env.tcp, w->env.now_ns);
+	tcp_flush(&w->env.tcp, w->env.now_ns);
+	sock_publish(&w->env);
+	return work;
+}
+
 static void *worker_main(void *arg)
 {
 	struct rig_worker *w = arg;
 
 	while (!atomic_load(&w->stop)) {
-		w->env.now_ns = chan_now_ns();
-		bool work = take_frames(w);
-
-		work |= rig_take_dgrams(w);
-		work |= take_mail(w);
-		work |= sock_poll(&w->env);
-		tcp_advance(&w->env.tcp, w->env.now_ns);
-		tcp_flush(&w->env.tcp, w->env.now_ns);
-		sock_publish(&w->env);
-		if (!work)
+		if (!turn(w))
 			doze(w);
 	}
 	return NULL;
+}
+
+bool rig_turn(struct rig *r)
+{
+	bool work = false;
+
+	for (uint32_t i = 0; i < r->n_workers; i++)
+		work |= turn(&r->w[i]);
+	return work;
 }
 
 struct rig *rig_new(uint32_t n_workers)
@@ -370,10 +385,24 @@ bool rig_control_mail(struct rig *r, uint32_t type, struct sock_mail *m, uint32_
 	return false;
 }
 
+void rig_map_extents(struct client *c, struct chan_app *app)
+{
+	for (uint32_t i = 0; i < c->n_ext; i++) {
+		struct region x;
+
+		if (app->ext[i])
+			continue;
+		ck_assert_int_eq(region_map(&x, c->ext[i].r.fd, c->ext[i].r.kind), 0);
+		app->ext_size[i] = x.size;
+		app->ext[i] = x.base;
+	}
+}
+
 static void map_app(struct client *c, struct chan_app *app)
 {
 	ck_assert_int_eq(region_map(&app->re, c->conf.engine->fd, REGION_DOWN), 0);
-	ck_assert_int_eq(region_map(&app->ra, c->ra.fd, REGION_DOWN), 0);
+	ck_assert_int_eq(region_map_behind(&app->ra, c->ra.fd, REGION_DOWN, &app->rd, c->rd.fd, REGION_UP),
+			 0);
 	ck_assert_int_eq(region_map(&app->rb, c->rb.fd, REGION_UP), 0);
 	uint8_t *a = app->ra.base, *b = app->rb.base;
 	uint32_t n = c->conf.n_workers;
@@ -389,15 +418,9 @@ static void map_app(struct client *c, struct chan_app *app)
 	app->call_b = (void *)(b + chan_b_off_call(n));
 	app->evq_b = (void *)(b + chan_b_off_evq(n));
 	app->sock_b = (void *)(b + chan_b_off_sock(n));
-	for (uint32_t i = 0; i < c->n_ext; i++) {
-		struct region x;
-
-		ck_assert_int_eq(region_map(&x, c->ext[i].r.fd, c->ext[i].r.kind), 0);
-		app->ext[i] = x.base;
-		app->ext_size[i] = x.size;
-	}
 	for (uint32_t w = 0; w < n; w++)
 		app->event_fd[w] = c->event_fd[w];
+	rig_map_extents(c, app);
 }
 
 struct client *rig_client(struct rig *r, struct chan_app *app, const struct client_conf *conf)
@@ -405,7 +428,7 @@ struct client *rig_client(struct rig *r, struct chan_app *app, const struct clie
 	struct client_conf cc = conf ? *conf : (struct client_conf){ .low_ports = true };
 	int err;
 
-	cc.number = r->n_clients;
+	cc.number = r->next_number++;
 	cc.n_workers = r->n_workers;
 	cc.engine = &r->engine;
 	cc.mail = control_to_worker;
@@ -429,6 +452,7 @@ static void unmap_app(struct chan_app *app)
 	region_unmap(&app->re);
 	region_unmap(&app->ra);
 	region_unmap(&app->rb);
+	region_unmap(&app->rd);
 }
 
 static bool take_gone(struct rig *r, struct client *c)
@@ -473,114 +497,4 @@ int rig_read_byte(int fd)
 	char x;
 
 	return poll(&p, 1, 5000) == 1 ? (int)read(fd, &x, 1) : -1;
-}
-
-/* ---- an application's steps ---- */
-struct end rig_listen(struct chan_app *app, uint16_t port, uint32_t backlog, uint16_t *bound)
-{
-	struct chan_req req = { .op = CHAN_OP_BIND, .type = 1 /* SOCK_STREAM */,
-				.local = { .addr = ipaddr_v4(0), .port = port },
-				.opts = { .flags = CHAN_O_REUSEADDR } };
-	struct chan_rep rep;
-
-	ck_assert_int_eq(chan_call(app, 0, &req, &rep), 0);
-	chan_hold(app, rep.sock);
-	if (bound)
-		*bound = rep.local.port;
-	req = (struct chan_req){ .op = CHAN_OP_LISTEN, .sock = rep.sock, .gen = rep.gen,
-				 .arg = { backlog } };
-	ck_assert_int_eq(chan_call(app, 0, &req, &rep), 0);
-	return (struct end){ app, req.sock, req.gen };
-}
-
-struct end rig_connect(struct chan_app *app, uint16_t port, int *err)
-{
-	struct chan_req req = { .op = CHAN_OP_CONNECT, .sock = CHAN_SOCK_NEW, .type = 1,
-				.local = { .addr = ipaddr_v4(0) },
-				.remote = { .addr = RIG_ADDR, .port = port } };
-	struct chan_rep rep = { 0 };
-	int res = chan_call(app, chan_pick_worker(app), &req, &rep);
-
-	if (err)
-		*err = res;
-	else
-		ck_assert_int_eq(res, -EINPROGRESS);
-	if (res == -EINPROGRESS)
-		chan_hold(app, rep.sock);
-	return (struct end){ app, rep.sock, rep.gen };
-}
-
-static void wait_change(struct end s, uint32_t seen)
-{
-	int err = chan_sock_wait(s.app, s.id, seen, chan_now_ns() + 5 * NSEC_PER_SEC, NULL, 0);
-
-	ck_assert_msg(err == 0 || err == -EINTR, "wait: %s", strerror(-err));
-}
-
-void rig_connected(struct end c)
-{
-	for (;;) {
-		uint32_t seen = atomic_load(&end_a(c)->evseq);
-
-		if (end_a(c)->state != CHAN_ST_CONNECTING)
-			break;
-		wait_change(c, seen);
-	}
-	ck_assert_uint_eq(end_a(c)->state, CHAN_ST_CONNECTED);
-}
-
-struct end rig_accept(struct end l)
-{
-	struct end s = { .app = l.app };
-
-	for (;;) {
-		uint32_t seen = atomic_load(&end_a(l)->evseq);
-		int err = chan_accept_pop(l.app, l.id, &s.id, &s.gen);
-
-		if (err == 0)
-			return s;
-		ck_assert_int_eq(err, -EAGAIN);
-		wait_change(l, seen);
-	}
-}
-
-void rig_write(struct end s, const void *p, size_t n)
-{
-	while (n > 0) {
-		uint32_t seen = atomic_load(&end_a(s)->evseq);
-		struct iovec iov = { (void *)(uintptr_t)p, n };
-		ssize_t got = chan_tx_write(s.app, s.id, &iov, 1);
-
-		ck_assert_int_ge(got, 0);
-		p = (const char *)p + got;
-		n -= (size_t)got;
-		ck_assert_uint_eq(end_a(s)->state, CHAN_ST_CONNECTED);
-		if (n > 0)
-			wait_change(s, seen);
-	}
-}
-
-size_t rig_read(struct end s, void *p, size_t n)
-{
-	size_t done = 0;
-
-	while (done < n) {
-		uint32_t seen = atomic_load(&end_a(s)->evseq);
-		struct iovec iov = { (char *)p + done, n - done };
-		bool eof = chan_rx_eof(end_a(s), end_b(s));
-		ssize_t got = chan_rx_read(s.app, s.id, &iov, 1, 0, 0);
-
-		ck_assert_int_ge(got, 0);
-		done += (size_t)got;
-		if (got == 0 && eof)
-			break;
-		if (got == 0)
-			wait_change(s, seen);
-	}
-	return done;
-}
-
-void rig_close(struct end s)
-{
-	chan_unhold(s.app, s.id);
 }

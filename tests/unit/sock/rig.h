@@ -57,7 +57,7 @@ struct rig {
 	_Atomic uint32_t texts;	 /* segments with text on the wire */
 	_Atomic bool full;	 /* the data threads' mailboxes have no room for each other's mail */
 	_Atomic uint32_t mtu;	 /* of all paths; 0: 1500 */
-	uint32_t n_clients;
+	uint32_t n_clients, next_number;
 	struct client *gone[8]; /* client_gone() was true, not yet freed */
 };
 /* Our addresses are 10.0.0.0/8; others are unreachable. */
@@ -69,8 +69,12 @@ void rig_free(struct rig *r);
 /* Ends the data threads, so that the test can do what one of them would; and begins them again. */
 void rig_stop(struct rig *r);
 void rig_go(struct rig *r);
+/* Between the two: one turn of each. False: there was nothing to do. */
+bool rig_turn(struct rig *r);
 /* A client with one process, mapped into *app. */
 struct client *rig_client(struct rig *r, struct chan_app *app, const struct client_conf *conf);
+/* Extents that the client has got since. */
+void rig_map_extents(struct client *c, struct chan_app *app);
 /* The process (the client's last) ends; waits until the engine has let go of the client. */
 void rig_client_end(struct rig *r, struct client *c, struct chan_app *app);
 /* The second half of it: after client_del(). */

@@ -135,7 +135,7 @@ static void furnish(struct rig *rig, struct client *c, struct chan_app *app, uin
 		rig_sendto(s, end_a(s)->local.port, "x", 1);
 		chan_subscribe(app, s.id, 0);
 	}
-	ck_assert_int_ge(client_evq_open(c, 0, &fd), 0);
+	ck_assert_int_ge(client_evq_open(c, 0, -1, &fd), 0);
 	app->evq_b[0].in_use = 1;
 	sys_close(fd);
 }

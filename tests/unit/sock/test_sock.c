@@ -369,7 +369,7 @@ START_TEST(event_queue_tells_which)
 
 	pair_up(1);
 	struct end l = rig_listen(&srv, 0, 8, &port);
-	int evq = client_evq_open(csrv, 0, &pfd);
+	int evq = client_evq_open(csrv, 0, -1, &pfd);
 	ck_assert_int_ge(evq, 0);
 	srv.evq_b[evq].in_use = 1;
 	RIG_WAIT(atomic_load(&end_a(l)->evseq) == 1); /* listen() itself was a change */
@@ -410,8 +410,8 @@ START_TEST(queues_of_a_dead_process_are_closed)
 
 	pair_up(1);
 	uint32_t child = (uint32_t)client_add_proc(csrv);
-	ck_assert_int_eq(client_evq_open(csrv, child, &fd[0]), 0);
-	ck_assert_int_eq(client_evq_open(csrv, 0, &fd[1]), 1);
+	ck_assert_int_eq(client_evq_open(csrv, child, -1, &fd[0]), 0);
+	ck_assert_int_eq(client_evq_open(csrv, 0, -1, &fd[1]), 1);
 	close(fd[0]); /* as the kernel does at its end */
 	client_proc_gone(csrv, child);
 	RIG_WAIT(atomic_load(&csrv->evq_fd[0]) == 0);
@@ -429,13 +429,13 @@ START_TEST(a_late_word_closes_no_other_queue)
 
 	pair_up(1);
 	uint32_t late = (uint32_t)client_add_proc(csrv), ends = (uint32_t)client_add_proc(csrv);
-	ck_assert_int_eq(client_evq_open(csrv, late, &fd[0]), 0);
+	ck_assert_int_eq(client_evq_open(csrv, late, -1, &fd[0]), 0);
 	close(fd[0]);
 	client_proc_gone(csrv, ends);
-	int next = client_evq_open(csrv, 0, &fd[1]);
+	int next = client_evq_open(csrv, 0, -1, &fd[1]);
 	client_evq_close(csrv, late, 0);
 	client_evq_close(csrv, late, (uint32_t)next);
-	ck_assert_int_ne(client_evq_open(csrv, 0, &fd[2]), next);
+	ck_assert_int_ne(client_evq_open(csrv, 0, -1, &fd[2]), next);
 	ck_assert(atomic_load(&csrv->evq_fd[next]) != 0);
 	close(fd[1]);
 	close(fd[2]);
@@ -448,7 +448,7 @@ START_TEST(a_line_is_closed_as_a_line_only)
 	int line_fd, fd;
 
 	pair_up(1);
-	int line = client_line_open(csrv, &line_fd), evq = client_evq_open(csrv, 0, &fd);
+	int line = client_line_open(csrv, &line_fd), evq = client_evq_open(csrv, 0, -1, &fd);
 	client_line_close(csrv, (uint32_t)evq);
 	client_evq_close(csrv, 0, (uint32_t)line);
 	ck_assert(atomic_load(&csrv->evq_fd[evq]) != 0);
