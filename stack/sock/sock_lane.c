@@ -444,7 +444,7 @@ bool sock_lane_take_tx(struct sock *s)
 	if (!account(s->lane, to))
 		return false;
 	/* What is written to a connection that has ended is of no consequence, wherever it is. */
-	if (to->state == LANE_OPEN || s->conn.state == TCPS_CLOSED)
+	if (to->state == LANE_OPEN || tcp_is_closed(&s->conn))
 		return true;
 	return sock_take_tx_to(s, to->state == LANE_OVER ? load(&s->b->tx_tail) : tail);
 }

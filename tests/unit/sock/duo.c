@@ -100,23 +100,36 @@ ssize_t duo_put(struct duo *d, enum duo_way w, size_t n)
 	return put;
 }
 
-ssize_t duo_send_chunk(struct duo *d, enum duo_way w, uint32_t n)
+ssize_t duo_chunk_open(struct duo *d, enum duo_way w, uint32_t n)
 {
 	struct end e = duo_from(d, w);
-	struct chan_sock_b *b = end_b(e);
 	ssize_t room;
 	void *p;
 
-	ck_assert_int_eq(chan_lock(&b->tx_lock), 0);
+	ck_assert_int_eq(chan_lock(&end_b(e)->tx_lock), 0);
 	room = chan_tx_chunk(e.app, e.id, n, &p);
 	ck_assert_int_ge(room, 0);
 	ck_assert_int_le(room, n);
 	if (n <= LONGEST)
 		fill(p, (size_t)room, d->sent[w], w);
+	return room;
+}
+
+void duo_chunk_send(struct duo *d, enum duo_way w, ssize_t room)
+{
+	struct end e = duo_from(d, w);
+
 	if (room > 0)
 		chan_tx_commit(e.app, e.id, (uint32_t)room);
-	chan_unlock(&b->tx_lock);
+	chan_unlock(&end_b(e)->tx_lock);
 	d->sent[w] += (uint64_t)room;
+}
+
+ssize_t duo_send_chunk(struct duo *d, enum duo_way w, uint32_t n)
+{
+	ssize_t room = duo_chunk_open(d, w, n);
+
+	duo_chunk_send(d, w, room);
 	return room;
 }
 

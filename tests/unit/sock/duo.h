@@ -41,6 +41,9 @@ static inline bool duo_direct(const struct duo *d, enum duo_way w)
 ssize_t duo_put(struct duo *d, enum duo_way w, size_t n);
 /* The same by the functions for sendfile(). */
 ssize_t duo_send_chunk(struct duo *d, enum duo_way w, uint32_t n);
+/* Its two halves: for what comes to pass between them. */
+ssize_t duo_chunk_open(struct duo *d, enum duo_way w, uint32_t n);
+void duo_chunk_send(struct duo *d, enum duo_way w, ssize_t room);
 /* One read() of at most n; they must be the next of the pattern. */
 size_t duo_take(struct duo *d, enum duo_way w, size_t n);
 /* The same without looking at them. */
