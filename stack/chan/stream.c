@@ -34,33 +34,44 @@ static inline bool rx_seg_at(const struct chan_sock_a *a, uint32_t pos, struct c
 	return false;
 }
 
-/* Contiguous bytes from pos on, in *p. 0: none; -ENOBUFS: can't map. */
-static inline ssize_t rx_span(struct chan_app *app, const struct chan_sock_a *a, uint32_t pos,
-			      const uint8_t **p)
+/* The same in the receive ring, and not behind `until`. */
+static inline ssize_t rx_ring_span(struct chan_app *app, const struct chan_sock_a *a, uint32_t pos,
+				   uint32_t until, const uint8_t **p)
 {
 	struct chan_seg seg;
 	uint32_t end;
 
-	uint32_t lane_end = pos + INT32_MAX;
-
-	if (chan_has_lane(a)) {
-		int32_t n = chan_lane_span(a, pos, p, &lane_end);
-
-		if (n >= 0)
-			return n;
-	}
 	if (atomic_load_explicit(&a->rx_tail, memory_order_acquire) == pos)
 		return 0;
 	if (!rx_seg_at(a, pos, &seg, &end))
 		return 0;
-	if ((int32_t)(end - lane_end) > 0)
-		end = lane_end;
+	if ((int32_t)(end - until) > 0)
+		end = until;
 	const uint8_t *base = chan_extent(app, seg.extent);
 	if (!base)
 		return -ENOBUFS;
 	uint32_t at = (pos - seg.start) & (seg.size - 1);
 	*p = base + seg.off + at;
 	return min_u32(end - pos, seg.size - at);
+}
+
+static __attribute__((noinline)) ssize_t rx_lane_span(struct chan_app *app, const struct chan_sock_a *a,
+						      uint32_t pos, const uint8_t **p)
+{
+	uint32_t lane_end = pos + INT32_MAX;
+	int32_t n = chan_lane_span(a, pos, p, &lane_end);
+
+	return n >= 0 ? n : rx_ring_span(app, a, pos, lane_end, p);
+}
+
+/* Contiguous bytes from pos on, in *p. 0: none; -ENOBUFS: can't map. */
+static __attribute__((always_inline)) inline ssize_t rx_span(struct chan_app *app,
+							     const struct chan_sock_a *a, uint32_t pos,
+							     const uint8_t **p)
+{
+	if (chan_has_lane(a))
+		return rx_lane_span(app, a, pos, p);
+	return rx_ring_span(app, a, pos, pos + INT32_MAX, p);
 }
 
 static void rx_publish(struct chan_app *app, uint32_t id, uint32_t head)

@@ -89,6 +89,8 @@ static inline bool chan_tx_ring_writable(const struct chan_sock_a *a, const stru
 }
 static inline bool chan_tx_writable(const struct chan_sock_a *a, const struct chan_sock_b *b)
 {
+	if (!chan_has_lane(a))
+		return chan_tx_ring_writable(a, b);
 	if (chan_lane_sends(a))
 		return chan_lane_writable(chan_lane_used(a), a->lane.tx_size);
 	return chan_tx_ring_writable(a, b) && !chan_lane_closes(a);
