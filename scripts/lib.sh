@@ -364,16 +364,22 @@ fn_port_of()
 	esac
 }
 
-# fn_engine_start NAME NAMESPACE ADDRESS PORT [option...]: returns when it serves, or 1.
+# fn_engine_start NAME NAMESPACE ADDRESS PORT [option...]: returns when it serves, or 1. FN_ENGINE_PIN=C[,C2]
+# holds it (the client's) on a CPU.
 fn_engine_start()
 {
-	local name=$1 ns=$2 addr=$3 port=$4 fifo=$FN_TMP/$1.ready
+	local name=$1 ns=$2 addr=$3 port=$4 fifo=$FN_TMP/$1.ready cpu=${FN_ENGINE_PIN-} words=
 	shift 4
+	if [[ -n $cpu ]]; then
+		[[ $name == engine2 ]] && cpu=${cpu#*,} || cpu=${cpu%,*}
+		words="taskset -c $cpu"
+		set -- --cpus "$cpu" "$@"
+	fi
 	rm -f "$fifo"
 	mkfifo "$fifo"
-	# shellcheck disable=SC2016,SC2086	# expanded by the inner shell; FN_ENGINE_PREFIX is words
+	# shellcheck disable=SC2016,SC2086	# expanded by the inner shell; words
 	fn_bg "$name" nsenter --net="/run/netns/$ns" -- sh -c 'exec "$@" 9>"$0"' "$fifo" \
-		${FN_ENGINE_PREFIX-} "$FN_FASTNETD" --ready-fd 9 --socket "$FN_TMP/$name.sock" \
+		$words "$FN_FASTNETD" --ready-fd 9 --socket "$FN_TMP/$name.sock" \
 		--port "$port" --addr "$(fn_addrs "$addr")" ${FN_ENGINE_ARGS-} "$@"
 	[[ $(timeout 30 head -n 1 "$fifo") == ok ]]	# otherwise "error: text"
 }

@@ -7,7 +7,9 @@
  * takes a whole tick of the kernel each time: then it is better to sleep at once, because who sleeps and is
  * woken comes first. That can't be known beforehand, only made rare: in so many waits nothing is
  * given away, and in more when it soon happens again. Waits are counted, not time, because each may make
- * somebody late, and it is their share that counts. */
+ * somebody late, and it is their share that counts. The first time they are few: the host of a virtual
+ * machine that takes the processor for some milliseconds looks the same, and who spins and gives nothing
+ * away holds up those he waits for. */
 // SPDX-License-Identifier: MIT
 #pragma once
 #include <stdbool.h>
@@ -18,9 +20,9 @@ enum {
 	GIVEWAY_ALONE_NS = 1500, /* a call without another thread takes 0.1 to 1 us, two switches 2 to 5 */
 	GIVEWAY_OFTEN_NS = 500,
 	GIVEWAY_RARELY_NS = 8000,
-	GIVEWAY_KEPT_NS = 1000000,
-	GIVEWAY_BAR_MIN = 1024,
-	GIVEWAY_BAR_TIMES = 4,
+	GIVEWAY_KEPT_NS = 1500000, /* the kernel's slice on two processors is 1.4 ms, on more it is longer */
+	GIVEWAY_BAR_MIN = 4,
+	GIVEWAY_BAR_TIMES = 8,
 	GIVEWAY_BAR_MAX = 16384,
 	GIVEWAY_SOON = 8, /* times the last bar: so many good waits make the next bar a short one */
 };
