@@ -145,13 +145,11 @@ bool poll_ours_add(struct poll_group *g, int fd, uint32_t slot, uint32_t want)
 	if (o->ops->type == OBJECT_HIDDEN) {
 		fdtab_put(o);
 		p->o = NULL;
-	} else if (set) {
-		ours = atomic_load(&set->live);
-	} else {
+	} else if (!set) {
 		sock_catch_up(sock_of(o));
 		sock_settle(sock_of(o));
 		ours = sock_mode(sock_of(o)) != SOCK_KERNEL;
-	}
+	} /* a set that has none of ours yet may get one while we sleep */
 	if (ours)
 		g->n++;
 	else
