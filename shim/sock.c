@@ -265,6 +265,19 @@ static void forget(struct sock *s)
 	engine_put(app);
 }
 
+/* Whoever is sent something to its port from now on finds nobody, on each data thread: the home hears of the
+ * close before it answers, and what it tells the others comes before they do. */
+static void close_everywhere(struct sock *s)
+{
+	struct chan_req req = { .op = CHAN_OP_INFO, .sock = s->id, .gen = s->gen };
+	uint32_t n = s->app->n_workers, home = s->a->worker;
+
+	if (likely(n == 1) || !(sock_is_dgram(s) || sock_has(s, SOCK_LISTENING)))
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		chan_call(s->app, (home + i) % n, &req, NULL);
+}
+
 void sock_detach(struct sock *s)
 {
 	uint32_t wait_s = 0;
@@ -277,6 +290,7 @@ void sock_detach(struct sock *s)
 	if (unlikely(sock_has(s, SOCK_OWN_FILE)))
 		sock_async_leave(s);
 	chan_unhold(s->app, s->id);
+	close_everywhere(s);
 	if (wait_s)
 		linger(s, wait_s);
 	forget(s);
