@@ -1,11 +1,15 @@
 /* What the engine costs a segment, by processor cycles: the whole way from the port's burst to the event of
- * the program and back, without a NIC, a second thread or a system call. For scripts/bench-engine and, where
- * callgrind counts the instructions of the phase_ functions, scripts/bench-instr. */
+ * the program and back, without a NIC or a system call; and what several data threads of one engine do at
+ * once. For scripts/bench-engine and, where callgrind counts the instructions of the phase_ functions,
+ * scripts/bench-instr. */
 // SPDX-License-Identifier: MIT
+#include <pthread.h>
 #include <rte_cycles.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "stack/base/bug.h"
 #include "stack/chan/evq.h"
 #include "stack/chan/stream.h"
@@ -218,8 +222,8 @@ static void idle(uint32_t n, uint32_t active)
 		run(RR, active, RIG_BURST, 400000);
 		printf("{\"mode\": \"idle\", \"connections\": %u, \"active\": %u, \"rss_mib\": %lu, "
 		       "\"bytes\": %lu, \"rx\": %.0f, \"tx\": %.0f, \"app\": %.0f}\n",
-		       rig.w.sock.tcp.n_conns, active, rss_kb() >> 10,
-		       (rss_kb() - before) * 1024 / rig.w.sock.tcp.n_conns, median(rounds[RX], n_rounds),
+		       rig.w[0].sock.tcp.n_conns, active, rss_kb() >> 10,
+		       (rss_kb() - before) * 1024 / rig.w[0].sock.tcp.n_conns, median(rounds[RX], n_rounds),
 		       median(rounds[TX], n_rounds), median(rounds[APP], n_rounds));
 		fflush(stdout);
 		if (i == 0 && n > active)
@@ -236,10 +240,100 @@ static void churn(uint32_t n, uint32_t times)
 		rig_connect(0, n);
 		printf(", %lu", rss_kb() >> 10);
 		rig_close(0, n);
-		CHECK(rig.w.sock.tcp.n_conns == 0 && rig.w.sock.n_socks == rig.n_programs);
+		CHECK(rig.w[0].sock.tcp.n_conns == 0 && rig.w[0].sock.n_socks == rig.n_programs);
 		printf(", %lu", rss_kb() >> 10);
 	}
 	printf("]}\n");
+}
+
+/* ---- several data threads ---- */
+struct data_thread {
+	_Alignas(64) pthread_t id;
+	uint32_t worker, n, *peer; /* the connections that it serves */
+	uint64_t segments;
+};
+static pthread_barrier_t begin;
+static _Atomic bool over;
+
+/* Requests and answers of all its connections, with the work of their peers and of the program. */
+static void *serve(void *arg)
+{
+	struct data_thread *me = arg;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(me->worker, &set);
+	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+	rig_thread(me->worker);
+	pthread_barrier_wait(&begin);
+	while (!atomic_load_explicit(&over, memory_order_relaxed)) {
+		for (uint32_t at = 0; at < me->n; at += RIG_BURST) {
+			uint32_t k = min_u32(RIG_BURST, me->n - at);
+
+			for (uint32_t i = 0; i < k; i++)
+				rig_receive(me->peer[at + i], TCPF_ACK | TCPF_PSH, RIG_PAYLOAD);
+			rig_poll_one(me->worker);
+			phase_app(me->peer[0], k, true);
+			rig_poll_one(me->worker);
+			rig_deliver_of(me->worker);
+			me->segments += k;
+		}
+	}
+	return NULL;
+}
+
+/* n connections for each worker, of the peers whose flows end there. */
+static void start_thread(struct data_thread *t, uint32_t worker, uint32_t n)
+{
+	uint32_t i = worker * RIG_PROGRAM_SOCKS;
+
+	*t = (struct data_thread){ .worker = worker, .peer = calloc(n, sizeof(*t->peer)) };
+	CHECK(t->peer);
+	rig_connect(i, i + 3 * n);
+	for (; t->n < n; i++) {
+		CHECK(i < worker * RIG_PROGRAM_SOCKS + 3 * n);
+		if (!rig_is_used(i))
+			continue;
+		t->peer[t->n++] = i;
+		rig_make_sender(rig_program_of(i), rig.peer[i].sock);
+	}
+}
+
+/* One of them, the other, then both: requests a second. */
+static void threads(uint32_t n, uint32_t ms)
+{
+	static struct data_thread thread[RIG_WORKERS];
+	struct timespec pause = { ms / 1000, ms % 1000 * 1000000 };
+
+	for (uint32_t w = 0; w < RIG_WORKERS; w++)
+		start_thread(&thread[w], w, n);
+	for (uint32_t mask = 1; mask < 1 << RIG_WORKERS; mask++) {
+		uint32_t n_threads = (uint32_t)__builtin_popcount(mask);
+		uint64_t all = 0;
+
+		atomic_store(&over, false);
+		pthread_barrier_init(&begin, NULL, n_threads + 1);
+		for (uint32_t w = 0; w < RIG_WORKERS; w++) {
+			thread[w].segments = 0;
+			if (mask >> w & 1)
+				CHECK(pthread_create(&thread[w].id, NULL, serve, &thread[w]) == 0);
+		}
+		pthread_barrier_wait(&begin);
+		uint64_t from = rte_rdtsc_precise();
+
+		nanosleep(&pause, NULL);
+		uint64_t cycles = rte_rdtsc_precise() - from;
+
+		atomic_store(&over, true);
+		for (uint32_t w = 0; w < RIG_WORKERS; w++) {
+			if (mask >> w & 1)
+				pthread_join(thread[w].id, NULL);
+			all += thread[w].segments;
+		}
+		printf("{\"mode\": \"threads\", \"connections\": %u, \"threads\": %u, \"rate\": %.0f}\n", n,
+		       n_threads, (double)all * (double)rte_get_tsc_hz() / (double)cycles);
+		fflush(stdout);
+	}
 }
 
 int main(int argc, char **argv)
@@ -256,8 +350,16 @@ int main(int argc, char **argv)
 	}
 	if (argc < 3 || n == 0 || n > RIG_PROGRAMS * RIG_PROGRAM_SOCKS) {
 		fprintf(stderr, "usage: engine rr|in|local CONNECTIONS BURST [SEGMENTS [offload] [v6]]\n"
-				"       engine idle CONNECTIONS ACTIVE | churn CONNECTIONS TIMES\n");
+				"       engine idle CONNECTIONS ACTIVE | churn CONNECTIONS TIMES\n"
+				"       engine threads CONNECTIONS MILLISECONDS\n");
 		return 2;
+	}
+	if (strcmp(mode, "threads") == 0) {
+		rig.n_workers = RIG_WORKERS;
+		n = min_u32(n, 20000);
+		rig_start(RIG_PROGRAM_SOCKS + 3 * n, false);
+		threads(n, x ? x : 1000);
+		return 0; /* the clocks of the workers have come apart: nothing is closed */
 	}
 	rig_start(n, offload);
 	if (strcmp(mode, "idle") == 0)

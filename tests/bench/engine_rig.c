@@ -11,6 +11,7 @@
 #include "stack/base/checksum.h"
 #include "stack/chan/evq.h"
 #include "stack/chan/stream.h"
+#include "stack/net/flow.h"
 #include "stack/net/neigh.h"
 #include "stack/net/pkt.h"
 #include "stack/net/ports.h"
@@ -20,7 +21,7 @@
 #include "stack/wire/ip6.h"
 
 enum { MBUFS = 4095, QUEUE = 2048, BATCH = 1024, PORT = 8000, PEER_PORT = 1024, STEP_NS = 10000,
-       LETTERS = 64 };
+       LETTERS = 64, TURNS = 100 };
 #define US 0x0a4d0002u	    /* 10.77.0.2/24 */
 #define GATEWAY 0x0a4d0001u
 #define PEERS 0x0b000000u   /* 11.0.0.0 and on */
@@ -32,8 +33,12 @@ static struct route_table routes;
 static struct rte_mempool *pool;
 static struct region engine;
 static struct ports *ports;
-static struct rte_mbuf *in[QUEUE], *out[QUEUE];
-static uint32_t n_in, at_in, n_out;
+/* Of the port, one to a worker, with the time that it knows. */
+static struct queue {
+	_Alignas(64) struct rte_mbuf *in[QUEUE], *out[QUEUE];
+	uint32_t n_in, at_in, n_out;
+	uint64_t now_ns;
+} queues[RIG_WORKERS];
 static bool csum_offload, stopping;
 static const struct eth_addr peer_mac = { { 2, 0, 0, 0, 0, 1 } };
 
@@ -48,21 +53,23 @@ static uint32_t number_of(const struct ipaddr *a) { return load_be32(a->b + 12);
 /* ---- the port ---- */
 static uint16_t rx_burst(struct netif *n, uint16_t queue, struct rte_mbuf **pkts, uint16_t room)
 {
+	struct queue *q = &queues[queue];
 	uint16_t k = 0;
 
-	while (k < room && at_in < n_in)
-		pkts[k++] = in[at_in++];
-	if (at_in == n_in)
-		at_in = n_in = 0;
+	while (k < room && q->at_in < q->n_in)
+		pkts[k++] = q->in[q->at_in++];
+	if (q->at_in == q->n_in)
+		q->at_in = q->n_in = 0;
 	return k;
 }
 
 static uint16_t tx_burst(struct netif *n, uint16_t queue, struct rte_mbuf **pkts, uint16_t count)
 {
+	struct queue *q = &queues[queue];
 	uint16_t k = 0;
 
-	while (k < count && n_out < QUEUE) /* full only when everything closes at once */
-		out[n_out++] = pkts[k++];
+	while (k < count && q->n_out < QUEUE) /* full only when everything closes at once */
+		q->out[q->n_out++] = pkts[k++];
 	return k;
 }
 
@@ -76,7 +83,7 @@ static void start_eal(void)
 
 	snprintf(prefix, sizeof(prefix), "fnbench%d", getpid());
 	CHECK(rte_eal_init((int)ARRAY_LEN(argv) - 1, argv) >= 0);
-	pool = rte_pktmbuf_pool_create("bench", MBUFS, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+	pool = rte_pktmbuf_pool_create("bench", MBUFS * rig.n_workers, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
 	CHECK(pool);
 }
 
@@ -86,8 +93,8 @@ static void start_port(bool offload)
 
 	csum_offload = offload;
 	nif = (struct netif){ .ops = &port_ops, .name = "bench0", .mac = { 2, 0, 0, 0, 0, 2 },
-			      .mtu = 1500, .n_queues = 1, .n_addrs = 1, .tx_csum_ip = offload,
-			      .tx_csum_l4 = offload, .rx_csum = offload };
+			      .mtu = 1500, .n_queues = (uint16_t)rig.n_workers, .n_addrs = 1,
+			      .tx_csum_ip = offload, .tx_csum_l4 = offload, .rx_csum = offload };
 	nif.addr[0] = (struct netif_addr){ addr_of(US), 120 }; /* of 128 bits */
 	route_init(&routes);
 	CHECK(route_add_netif(&routes, &nif) == 0 && route_add_gateway(&routes, &gw) == 0);
@@ -98,7 +105,7 @@ static uint32_t n_gone;
 
 static bool to_worker(void *arg, uint32_t worker, const struct sock_mail *m)
 {
-	sock_mail(&rig.w.sock, m);
+	sock_mail(&rig.w[worker].sock, m);
 	return true;
 }
 
@@ -141,8 +148,9 @@ static struct chan_call_a *call(struct rig_program *p, const struct chan_req *r)
 	b->remote = r->remote;
 	b->opts = r->opts;
 	atomic_store(&b->seq, ++p->call_seq);
-	chan_dirty_call(&p->app.b->dirty[0], 0);
-	rig_poll();
+	chan_dirty_call(&p->app.b->dirty[p->worker], 0);
+	for (int turn = 0; turn < TURNS && atomic_load(&a->seq) != p->call_seq; turn++)
+		rig_poll(); /* several workers have to agree */
 	CHECK(atomic_load(&a->seq) == p->call_seq);
 	return a;
 }
@@ -152,7 +160,7 @@ static void map(struct client *c, struct chan_app *app)
 	app->e = engine.base;
 	app->a = c->a;
 	app->b = c->b;
-	app->n_workers = 1;
+	app->n_workers = rig.n_workers;
 	app->call_a = c->call_a;
 	app->sock_a = c->sock_a;
 	app->evq_a = c->evq_a;
@@ -162,7 +170,8 @@ static void map(struct client *c, struct chan_app *app)
 	app->evq_b = c->evq_b;
 	app->sock_b = c->sock_b;
 	app->rd = c->rd;
-	app->event_fd[0] = c->event_fd[0];
+	for (uint32_t w = 0; w < rig.n_workers; w++)
+		app->event_fd[w] = c->event_fd[w];
 }
 
 static void map_extents(struct rig_program *p)
@@ -173,10 +182,11 @@ static void map_extents(struct rig_program *p)
 
 static void start_program(struct rig_program *p, uint32_t number)
 {
-	struct client_conf conf = { .number = number, .n_workers = 1, .engine = &engine,
+	struct client_conf conf = { .number = number, .n_workers = rig.n_workers, .engine = &engine,
 				    .mail = to_worker };
 	int err, fd, evq;
 
+	p->worker = number % rig.n_workers;
 	p->c = client_new(&conf, &err);
 	CHECK(p->c);
 	map(p->c, &p->app);
@@ -223,6 +233,19 @@ static struct endpoint peer_end(uint32_t i)
 				  .port = (uint16_t)(PEER_PORT + i % RIG_PORTS) };
 }
 
+static uint32_t worker_of(uint32_t i)
+{
+	struct endpoint me = peer_end(i);
+	struct ipaddr us = addr_of(US);
+
+	return flow_worker6(&me.addr, &us, me.port, (uint16_t)(PORT + i / RIG_PROGRAM_SOCKS), rig.n_workers);
+}
+
+bool rig_is_used(uint32_t i)
+{
+	return rig.n_workers == 1 || worker_of(i) == rig_program_of(i)->worker;
+}
+
 /* The IP header of n bytes of TCP, at b; returns its length. */
 static uint32_t emit_ip(uint8_t *b, const struct ipaddr *src, const struct ipaddr *dst, uint32_t n)
 {
@@ -240,6 +263,7 @@ static uint32_t emit_ip(uint8_t *b, const struct ipaddr *src, const struct ipadd
 void rig_receive(uint32_t i, uint8_t flags, uint32_t len)
 {
 	struct rig_peer *p = &rig.peer[i];
+	struct queue *q = &queues[rig_program_of(i)->worker];
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
 	struct endpoint me = peer_end(i);
 	struct ipaddr us = addr_of(US);
@@ -252,7 +276,7 @@ void rig_receive(uint32_t i, uint8_t flags, uint32_t len)
 			     .tsval = (uint32_t)(rig.now_ns / NSEC_PER_MSEC) };
 	struct eth eth = { .src = peer_mac, .type = rig.v6 ? ETH_TYPE_IP6 : ETH_TYPE_IP4 };
 
-	CHECK(m && n_in < QUEUE);
+	CHECK(m && q->n_in < QUEUE);
 	uint8_t *b = pkt_data(m), *tcp = b + ETH_HDR_LEN + ip_len;
 	memcpy(eth.dst.b, nif.mac, 6);
 	eth_emit(&eth, b);
@@ -266,15 +290,28 @@ void rig_receive(uint32_t i, uint8_t flags, uint32_t len)
 	if (csum_offload)
 		m->ol_flags |= RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 	p->seq += tcp_seg_space(&s) + len;
-	in[n_in++] = m;
+	q->in[q->n_in++] = m;
 }
 
 void rig_poll(void)
 {
 	rig.now_ns += STEP_NS;
-	worker_poll(&rig.w, rig.now_ns);
+	for (uint32_t w = 0; w < rig.n_workers; w++)
+		worker_poll(&rig.w[w], queues[w].now_ns = rig.now_ns);
 	if (unlikely(n_letters))
 		read_letters();
+}
+
+void rig_thread(uint32_t worker)
+{
+	CHECK(rte_thread_register() == 0); /* for the pool's cache */
+	stats_this_thread = &rig.w[worker].stats;
+	trace_this_thread = rig.w[worker].trace;
+}
+
+void rig_poll_one(uint32_t worker)
+{
+	worker_poll(&rig.w[worker], queues[worker].now_ns += STEP_NS);
 }
 
 /* A frame's segment and which peer it is for; false: it is something else. */
@@ -305,23 +342,30 @@ static bool segment_of(struct rte_mbuf *m, struct tcp_seg *s, uint32_t *peer)
 	return true;
 }
 
-void rig_deliver(void)
+void rig_deliver_of(uint32_t worker)
 {
-	for (uint32_t k = 0; k < n_out; k++) {
+	struct queue *q = &queues[worker];
+
+	for (uint32_t k = 0; k < q->n_out; k++) {
 		struct tcp_seg s;
 		uint32_t i;
 
-		if (segment_of(out[k], &s, &i)) {
+		if (segment_of(q->out[k], &s, &i)) {
 			struct rig_peer *p = &rig.peer[i];
 
 			CHECK(!(s.flags & TCPF_RST) || stopping);
 			p->ack = s.seq.v + tcp_seg_space(&s);
 			p->tsecr = s.tsval;
-			rig.frames_out++;
 		}
-		pkt_free(out[k]);
+		pkt_free(q->out[k]);
 	}
-	n_out = 0;
+	q->n_out = 0;
+}
+
+void rig_deliver(void)
+{
+	for (uint32_t w = 0; w < rig.n_workers; w++)
+		rig_deliver_of(w);
 }
 
 static void step(void)
@@ -334,8 +378,10 @@ static void know_gateway(void)
 {
 	struct ipaddr gw = addr_of(GATEWAY);
 
-	neigh_learn(rig.w.neigh, &nif, &gw, peer_mac, NEIGH_HEARD_REQUEST, rig.now_ns);
-	neigh_confirm(rig.w.neigh, &nif, &gw, rig.now_ns);
+	for (uint32_t w = 0; w < rig.n_workers; w++) {
+		neigh_learn(rig.w[w].neigh, &nif, &gw, peer_mac, NEIGH_HEARD_REQUEST, rig.now_ns);
+		neigh_confirm(rig.w[w].neigh, &nif, &gw, rig.now_ns);
+	}
 }
 
 /* Connections come out of the queue in the order in which they were made. */
@@ -345,6 +391,8 @@ static void accept_all(uint32_t from, uint32_t to)
 		struct rig_program *p = rig_program_of(i);
 		uint32_t gen;
 
+		if (!rig_is_used(i))
+			continue;
 		CHECK(chan_accept_pop(&p->app, p->listener, &rig.peer[i].sock, &gen) == 0);
 		chan_subscribe(&p->app, rig.peer[i].sock, p->evq);
 		chan_mark(&p->app, p->listener);
@@ -362,12 +410,14 @@ void rig_connect(uint32_t from, uint32_t to)
 
 		for (uint32_t i = at; i < end; i++) {
 			rig.peer[i] = (struct rig_peer){ .seq = i * 977 };
-			rig_receive(i, TCPF_SYN, 0);
+			if (rig_is_used(i))
+				rig_receive(i, TCPF_SYN, 0);
 		}
 		for (uint32_t i = 0; i <= BATCH / RIG_BURST; i++)
 			step();
 		for (uint32_t i = at; i < end; i++)
-			rig_receive(i, TCPF_ACK, 0);
+			if (rig_is_used(i))
+				rig_receive(i, TCPF_ACK, 0);
 		for (uint32_t i = 0; i <= BATCH / RIG_BURST; i++)
 			step();
 		accept_all(at, end);
@@ -425,8 +475,9 @@ void rig_connect_local(uint32_t *ids, uint32_t n)
 
 void rig_start(uint32_t n, bool offload)
 {
+	rig.n_workers = max_u32(rig.n_workers, 1);
 	struct worker_conf conf = {
-		.n_workers = 1, .cpu = -1, .poll = WORKER_POLL_BUSY, .netif = nifs, .n_netif = 1,
+		.n_workers = rig.n_workers, .cpu = -1, .poll = WORKER_POLL_BUSY, .netif = nifs, .n_netif = 1,
 		.routes = &routes, .max_conns = n + 1024, .seed = 77,
 	};
 
@@ -434,14 +485,17 @@ void rig_start(uint32_t n, bool offload)
 	start_port(offload);
 	ports = ports_new(1 << 16, 1);
 	rig.peer = calloc(n, sizeof(*rig.peer));
-	CHECK(ports && rig.peer && client_engine_create(&engine, 1) == 0);
+	CHECK(ports && rig.peer && client_engine_create(&engine, rig.n_workers) == 0);
 	conf.mbufs = pool;
 	conf.engine = engine.base;
 	conf.ports = ports;
 	rig.n_peers = n;
-	CHECK(worker_init(&rig.w, &conf) == 0);
-	worker_set.n = 1;
-	worker_set.w[0] = &rig.w;
+	worker_set.n = rig.n_workers;
+	for (uint32_t w = 0; w < rig.n_workers; w++) {
+		conf.number = w;
+		CHECK(worker_init(&rig.w[w], &conf) == 0);
+		worker_set.w[w] = &rig.w[w];
+	}
 	worker_set.control_mail = to_control;
 	rig.now_ns = worker_clock_ns();
 	know_gateway();
@@ -465,7 +519,8 @@ void rig_stop(void)
 	CHECK(n_gone == rig.n_programs);
 	for (uint32_t i = 0; i < rig.n_programs; i++)
 		client_free(rig.program[i].c);
-	worker_fini(&rig.w);
+	for (uint32_t w = 0; w < rig.n_workers; w++)
+		worker_fini(&rig.w[w]);
 	ports_free(ports);
 	region_destroy(&engine);
 	free(rig.peer);
