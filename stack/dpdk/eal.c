@@ -177,6 +177,8 @@ static void build_args(struct args *a, const struct eal_conf *conf, bool huge, i
 	arg(a, "%llu", (unsigned long long)(align_up(conf->memory, 2 << 20) >> 20));
 	if (huge) {
 		arg(a, "--in-memory");
+		/* A virtio-user port shows its peer the memory file by file, and eight are the most. */
+		arg(a, "--single-file-segments");
 	} else {
 		/* --in-memory needs huge pages; this is its equivalent without. */
 		arg(a, "--no-huge");
