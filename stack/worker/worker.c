@@ -17,7 +17,7 @@
 #include "stack/net/pmtu.h"
 #include "stack/worker/worker_int.h"
 
-enum { NEIGH_MAX = 4096, TIMEWAIT_MAX = 65536, SYNQ_MAX = 16384 };
+enum { NEIGH_MAX = 4096, TIMEWAIT_MAX = 65536, SYNQ_MAX = 16384, SLOW_US = 50 };
 
 static void on_neigh_request(void *arg, struct netif *nif, const struct ipaddr *target,
 			     const struct eth_addr *mac)
@@ -191,6 +191,23 @@ void worker_fini(struct worker *w)
 	w->trace = NULL;
 }
 
+/* The protocols beside TCP count in tenths of a second and more: they are asked now and then, not in each
+ * turn of the loop, of which they would be a fifth when there is little to do. */
+static void slow_advance(struct worker *w, uint64_t now_ns)
+{
+	if (likely(now_ns - w->slow_ns < SLOW_US * NSEC_PER_USEC) && likely(!group_pending(w)))
+		return;
+	w->slow_ns = now_ns;
+	neigh_advance(w->neigh, now_ns);
+	ip4_reass_advance(w->reass, now_ns);
+	ip6_reass_advance(w->reass6, now_ns);
+	group_poll(w);
+	if (w->ndp)
+		ndp_advance(w->ndp, now_ns);
+	if (w->mld)
+		mld_advance(w->mld, now_ns);
+}
+
 bool worker_poll(struct worker *w, uint64_t now_ns)
 {
 	uint32_t work;
@@ -209,14 +226,7 @@ bool worker_poll(struct worker *w, uint64_t now_ns)
 	work += local_drain(w);
 	work += sock_poll(&w->sock);
 	tcp_advance(&w->sock.tcp, now_ns);
-	neigh_advance(w->neigh, now_ns);
-	ip4_reass_advance(w->reass, now_ns);
-	ip6_reass_advance(w->reass6, now_ns);
-	group_poll(w);
-	if (w->ndp)
-		ndp_advance(w->ndp, now_ns);
-	if (w->mld)
-		mld_advance(w->mld, now_ns);
+	slow_advance(w, now_ns);
 	tcp_flush(&w->sock.tcp, now_ns);
 	for (int i = 0; i < LOOP_PASSES && loop_pending(w); i++) {
 		work += loop_drain(w);

@@ -59,6 +59,7 @@ struct worker_conf {
 struct worker {
 	struct worker_conf conf;	/* [k] */
 	uint64_t now_ns;		/* [w] read once per loop */
+	uint64_t slow_ns;		/* [w] when the slow protocols were asked last */
 	struct sock_env sock;		/* [w] */
 	struct neigh_table *neigh;	/* [w] each worker has its own copy of the neighbour cache */
 	struct ip4_reass *reass;	/* [w] */
