@@ -377,7 +377,7 @@ fn_engine_start()
 	fi
 	rm -f "$fifo"
 	mkfifo "$fifo"
-	# shellcheck disable=SC2016,SC2086	# expanded by the inner shell; words
+	# shellcheck disable=SC2016,SC2086	# for the inner shell; lists of words
 	fn_bg "$name" nsenter --net="/run/netns/$ns" -- sh -c 'exec "$@" 9>"$0"' "$fifo" \
 		$words "$FN_FASTNETD" --ready-fd 9 --socket "$FN_TMP/$name.sock" \
 		--port "$port" --addr "$(fn_addrs "$addr")" ${FN_ENGINE_ARGS-} "$@"
