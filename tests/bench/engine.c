@@ -247,6 +247,8 @@ static void churn(uint32_t n, uint32_t times)
 }
 
 /* ---- several data threads ---- */
+enum { THREADS_MOST = 20000 }; /* three peers are tried for each: half of all belong to the other thread */
+
 struct data_thread {
 	_Alignas(64) pthread_t id;
 	uint32_t worker, n, *peer; /* the connections that it serves */
@@ -348,15 +350,18 @@ int main(int argc, char **argv)
 		offload |= strcmp(argv[i], "offload") == 0;
 		rig.v6 |= strcmp(argv[i], "v6") == 0;
 	}
-	if (argc < 3 || n == 0 || n > RIG_PROGRAMS * RIG_PROGRAM_SOCKS) {
+	bool several = strcmp(mode, "threads") == 0;
+
+	if (argc < 3 || n == 0 || n > (several ? THREADS_MOST : RIG_PROGRAMS * RIG_PROGRAM_SOCKS)) {
 		fprintf(stderr, "usage: engine rr|in|local CONNECTIONS BURST [SEGMENTS [offload] [v6]]\n"
 				"       engine idle CONNECTIONS ACTIVE | churn CONNECTIONS TIMES\n"
-				"       engine threads CONNECTIONS MILLISECONDS\n");
+				"       engine threads CONNECTIONS MILLISECONDS\n"
+				"CONNECTIONS: at most %d, with threads %d of each\n",
+			RIG_PROGRAMS * RIG_PROGRAM_SOCKS, THREADS_MOST);
 		return 2;
 	}
-	if (strcmp(mode, "threads") == 0) {
+	if (several) {
 		rig.n_workers = RIG_WORKERS;
-		n = min_u32(n, 20000);
 		rig_start(RIG_PROGRAM_SOCKS + 3 * n, false);
 		threads(n, x ? x : 1000);
 		return 0; /* the clocks of the workers have come apart: nothing is closed */
