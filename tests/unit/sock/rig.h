@@ -130,4 +130,10 @@ int rig_sendto(struct end s, uint16_t port, const void *p, size_t n);
 size_t rig_recvfrom(struct end s, struct chan_dgram *h, void *p, size_t n);
 static inline const struct chan_sock_a *end_a(struct end s) { return chan_sock_a(s.app, s.id); }
 static inline struct chan_sock_b *end_b(struct end s) { return chan_sock_b(s.app, s.id); }
+/* The program has changed what stands in end_b()->opts. */
+static inline void end_opts_changed(struct end s)
+{
+	atomic_fetch_add(&end_b(s)->opt_seq, 1);
+	chan_mark(s.app, s.id);
+}
 static inline uint32_t end_ready(struct end s) { return chan_readiness(end_a(s), end_b(s)); }

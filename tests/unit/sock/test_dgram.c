@@ -333,8 +333,7 @@ START_TEST(options_take_effect_later_too)
 	end_b(s)->opts.flags = CHAN_O_REUSEADDR | CHAN_O_RECVERR;
 	end_b(s)->opts.rcvbuf = 832; /* less than the least */
 	end_b(s)->opts.sndbuf = 40000;
-	atomic_fetch_add(&end_b(s)->opt_seq, 1);
-	chan_mark(&srv, s.id);
+	end_opts_changed(s);
 	RIG_WAIT(end_a(s)->sndbuf == 40000);
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(chan_dgram_send(&cli, c.id, &h, &iov, 1), 0);

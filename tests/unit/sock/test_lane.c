@@ -531,13 +531,11 @@ START_TEST(an_option_takes_it_away)
 	ck_assert(duo_direct(&d, TO_S));
 	if (_i == 0) {
 		end_b(d.c)->opts.sndbuf = 10000;
-		atomic_fetch_add(&end_b(d.c)->opt_seq, 1);
-		chan_mark(&cli, d.c.id);
+		end_opts_changed(d.c);
 		duo_settle();
 	} else if (_i == 1) {
 		end_b(d.s)->opts.flags |= CHAN_O_TIMESTAMP;
-		atomic_fetch_add(&end_b(d.s)->opt_seq, 1);
-		chan_mark(&srv, d.s.id);
+		end_opts_changed(d.s);
 		duo_settle();
 	} else {
 		set_flags_b(d.s, CHAN_B_SIGNALS);

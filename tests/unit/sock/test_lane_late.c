@@ -10,8 +10,7 @@
 
 static void take_opts(struct end e)
 {
-	atomic_fetch_add(&end_b(e)->opt_seq, 1);
-	chan_mark(e.app, e.id);
+	end_opts_changed(e);
 	duo_settle();
 }
 

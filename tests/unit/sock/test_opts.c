@@ -109,8 +109,7 @@ START_TEST(options_set_after_listen_reach_every_data_thread)
 	bool reached[2] = { false, false };
 
 	end_b(l)->opts.ttl = 33;
-	atomic_fetch_add(&end_b(l)->opt_seq, 1);
-	chan_mark(&app, l.id);
+	end_opts_changed(l);
 	for (int tries = 0; tries < 500 && !(reached[0] && reached[1]); tries++) {
 		struct end c = rig_connect(&app, port, NULL), s;
 

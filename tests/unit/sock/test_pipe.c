@@ -84,8 +84,7 @@ START_TEST(a_near_end_may_be_written_much_at_once)
 	ck_assert_uint_ge(end_a(p.c)->sndbuf, 512 << 10);
 	ck_assert_uint_ge(end_a(p.s)->sndbuf, 512 << 10);
 	end_b(p.c)->opts.sndbuf = 10000;
-	atomic_fetch_add(&end_b(p.c)->opt_seq, 1);
-	chan_mark(&cli, p.c.id);
+	end_opts_changed(p.c);
 	RIG_WAIT(end_a(p.c)->sndbuf == 10000);
 	carry(p.c, p.s, 50000, 1);
 	ck_assert_uint_eq(end_a(p.c)->sndbuf, 10000);
@@ -101,8 +100,7 @@ START_TEST(a_full_window_stops_and_goes_on)
 	size_t sent = 0, read = 0;
 
 	end_b(p.s)->opts.rcvbuf = 100000;
-	atomic_fetch_add(&end_b(p.s)->opt_seq, 1);
-	chan_mark(&srv, p.s.id);
+	end_opts_changed(p.s);
 	pair_pattern(buf, sizeof(buf), 5);
 	for (int quiet = 0; quiet < 20; quiet++) {
 		struct iovec iov = { buf + sent % sizeof(buf), sizeof(buf) - sent % sizeof(buf) };
@@ -299,8 +297,7 @@ START_TEST(both_ways_mix)
 			more_b = more_b && stream_step(&b, &rng);
 			if (rng_below(&rng, 100) == 0) {
 				end_b(p.s)->opts.rcvbuf = rcvbufs[rng_below(&rng, 4)];
-				atomic_fetch_add(&end_b(p.s)->opt_seq, 1);
-				chan_mark(&srv, p.s.id);
+				end_opts_changed(p.s);
 			}
 			ck_assert_msg(chan_now_ns() < end, "stuck: %zu of %zu, %zu of %zu", a.read, a.all,
 				      b.read, b.all);

@@ -50,8 +50,7 @@ START_TEST(a_smaller_buffer_keeps_the_promised_window)
 	ck_assert_uint_eq(rig_read(c, got, 1), 1);
 	end_b(s)->opts.rcvbuf = 5000;
 	end_b(s)->opts.sndbuf = 40000;
-	atomic_fetch_add(&end_b(s)->opt_seq, 1);
-	chan_mark(&srv, s.id);
+	end_opts_changed(s);
 	RIG_WAIT(end_a(s)->sndbuf == 40000);
 	pair_pattern(buf, sizeof(buf), 1);
 	rig_write(c, buf, sizeof(buf));
