@@ -131,6 +131,12 @@ static bool kicked(int kick)
 	return rang;
 }
 
+static void engine_rings(int kick, int times)
+{
+	for (int i = 0; i < times; i++)
+		ck_assert(!kicked(kick));
+}
+
 START_TEST(it_is_asked_for_after_some_times)
 {
 	int kick = open_queue(1);
@@ -168,8 +174,7 @@ START_TEST(a_queue_without_one_is_not_asked_about_again)
 	int kick = open_queue(1);
 
 	atomic_store(&refusal, ENOENT);
-	for (int i = 0; i < 10 * MISSES; i++)
-		ck_assert(!kicked(kick));
+	engine_rings(kick, 10 * MISSES);
 	ck_assert_int_eq(atomic_load(&asked), 1);
 	close(kick);
 }
@@ -180,12 +185,10 @@ START_TEST(after_another_error_it_is_asked_for_again)
 	int kick = open_queue(1);
 
 	atomic_store(&refusal, EMFILE);
-	for (int i = 0; i < 3 * MISSES; i++)
-		ck_assert(!kicked(kick));
+	engine_rings(kick, 3 * MISSES);
 	ck_assert_int_eq(atomic_load(&asked), 3);
 	atomic_store(&refusal, 0);
-	for (int i = 0; i < MISSES; i++)
-		ck_assert(!kicked(kick));
+	engine_rings(kick, MISSES);
 	ck_assert(kicked(kick));
 	close(kick);
 }
@@ -206,8 +209,7 @@ START_TEST(the_next_queue_of_that_number_has_its_own)
 	close(doorbell);
 	kick = open_queue(3);
 	ck_assert_uint_eq(evq, number);
-	for (int i = 0; i < MISSES; i++)
-		ck_assert(!kicked(kick));
+	engine_rings(kick, MISSES);
 	ck_assert(kicked(kick));
 	ck_assert_int_eq(read(old, &n, sizeof(n)), -1);
 	ck_assert_int_eq(atomic_load(&asked), 2);
@@ -223,8 +225,7 @@ START_TEST(without_a_place_for_it_the_engine_rings)
 	int kick = open_queue(1);
 
 	cli.hide = NULL;
-	for (int i = 0; i < 3 * MISSES; i++)
-		ck_assert(!kicked(kick));
+	engine_rings(kick, 3 * MISSES);
 	ck_assert_int_eq(atomic_load(&asked), 0);
 	close(kick);
 }
