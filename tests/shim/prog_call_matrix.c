@@ -509,10 +509,14 @@ static void matrix(void)
 
 static void all(void)
 {
-	int fill[2], l = t_listen(0, &full), none = t_listen(0, &nobody);
+	int fill[2], l = t_listen(0, &full), none = socket(AF_INET, SOCK_STREAM, 0);
+	socklen_t len = sizeof(nobody);
 
 	signal(SIGPIPE, SIG_IGN);
-	close(none);
+	/* Bound, because a free port could become that of a connecting socket, which then is its own peer. */
+	nobody = t_addr(0);
+	bind(none, (struct sockaddr *)&nobody, sizeof(nobody));
+	getsockname(none, (struct sockaddr *)&nobody, &len);
 	other = t_listen(64, &open_to);
 	fcntl(other, F_SETFL, O_NONBLOCK);
 	for (int i = 0; i < 2; i++) {
@@ -525,6 +529,7 @@ static void all(void)
 	close(fill[0]);
 	close(fill[1]);
 	close(l);
+	close(none);
 	close(other);
 }
 
