@@ -250,10 +250,10 @@ void eal_thread_leave(void) { rte_thread_unregister(); }
  * layout puts one buffer on each 4 KB page, and net_af_xdp, which takes the pool for packed, then
  * gives the kernel too small a piece of it: buffers from its end are refused, and in time none is
  * left. */
-static struct rte_mempool *packed_pool(unsigned n, unsigned cache, uint16_t room)
+static struct rte_mempool *packed_pool(const char *name, unsigned n, unsigned cache, uint16_t room)
 {
 	struct rte_pktmbuf_pool_private priv = { .mbuf_data_room_size = room };
-	struct rte_mempool *p = rte_mempool_create_empty("mbufs", n, sizeof(struct rte_mbuf) + room,
+	struct rte_mempool *p = rte_mempool_create_empty(name, n, sizeof(struct rte_mbuf) + room,
 							 cache, sizeof(priv), SOCKET_ID_ANY,
 							 RTE_MEMPOOL_F_NO_IOVA_CONTIG);
 
@@ -289,7 +289,7 @@ struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 			 (unsigned long long)(least * each / 3 * 4 >> 20) + 1);
 		return NULL;
 	}
-	struct rte_mempool *p = packed_pool((unsigned)n, CACHE, (uint16_t)room);
+	struct rte_mempool *p = packed_pool("mbufs", (unsigned)n, CACHE, (uint16_t)room);
 	if (!p) {
 		int e = rte_errno;
 
@@ -299,6 +299,17 @@ struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 			 (unsigned long long)n, strerror(e), *last ? ": " : "", last);
 	}
 	return p;
+}
+
+struct rte_mempool *eal_mbufs_large(uint64_t bytes, uint32_t n_workers)
+{
+	/* A segment of 64 KB is five of them. virtio-user lays 256 out for what comes, and gives back what it
+	 * has sent when its queue is full: 1024 there. With the headroom and their headers buffers are no
+	 * multiple of a page apart, so that they do not meet in the same lines of a cache. */
+	enum { CACHE = 128, ROOM = 16384 + RTE_PKTMBUF_HEADROOM, PER_WORKER = 1536, LEAST = 512 };
+	uint64_t n = min_u64(bytes / 8 / (ROOM + sizeof(struct rte_mbuf)), (uint64_t)PER_WORKER * n_workers);
+
+	return n < (uint64_t)LEAST * n_workers ? NULL : packed_pool("large", (unsigned)n, CACHE, ROOM);
 }
 
 uint32_t eal_mbufs_used(const struct rte_mempool *mbufs)

@@ -37,5 +37,8 @@ bool eal_is_pci(const char *devargs);
  * together) but at most about `bytes` of memory. NULL: err says why. */
 struct rte_mempool *eal_mbufs(uint64_t bytes, uint16_t mtu, uint32_t n_queues,
 			      char err[EAL_ERR_MAX]);
-/* How many of them are not free: in device rings, on the way, or in a thread's cache. */
+/* Larger ones, for n_workers that have frames of up to 64 KB (struct netif's large_frames), of an eighth of
+ * `bytes` at most. NULL: that is too little; such frames then lie in more of the others. */
+struct rte_mempool *eal_mbufs_large(uint64_t bytes, uint32_t n_workers);
+/* How many are not free: in device rings, on the way, or in a thread's cache. 0 of NULL. */
 uint32_t eal_mbufs_used(const struct rte_mempool *mbufs);

@@ -23,7 +23,7 @@
 #include "stack/dpdk/port_wait.h"
 #include "stack/dpdk/rss.h"
 
-enum { RX_DESC = 1024, TX_DESC = 1024, TSO_BYTES = 64 * 1024 - 256 };
+enum { RX_DESC = 1024, RX_DESC_LARGE = 256, TX_DESC = 1024, TSO_BYTES = 64 * 1024 - 256 };
 
 struct port {
 	struct netif nif;
@@ -193,6 +193,17 @@ static bool is_pci_device(const struct port *p)
 	return p->info.device && !strcmp(rte_bus_name(rte_dev_bus(p->info.device)), "pci");
 }
 
+bool port_is_large(const char *devargs)
+{
+	static const char *const drivers[] = { "net_vhost", "net_virtio_user" };
+
+	for (unsigned i = 0; i < ARRAY_LEN(drivers); i++) {
+		if (strncmp(devargs, drivers[i], strlen(drivers[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool is_driver(const struct port *p, const char *name)
 {
 	return !strcmp(p->info.driver_name, name);
@@ -219,6 +230,7 @@ static void choose_offloads(struct port *p, struct rte_eth_conf *ec)
 	ec->rxmode.offloads |= rx & rx_all;
 	if (virtio && (rx & lro) == lro)
 		ec->rxmode.offloads |= lro;
+	nif->large_frames = virtio || vhost;
 	nif->tx_csum_ip = tx & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
 	nif->tx_csum_l4 = (tx & l4) == l4;
 	ec->txmode.offloads |= tx & (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | l4);
@@ -272,10 +284,15 @@ static int start_queues(struct port *p, const struct port_conf *conf, char *text
 {
 	uint16_t n_rx = RX_DESC, n_tx = TX_DESC;
 	int node = rte_eth_dev_socket_id(p->id);
+	bool large = conf->mbufs_large && p->nif.large_frames;
+	struct rte_mempool *mbufs = large ? conf->mbufs_large : conf->mbufs;
+
+	if (large)
+		n_rx = RX_DESC_LARGE;
 	int r = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &n_rx, &n_tx);
 
 	for (uint16_t q = 0; !r && q < p->n_rx; q++)
-		r = rte_eth_rx_queue_setup(p->id, q, n_rx, (unsigned)node, NULL, conf->mbufs);
+		r = rte_eth_rx_queue_setup(p->id, q, n_rx, (unsigned)node, NULL, mbufs);
 	if (r)
 		return fail(conf, "setting up a receive queue", r, text);
 	for (uint16_t q = 0; !r && q < p->n_tx; q++) {

@@ -13,8 +13,11 @@ struct port_conf {
 	const char *devargs;
 	uint32_t n_workers;
 	uint16_t mtu; /* 0: the port's */
-	struct rte_mempool *mbufs;
+	struct rte_mempool *mbufs, *mbufs_large; /* the second of eal_mbufs_large(), or NULL */
 };
+
+/* Would this port take and give frames of up to 64 KB? By its driver's name alone: buffers come first. */
+bool port_is_large(const char *devargs);
 
 /* Probes and starts the port. 0 and *out, or -errno with the reason and its remedy in err. */
 int port_open(const struct port_conf *conf, struct port **out, char err[PORT_ERR_MAX]);

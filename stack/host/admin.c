@@ -29,7 +29,7 @@ static void stat_host(struct conn *conn, FILE *out)
 	fprintf(out, "host_sockets\t%llu\tsockets of programs, orphans included\n", socks);
 	fprintf(out, "host_ring_bytes\t%llu\tbytes of their rings\n", bytes);
 	fprintf(out, "host_packets\t%u\tpacket buffers in use, those of devices included\n",
-		eal_mbufs_used(h->mbufs));
+		eal_mbufs_used(h->mbufs) + eal_mbufs_used(h->mbufs_large));
 	fprintf(out, "host_clients\t%u\tprograms attached or draining\n", conn->ctl->n_clients);
 	fprintf(out, "host_uptime_s\t%lld\tseconds since the engine started\n",
 		(long long)(time(NULL) - conn->ctl->started));

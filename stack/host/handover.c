@@ -63,6 +63,7 @@ int host_ports_reopen(struct host *h)
 	for (uint32_t i = 0; i < h->n_ports; i++) {
 		const struct port_conf pc = {
 			.devargs = h->devargs[i], .n_workers = h->n_workers, .mbufs = h->mbufs,
+			.mbufs_large = h->mbufs_large,
 			.mtu = (uint16_t)config_num(&h->config, CONFIG_mtu),
 		};
 		int r = port_reopen(h->port[i], &pc, err);

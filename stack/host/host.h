@@ -49,7 +49,7 @@ struct host {			/* [k] constant once the workers run  [c] control thread only */
 
 	struct eal_info eal;	/* [k] */
 	bool eal_up;
-	struct rte_mempool *mbufs; /* [k] */
+	struct rte_mempool *mbufs, *mbufs_large; /* [k] the second: NULL, no port needs them */
 	struct autoport autoport; /* [k] */
 	bool has_autoport;
 	uint32_t n_ports;	/* [k] */

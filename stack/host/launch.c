@@ -66,6 +66,7 @@ static int init_worker(struct host *h, uint32_t n, uint64_t seed)
 		.spin_us = (uint32_t)config_num(c, CONFIG_spin_us),
 		.lane_after = (uint32_t)config_num(c, CONFIG_direct),
 		.mbufs = h->mbufs,
+		.mbufs_large = h->mbufs_large,
 		.netif = h->netif,
 		.n_netif = h->n_ports,
 		.routes = &h->routes,

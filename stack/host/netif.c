@@ -221,6 +221,7 @@ static int open_port(struct host *h, const char *devargs)
 {
 	struct port_conf pc = {
 		.devargs = devargs, .n_workers = h->n_workers, .mbufs = h->mbufs,
+		.mbufs_large = h->mbufs_large,
 		.mtu = (uint16_t)config_num(&h->config, CONFIG_mtu),
 	};
 	struct netif_addr addr[NETIF_ADDRS];
@@ -341,7 +342,13 @@ static int start_eal(struct host *h, const struct wanted *w)
 		return host_fail(h, r, "%s", err);
 	h->eal_up = true;
 	h->mbufs = eal_mbufs(ec.memory, (uint16_t)mtu, h->n_workers * (w->n ? w->n : 1), err);
-	return h->mbufs ? 0 : host_fail(h, -ENOMEM, "%s", err);
+	if (!h->mbufs)
+		return host_fail(h, -ENOMEM, "%s", err);
+	for (uint32_t i = 0; i < w->n && !h->mbufs_large; i++) {
+		if (port_is_large(w->dev[i]))
+			h->mbufs_large = eal_mbufs_large(ec.memory, h->n_workers);
+	}
+	return 0;
 }
 
 int host_dpdk_start(struct host *h)

@@ -56,6 +56,7 @@ struct netif {
 	uint32_t tso_bytes; /* 0: no segmentation offload, else the most it takes at once */
 	/* [a] True: now it takes no segments that are to be cut, its peer can't. NULL: it always does. */
 	const _Atomic bool *tso_off;
+	bool large_frames; /* of up to 64 KB are usual, and copied by a processor */
 	bool tso_whole_len; /* the pseudo header of what is cut has its length, as virtio wants it */
 	uint16_t mtu6;	    /* what a router says the link takes of IPv6, 0: nothing said */
 	uint8_t hops6;	    /* the hop limit that it recommends, 0: none */

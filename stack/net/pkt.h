@@ -14,6 +14,11 @@
 enum { PKT_LINEAR_MAX = ETH_HDR_LEN + ETH_VLAN_LEN + 40 + 65535 /* IPv6, the longer one */ };
 
 static inline uint32_t pkt_len(const struct rte_mbuf *m) { return m->pkt_len; }
+/* One segment in one buffer: nobody has joined it from several, and it may be read as it lies. */
+static inline bool pkt_is_single(const struct rte_mbuf *m)
+{
+	return m->nb_segs == 1 && !(m->ol_flags & RTE_MBUF_F_RX_LRO);
+}
 static inline uint8_t *pkt_data(struct rte_mbuf *m) { return rte_pktmbuf_mtod(m, uint8_t *); }
 /* n more bytes in front; the headroom is large enough for all headers below TCP. */
 static inline uint8_t *pkt_push(struct rte_mbuf *m, uint16_t n)

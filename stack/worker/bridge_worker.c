@@ -99,7 +99,7 @@ static struct rte_mbuf *to_mbuf(struct worker *w, const void *p, uint32_t n)
 	struct rte_mbuf *m = rte_pktmbuf_alloc(w->conf.mbufs);
 	const struct sock_piece piece = { .p = p, .len = n };
 
-	if (m && pieces_copy(w, m, &piece, 1, NULL))
+	if (m && pieces_copy(w, m, &piece, 1, NULL, NULL))
 		return m;
 	STAT_INC(port_drop_nombuf);
 	pkt_free(m);
@@ -111,7 +111,7 @@ bool worker_inject(struct worker *w, const struct netif *nif, const void *frame,
 	struct rte_mbuf *m = rte_pktmbuf_alloc(w->conf.mbufs);
 	const struct sock_piece piece = { .p = frame, .len = n };
 
-	if (!m || !pieces_copy(w, m, &piece, 1, NULL)) {
+	if (!m || !pieces_copy(w, m, &piece, 1, NULL, NULL)) {
 		pkt_free(m);
 		return false;
 	}

@@ -1,5 +1,6 @@
-/* Frames in several buffers: what a port has joined, or received in pieces. The payload of a TCP segment is
- * taken from where it lies, buffer by buffer; everything else is gathered first. */
+/* Frames of several segments that a port has joined, and frames in several buffers. The payload of a TCP
+ * segment is taken from where it lies, buffer by buffer, as segments of the length that the port tells;
+ * everything else is gathered first. */
 // SPDX-License-Identifier: MIT
 #include "stack/base/util.h"
 #include "stack/net/pkt.h"

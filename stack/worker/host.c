@@ -9,7 +9,7 @@
 #include "stack/net/pkt.h"
 #include "stack/worker/worker_int.h"
 
-enum { TCP_HDR_MIN = 20 };
+enum { TCP_HDR_MIN = 20, LARGE_FROM = 4096 };
 #define IP4_BROADCAST 0xffffffffu
 
 /* A piece at an odd offset has its bytes in the other halves of the 16-bit words: its sum is the
@@ -33,7 +33,7 @@ uint32_t pieces_sum(const struct sock_piece *piece, unsigned n_pieces)
 }
 
 bool pieces_copy(struct worker *w, struct rte_mbuf *m, const struct sock_piece *piece,
-		 unsigned n_pieces, uint32_t *sum)
+		 unsigned n_pieces, struct rte_mempool *large, uint32_t *sum)
 {
 	struct rte_mbuf *last = m;
 	uint32_t off = 0;
@@ -47,7 +47,12 @@ bool pieces_copy(struct worker *w, struct rte_mbuf *m, const struct sock_piece *
 			uint8_t *to = rte_pktmbuf_mtod_offset(last, uint8_t *, last->data_len);
 
 			if (unlikely(n == 0)) {
-				struct rte_mbuf *more = rte_pktmbuf_alloc(w->conf.mbufs);
+				struct rte_mbuf *more = NULL;
+
+				if (large && left > LARGE_FROM)
+					more = rte_pktmbuf_alloc(large);
+				if (!more)
+					more = rte_pktmbuf_alloc(w->conf.mbufs);
 
 				if (!more)
 					return false;
@@ -80,6 +85,7 @@ static inline struct rte_mbuf *segment_buf(struct worker *w, const struct netif 
 					   const struct sock_piece *piece, unsigned n_pieces)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(w->conf.mbufs);
+	struct rte_mempool *large = nif->large_frames ? w->conf.mbufs_large : NULL;
 	bool offload = nif->tx_csum_l4;
 	uint32_t sum = 0;
 
@@ -95,7 +101,7 @@ static inline struct rte_mbuf *segment_buf(struct worker *w, const struct netif 
 		sum = csum_copy(hdr + hdr_len, piece->p, piece->len, 0);
 		m->data_len += (uint16_t)piece->len;
 		m->pkt_len += piece->len;
-	} else if (unlikely(!pieces_copy(w, m, piece, n_pieces, offload ? NULL : &sum))) {
+	} else if (unlikely(!pieces_copy(w, m, piece, n_pieces, large, offload ? NULL : &sum))) {
 		STAT_INC(port_drop_nombuf);
 		pkt_free(m);
 		return NULL;

@@ -314,7 +314,7 @@ static int send_frame(struct worker *w, const struct plan *p, const struct sock_
 	uint8_t *hdr = pkt_data(m);
 	m->data_len = (uint16_t)emit_udp(p, len, hdr);
 	m->pkt_len = m->data_len;
-	if (unlikely(!pieces_copy(w, m, piece, n, csum && !offload ? &sum : NULL)))
+	if (unlikely(!pieces_copy(w, m, piece, n, NULL, csum && !offload ? &sum : NULL)))
 		goto nombuf;
 	if (offload) {
 		uint16_t plain = csum_fold_plain(pseudo_sum(p, len));
@@ -388,7 +388,7 @@ static int send_local(struct worker *w, const struct plan *p, const struct sock_
 		m->data_len = (uint16_t)hdr_len;
 		m->pkt_len = hdr_len;
 	}
-	if (unlikely(!m || !pieces_copy(w, m, piece, n, NULL))) {
+	if (unlikely(!m || !pieces_copy(w, m, piece, n, NULL, NULL))) {
 		STAT_INC(port_drop_nombuf);
 		pkt_free(m);
 		return -ENOBUFS;

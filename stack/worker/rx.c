@@ -156,7 +156,7 @@ static bool rx_any(struct worker *w, struct netif *nif, struct rte_mbuf *m, enum
 	struct eth eth;
 	uint32_t n = pkt_len(m);
 	w->chain = NULL;
-	const uint8_t *p = likely(m->nb_segs == 1) ? pkt_data(m) : chain_begin(w, m);
+	const uint8_t *p = likely(pkt_is_single(m)) ? pkt_data(m) : chain_begin(w, m);
 	int hdr_len = p ? eth_parse(&eth, p, n) : -1;
 
 	if (unlikely(hdr_len < 0)) {

@@ -127,7 +127,7 @@ bool rx_plain(struct worker *w, struct netif *nif, struct rte_mbuf *m)
 	const uint8_t *eth = pkt_data(m), *ip = eth + ETH_HDR_LEN;
 	uint32_t n = pkt_len(m);
 
-	if (unlikely(m->nb_segs != 1 || n < ETH_HDR_LEN + IP4_HDR_MIN + TCP_MIN || w->bridge ||
+	if (unlikely(!pkt_is_single(m) || n < ETH_HDR_LEN + IP4_HDR_MIN + TCP_MIN || w->bridge ||
 		     !is_ours(nif, eth)))
 		return false;
 	uint16_t type = raw16(eth + 12);

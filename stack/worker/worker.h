@@ -32,7 +32,7 @@ struct worker_conf {
 	enum worker_poll_mode poll;
 	uint32_t lane_after;	/* of sock_env */
 	uint32_t spin_us;	/* longest spin before sleeping in adaptive mode */
-	struct rte_mempool *mbufs;
+	struct rte_mempool *mbufs, *mbufs_large; /* the second for netif.large_frames, or NULL */
 	struct netif **netif;
 	uint32_t n_netif;
 	const struct route_table *routes;

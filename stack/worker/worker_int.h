@@ -143,10 +143,10 @@ void steer_packet6(struct worker *w, uint32_t to, const struct ip6_in *in);
 /* host.c: what sock/ asks of us. */
 extern const struct sock_host worker_host;
 void host_neigh_unreachable(struct worker *w, struct netif *nif, struct rte_mbuf *m);
-/* Copies the pieces behind the header that m already has, into further buffers if need be, and adds
- * them to *sum unless it is NULL. False: no buffers. */
+/* Copies the pieces behind the header that m already has, into further buffers if need be (of `large` while
+ * many bytes are left, unless it is NULL), and adds them to *sum unless it is NULL. False: no buffers. */
 bool pieces_copy(struct worker *w, struct rte_mbuf *m, const struct sock_piece *piece,
-		 unsigned n_pieces, uint32_t *sum);
+		 unsigned n_pieces, struct rte_mempool *large, uint32_t *sum);
 uint32_t pieces_sum(const struct sock_piece *piece, unsigned n_pieces);
 
 /* host_udp.c: the same for datagrams. */

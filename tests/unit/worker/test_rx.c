@@ -197,17 +197,23 @@ START_TEST(a_joined_segment_to_a_closed_port_draws_one_reset)
 	struct tcp_seg seg = { .sport = 40000, .dport = 81, .seq = { 1000 }, .flags = TCPF_SYN,
 			       .len = 5000 };
 	static const uint64_t flags[] = { 0, RTE_MBUF_F_RX_L4_CKSUM_NONE | RTE_MBUF_F_RX_LRO };
+	static const uint16_t lens[] = { 5000, 1400 }; /* in several buffers, in one */
 	uint8_t b[6000];
 
 	wrig_meet_peer();
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 4; i++) {
 		rig.n_sent = 0;
+		seg.len = lens[i / 2];
 		wrig_rx_ip4(RIG_PEER, IP_PROTO_TCP, b, wrig_make_tcp(b, RIG_PEER, &seg));
-		ck_assert_uint_gt(rig.rx[rig.n_rx - 1]->nb_segs, 1);
-		rig.rx[rig.n_rx - 1]->ol_flags = flags[i];
+		struct rte_mbuf *m = rig.rx[rig.n_rx - 1];
+
+		ck_assert((m->nb_segs > 1) == (seg.len == 5000));
+		m->ol_flags = flags[i % 2];
+		m->tso_segsz = 536;
+		ck_assert(pkt_is_single(m) == (i == 2));
 		wrig_run();
 		ck_assert_uint_eq(rig.n_sent, 1);
-		ck_assert_uint_eq(load_be32(rig.sent[0].b + 42), 1000 + 1 + 5000);
+		ck_assert_uint_eq(load_be32(rig.sent[0].b + 42), 1000 + 1 + seg.len);
 	}
 	ck_assert_uint_eq(COUNT(0, tcp_drop_csum), 0);
 }

@@ -136,6 +136,38 @@ START_TEST(a_port_that_cuts_gets_the_pseudo_sum_that_it_wants)
 }
 END_TEST
 
+/* And in usual ones where there are no more large ones, or only a little is left. */
+START_TEST(long_segments_lie_in_large_buffers)
+{
+	enum { ROOM = 16384, LARGE = 7, LEN = 64000 };
+	struct rte_mempool *large = rte_pktmbuf_pool_create("large", LARGE, 0, 0,
+							    ROOM + RTE_PKTMBUF_HEADROOM, 0);
+	static uint8_t data[LEN], got[LEN];
+	struct sock_piece piece[2] = { { data, LEN / 3 }, { data + LEN / 3, LEN - LEN / 3 } };
+	uint32_t bufs[3], before = rte_mempool_avail_count(rig_pool);
+	struct rte_mbuf *m[3];
+
+	for (uint32_t i = 0; i < LEN; i++)
+		data[i] = (uint8_t)(i * i >> 5 ^ i);
+	for (int i = 0; i < 3; i++) {
+		m[i] = rte_pktmbuf_alloc(rig_pool);
+		ck_assert(pieces_copy(&w[0], m[i], piece, 2, i ? large : NULL, NULL));
+		bufs[i] = m[i]->nb_segs;
+		ck_assert_uint_eq(m[i]->pkt_len, LEN);
+		ck_assert_mem_eq(rte_pktmbuf_read(m[i], 0, LEN, got), data, LEN);
+	}
+	ck_assert_uint_gt(bufs[0], 30);
+	ck_assert_uint_le(bufs[1], 8);
+	ck_assert(bufs[2] > bufs[1] && bufs[2] < bufs[0]);
+	ck_assert_uint_eq(rte_mempool_avail_count(large), 0);
+	for (int i = 0; i < 3; i++)
+		pkt_free(m[i]);
+	ck_assert_uint_eq(rte_mempool_avail_count(large), LARGE);
+	ck_assert_uint_eq(rte_mempool_avail_count(rig_pool), before);
+	rte_mempool_free(large);
+}
+END_TEST
+
 START_TEST(segments_to_be_cut_are_made_while_the_peer_takes_them)
 {
 	_Atomic bool off = true;
@@ -239,6 +271,7 @@ int main(void)
 	tcase_add_test(tc, pieces_of_odd_length_sum_up);
 	tcase_add_test(tc, a_port_with_offload_gets_the_pseudo_sum_and_marks);
 	tcase_add_test(tc, a_port_that_cuts_gets_the_pseudo_sum_that_it_wants);
+	tcase_add_test(tc, long_segments_lie_in_large_buffers);
 	tcase_add_test(tc, segments_to_be_cut_are_made_while_the_peer_takes_them);
 	tcase_add_test(tc, path_mtu_discovery_sets_df_and_can_be_switched_off);
 	tcase_add_test(tc, segments_to_ourselves_stay_off_the_wire);
