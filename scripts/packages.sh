@@ -26,6 +26,7 @@ test_packages=(
 	g++ groff-base	# mTCP's header as C++, its pages
 	valgrind	# scripts/bench-instr
 	gnuplot-nox	# scripts/bench-report
+	linux-perf	# scripts/profile
 )
 
 policy=/usr/sbin/policy-rc.d
