@@ -113,6 +113,7 @@ enum chan_sock_flags_a {
 	CHAN_A_DGRAM = 1 << 5,	  /* type is SOCK_DGRAM, for who has this line at hand */
 	CHAN_A_ERRQ = 1 << 6,	  /* it has an error queue */
 	CHAN_A_URGENT = 1 << 7,	  /* the peer has sent urgent data, once: see chan/urgent.h */
+	CHAN_A_ENDED = 1 << 16,	  /* an error ends it: set before that, and CHAN_ST_CLOSED comes behind it */
 	CHAN_A_SYN_HELD = 1 << 13, /* Fast Open: the SYN waits for data, which may be written */
 	CHAN_A_NEAR = 1 << 8,	  /* the other end is on this host, for all we know a socket of this client */
 	CHAN_A_LANE = 1 << 9,	  /* `lane` is valid, and has been since the socket has this flag */

@@ -324,8 +324,14 @@ uint32_t chan_readiness(const struct chan_sock_a *a, const struct chan_sock_b *b
 		    chan_tx_writable(a, b))
 			mask |= EPOLLOUT | EPOLLWRNORM;
 	}
-	if (chan_has_error(a, b) || chan_zc_pending(b) ||
-	    ((fa & CHAN_A_ERRQ) && chan_errq_pending(a, b)))
+	if (chan_has_error(a, b)) {
+		mask |= EPOLLERR;
+		/* The connection may have ended since its state was looked at, or be about to. */
+		if ((state == CHAN_ST_CONNECTING || state == CHAN_ST_CONNECTED) &&
+		    atomic_load_explicit(&a->flags, memory_order_acquire) & CHAN_A_ENDED)
+			mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP | EPOLLOUT | EPOLLWRNORM;
+	}
+	if (chan_zc_pending(b) || ((fa & CHAN_A_ERRQ) && chan_errq_pending(a, b)))
 		mask |= EPOLLERR;
 	return mask;
 }

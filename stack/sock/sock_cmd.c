@@ -213,7 +213,7 @@ static int reopen(struct sock *s)
 	}
 	memset(&s->conn, 0, sizeof(s->conn));
 	s->conn.opts = opts;
-	sock_set_flag(s, 0, CHAN_A_TX_DONE | CHAN_A_RX_FIN);
+	sock_set_flag(s, 0, CHAN_A_TX_DONE | CHAN_A_RX_FIN | CHAN_A_ENDED);
 	return 0;
 }
 

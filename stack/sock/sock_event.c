@@ -172,7 +172,7 @@ static void connected(struct sock *s)
 
 static void closed(struct sock *s)
 {
-	sock_set_flag(s, CHAN_A_TX_DONE, CHAN_A_WANT_HEAD);
+	sock_set_flag(s, CHAN_A_TX_DONE | (s->conn.error ? CHAN_A_ENDED : 0), CHAN_A_WANT_HEAD);
 	if (s->conn.error) {
 		sock_signal(s, SOCK_SIGNAL_HUP); /* Linux: POLL_ERR, which the line can't tell apart */
 		sock_set_error(s, s->conn.error);

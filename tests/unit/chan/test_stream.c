@@ -37,6 +37,11 @@ static const struct {
 	  IN | OUT | EPOLLRDHUP | EPOLLHUP },
 	{ "reset", CHAN_ST_CLOSED, CHAN_A_TX_DONE, 0, 0, 0, ECONNRESET, 0,
 	  IN | OUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR },
+	/* The engine has told the error and not yet the state, or has changed both in between. */
+	{ "refused just now", CHAN_ST_CONNECTING, CHAN_A_TX_DONE | CHAN_A_ENDED, 0, 0, 0, ECONNREFUSED, 0,
+	  IN | OUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR },
+	{ "about to be refused", CHAN_ST_CONNECTING, CHAN_A_TX_DONE | CHAN_A_ENDED, 0, 0, 0, 0, 0, 0 },
+	{ "told, not refused", CHAN_ST_CONNECTING, 0, 0, 0, 0, EHOSTUNREACH, 0, EPOLLERR },
 	{ "listening", CHAN_ST_LISTENING, 0, 0, 0, 0, 0, 0, 0 },
 	{ "acceptable", CHAN_ST_LISTENING, 0, 0, 1, 0, 0, 0, IN },
 };
