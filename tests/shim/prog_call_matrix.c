@@ -515,8 +515,9 @@ static void all(void)
 	signal(SIGPIPE, SIG_IGN);
 	/* Bound, because a free port could become that of a connecting socket, which then is its own peer. */
 	nobody = t_addr(0);
-	bind(none, (struct sockaddr *)&nobody, sizeof(nobody));
-	getsockname(none, (struct sockaddr *)&nobody, &len);
+	if (bind(none, (struct sockaddr *)&nobody, sizeof(nobody)) < 0 ||
+	    getsockname(none, (struct sockaddr *)&nobody, &len) < 0)
+		t_out("bind failed: %s", t_errname(errno));
 	other = t_listen(64, &open_to);
 	fcntl(other, F_SETFL, O_NONBLOCK);
 	for (int i = 0; i < 2; i++) {
