@@ -29,13 +29,13 @@ bool dgram_add(struct sock *s)
 	return o != NULL;
 }
 
-static struct sock *new_sock(int domain, int protocol)
+static struct sock *new_sock(int domain, int type, int protocol, int fd)
 {
 	struct sock *s = sock_new((uint16_t)domain, (uint16_t)protocol, SOCK_STACK);
 
 	if (!s || !sock_draft_add(s) || !dgram_add(s)) {
 		if (s)
-			sock_put(s);
+			sock_discard(s);
 		return NULL;
 	}
 	s->type = SOCK_DGRAM;
@@ -43,6 +43,9 @@ static struct sock *new_sock(int domain, int protocol)
 	s->draft->a.type = SOCK_DGRAM;
 	s->a = &s->draft->a;
 	s->b = &s->draft->b;
+	atomic_store(&s->b->file_flags, type & SOCK_NONBLOCK ? O_NONBLOCK : 0);
+	atomic_store(&s->dgram->hint_fd, fd);
+	object_publish(&s->obj);
 	return s;
 }
 
@@ -64,13 +67,11 @@ int dgram_open(int domain, int type, int protocol)
 	if (fd < 0)
 		return -errno;
 	fdtab_fresh(fd);
-	s = fd < FDTAB_SIZE ? new_sock(domain, protocol) : NULL;
+	s = fd < FDTAB_SIZE ? new_sock(domain, type, protocol, fd) : NULL;
 	if (!s) {
 		explain_kernel(CHAN_REASON_pool_exhausted);
 		return fd;
 	}
-	atomic_store(&s->b->file_flags, type & SOCK_NONBLOCK ? O_NONBLOCK : 0);
-	atomic_store(&s->dgram->hint_fd, fd);
 	fdtab_set(fd, &s->obj);
 	sock_put(s);
 	return fd;

@@ -52,6 +52,7 @@ int epoll_set_made(int fd)
 		atomic_store(&set->queue[i].doorbell, -1);
 	atomic_store(&set->kick, -1);
 	atomic_store(&set->hint_fd, fd);
+	object_publish(o);
 	fdtab_set(fd, o);
 	object_put(o);
 	return fd;

@@ -82,10 +82,8 @@ struct object *object_new(struct object_pool *pool)
 		o = pool_grow(pool);
 	if (!o)
 		return NULL;
-	/* refs stays 0 (nobody can get it) until all is in place. */
 	memset((char *)o + sizeof(*o), 0, pool->size - sizeof(*o));
 	o->ops = pool->ops;
-	atomic_store_explicit(&o->refs, 1, memory_order_release);
 	return o;
 }
 
@@ -229,6 +227,7 @@ int fdtab_hide_here(int fd, _Atomic int *where)
 	if (!o)
 		return -ENOMEM;
 	((struct hidden *)o)->where = where;
+	object_publish(o);
 	atomic_store(where, fd);
 	ok = fdtab_set(fd, o);
 	object_put(o); /* the entry's reference is left */

@@ -162,9 +162,10 @@ static struct object *make_sock(struct reader *r, const struct handover_sock *h,
 	s->async_fd = h->async_fd;
 	s->line_here = h->line_here;
 	take_line(s, h->line_fd);
+	object_publish(&s->obj);
 	return &s->obj;
 fail:
-	sock_put(s);
+	sock_discard(s);
 	return NULL;
 }
 

@@ -37,9 +37,15 @@ struct object_pool {
 	_Atomic uint32_t used; /* objects ever given out */
 	_Atomic(char *) chunk[OBJECT_POOL_CHUNKS];
 };
-/* An object with refs = 1; the rest of it is zero. NULL: no memory. */
+/* An object with refs = 0, the rest of it zero: until it is published no walk and no child of a fork takes it
+ * for one. NULL: no memory. */
 struct object *object_new(struct object_pool *pool);
-/* Only from ops->release. */
+/* It is whole: refs = 1, the caller's. */
+static inline void object_publish(struct object *o)
+{
+	atomic_store_explicit(&o->refs, 1, memory_order_release);
+}
+/* Only from ops->release, or when it was never published. */
 void object_free(struct object_pool *pool, struct object *o);
 /* The i-th object ever made (also free ones: check refs), NULL past the end. For walks. */
 struct object *object_nth(struct object_pool *pool, uint32_t i);

@@ -117,6 +117,7 @@ void process_fork_prepare(void)
 			t->fd = -1;
 	}
 	epoll_fork_prepare();
+	sock_fork_prepare();
 	atomic_store(&prepared, true);
 	errno = saved;
 }
@@ -129,6 +130,7 @@ void process_fork_parent(void)
 	    (atomic_load(&fork_lock) & ~(uint32_t)CHAN_LOCK_WAITERS) != chan_tid())
 		return;
 	atomic_store(&prepared, false);
+	sock_fork_parent();
 	epoll_fork_parent();
 	for (uint32_t i = 0; i < n_tokens; i++)
 		if (tokens[i].fd >= 0)
@@ -239,6 +241,8 @@ void process_fork_child(void)
 		else
 			cut_off(app);
 	}
+	if (atomic_load(&prepared))
+		sock_fork_child();
 	epoll_fork_child();
 	poll_fork_child();
 	init_after_fork();

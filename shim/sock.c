@@ -153,26 +153,35 @@ bool sock_draft_add(struct sock *s)
 {
 	struct object *o = object_new(&draft_pool);
 
-	s->draft = (struct sock_draft *)o;
+	struct sock_draft *d = (struct sock_draft *)o;
+
 	if (!o)
 		return false;
-	atomic_store(&s->draft->a.state, CHAN_ST_OPEN);
-	s->draft->a.sndbuf = sock_opt_default_sndbuf();
+	atomic_store(&d->a.state, CHAN_ST_OPEN);
+	d->a.sndbuf = sock_opt_default_sndbuf();
+	s->draft = d;
 	return true;
 }
 
-static struct sock *new_undecided(uint16_t family, uint16_t protocol)
+void sock_discard(struct sock *s)
+{
+	sock_release(&s->obj);
+}
+
+static struct sock *new_undecided(uint16_t family, int type, uint16_t protocol)
 {
 	struct sock *s = sock_new(family, protocol, SOCK_UNDECIDED);
 
 	if (!s)
 		return NULL;
 	if (!sock_draft_add(s)) {
-		sock_put(s);
+		sock_discard(s);
 		return NULL;
 	}
 	s->a = &s->draft->a;
 	s->b = &s->draft->b;
+	atomic_store(&s->b->file_flags, type & SOCK_NONBLOCK ? O_NONBLOCK : 0);
+	object_publish(&s->obj);
 	return s;
 }
 
@@ -217,7 +226,7 @@ int sock_open(int domain, int type, int protocol)
 	fd = sock_placeholder(type);
 	if (fd < 0)
 		return fd;
-	s = new_undecided((uint16_t)domain, (uint16_t)protocol);
+	s = new_undecided((uint16_t)domain, type, (uint16_t)protocol);
 	if (!s || fd >= FDTAB_SIZE) {
 		libc.close(fd);
 		if (s)
@@ -225,7 +234,6 @@ int sock_open(int domain, int type, int protocol)
 		explain_kernel(CHAN_REASON_pool_exhausted);
 		return SOCK_TO_KERNEL;
 	}
-	atomic_store(&s->b->file_flags, type & SOCK_NONBLOCK ? O_NONBLOCK : 0);
 	fdtab_set(fd, &s->obj);
 	sock_put(s);
 	return fd;
@@ -249,8 +257,45 @@ static void linger(struct sock *s, uint32_t seconds)
 	}
 }
 
-/* The engine's socket is no longer ours; what the program has set stays, in the draft. */
-static void forget(struct sock *s)
+/* ---- its place ---- */
+/* Held while the place of a socket changes and over a fork, whose child could not tell what half a change
+ * was meant to be. Innermost of all locks; no handler of the program runs under it. */
+static _Atomic uint32_t place_lock;
+static bool fork_has_it; /* under process.c's lock */
+
+/* False: a handler that had to run at once, on top of whoever holds it. */
+static bool place_begin(void)
+{
+	signal_hold();
+	return chan_lock(&place_lock) == 0;
+}
+
+static void place_end(bool locked)
+{
+	if (locked)
+		chan_unlock(&place_lock);
+	signal_release();
+}
+
+void sock_fork_prepare(void)
+{
+	fork_has_it = place_begin();
+}
+
+void sock_fork_parent(void)
+{
+	place_end(fork_has_it);
+}
+
+void sock_fork_child(void)
+{
+	atomic_store(&place_lock, 0);
+	signal_release();
+}
+
+/* The engine's socket is no longer ours; what the program has set stays, in the draft. The caller gets the
+ * reference on the engine. Under the place lock unless nobody else has s. */
+static struct chan_app *forget(struct sock *s)
 {
 	struct chan_app *app = s->app;
 
@@ -262,7 +307,7 @@ static void forget(struct sock *s)
 	}
 	s->id = CHAN_SOCK_NEW;
 	s->app = NULL;
-	engine_put(app);
+	return app;
 }
 
 /* Whoever is sent something to its port from now on finds nobody, on each data thread: the home hears of the
@@ -293,7 +338,7 @@ void sock_detach(struct sock *s)
 	close_everywhere(s);
 	if (wait_s)
 		linger(s, wait_s);
-	forget(s);
+	engine_put(forget(s));
 }
 
 void sock_lost(struct sock *s)
@@ -301,12 +346,14 @@ void sock_lost(struct sock *s)
 	if (unlikely(sock_has(s, SOCK_OWN_FILE)))
 		sock_async_leave(s);
 	atomic_fetch_or(&s->flags, SOCK_LOST);
-	forget(s);
+	engine_put(forget(s));
 }
 
 void sock_drop(struct sock *s)
 {
 	struct chan_req req = { .op = CHAN_OP_UNBIND, .sock = s->id, .gen = s->gen };
+	struct chan_app *app;
+	bool locked;
 
 	if (!sock_is_attached(s))
 		return;
@@ -316,7 +363,10 @@ void sock_drop(struct sock *s)
 	/* In this order: once the engine has dropped it the number may be another socket's of ours. */
 	chan_unhold(s->app, s->id);
 	chan_call(s->app, s->a->worker, &req, NULL);
-	forget(s);
+	locked = place_begin();
+	app = forget(s);
+	place_end(locked);
+	engine_put(app);
 }
 
 static void sock_release(struct object *o)
@@ -339,7 +389,8 @@ static void sock_release(struct object *o)
 /* The place of s changes, as seen by sock_place(). A handler of the program that looks waits for it. */
 static void place(struct sock *s, struct chan_app *app, uint32_t id, uint32_t gen, struct chan_sock_b *b)
 {
-	signal_hold();
+	bool locked = place_begin();
+
 	atomic_fetch_add(&s->moves, 1);
 	atomic_thread_fence(memory_order_release);
 	s->app = app;
@@ -348,7 +399,7 @@ static void place(struct sock *s, struct chan_app *app, uint32_t id, uint32_t ge
 	s->b = b;
 	s->id = id;
 	atomic_fetch_add_explicit(&s->moves, 1, memory_order_release);
-	signal_release();
+	place_end(locked);
 }
 
 void sock_attach(struct sock *s, struct chan_app *app, uint32_t id, uint32_t gen)
@@ -435,19 +486,6 @@ int sock_to_kernel(struct sock *s, enum chan_reason why)
 	r = sock_to_kernel_locked(s, why);
 	sock_unlock(s);
 	return r;
-}
-
-void sock_settle_all(enum chan_reason why)
-{
-	struct object *o;
-
-	for (uint32_t i = 0; (o = object_nth(&sock_pool, i)); i++) {
-		if (!object_try_get(o))
-			continue;
-		if (sock_mode(sock_of(o)) == SOCK_UNDECIDED)
-			sock_to_kernel(sock_of(o), why);
-		object_put(o);
-	}
 }
 
 void sock_anchor_after_fork(void)

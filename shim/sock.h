@@ -189,8 +189,6 @@ int sock_get_fl(struct sock *s);
 int sock_set_fl(struct sock *s, int fd, int fl);
 /* Decides an undecided socket for the kernel: replays options and bind, takes every number. */
 int sock_to_kernel(struct sock *s, enum chan_reason why);
-/* All undecided sockets of this process that another process is about to share (fork, SCM_RIGHTS). */
-void sock_settle_all(enum chan_reason why);
 /* Before a thread sleeps: when the engine has ended or handed over and there are sockets to take along,
  * looks for the next one (now and then) and moves them there. Returns when to look again, at most
  * deadline_ns; costs some loads while the engine serves. No lock of the shim may be held. */
@@ -202,6 +200,10 @@ void sock_revive_soon(void);
 /* bind() has put s on an engine that has ended or handed over, and listen() or connect() comes now.
  * Caller holds the lock. */
 void sock_follow(struct sock *s);
+/* Around a fork: no socket is just changing its place in the engine. */
+void sock_fork_prepare(void);
+void sock_fork_parent(void);
+void sock_fork_child(void);
 /* Child of a fork, before anything else of the shim runs in it: references that only the parent's
  * threads had go, the rest is counted again. */
 void sock_after_fork(void);

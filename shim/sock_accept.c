@@ -33,7 +33,7 @@ static int accept_stack(struct sock *s, const struct sock_place *p, int flags)
 	if (r < 0) {
 		libc.close(fd);
 		if (n)
-			sock_put(n);
+			sock_discard(n);
 		return r == -EDEADLK ? -EAGAIN : r;
 	}
 	engine_ref(p->app);
@@ -54,6 +54,7 @@ static int accept_stack(struct sock *s, const struct sock_place *p, int flags)
 				(ipaddr_is_any(&p->a->local.addr) ? 0 : SOCK_ADDR_KEPT));
 	sock_opt_inherit(n, s);
 	explain_stack();
+	object_publish(&n->obj);
 	fdtab_set(fd, &n->obj);
 	sock_put(n);
 	return fd;

@@ -20,7 +20,10 @@ static inline void sock_unlock(struct sock *s) { chan_unlock(&s->lock); }
 void sock_anchor_after_fork(void);
 /* A new number that is a copy of the anchor, or -errno. flags: SOCK_CLOEXEC. */
 int sock_placeholder(int flags);
+/* A socket that is not published yet (object.h): whoever makes it does that when it is whole, or discards
+ * it. NULL: no memory. */
 struct sock *sock_new(uint16_t family, uint16_t protocol, enum sock_mode mode);
+void sock_discard(struct sock *s);
 /* Gives an accepted socket a draft, to record options in; false: no memory. */
 bool sock_draft_add(struct sock *s);
 /* Child of a fork: the engine has no such socket any more, so that nothing is given back. */

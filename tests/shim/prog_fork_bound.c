@@ -242,21 +242,23 @@ static void other_connects(void)
 static void *forks_and_reaps(void *arg)
 {
 	volatile int *stop = arg;
+	intptr_t bad = 0;
 
 	while (!*stop) {
 		pid_t pid = fork();
 
 		if (pid == 0)
 			_exit(0);
-		waitpid(pid, NULL, 0);
+		bad += t_finish(pid) != 0;
 	}
-	return NULL;
+	return (void *)bad;
 }
 
 static void thread_forks_meanwhile(void)
 {
 	int stop = 0, good = 0;
 	pthread_t thread;
+	void *bad;
 
 	pthread_create(&thread, NULL, forks_and_reaps, &stop);
 	for (int i = 0; i < 200; i++) {
@@ -268,8 +270,9 @@ static void thread_forks_meanwhile(void)
 		close(fd);
 	}
 	*(volatile int *)&stop = 1;
-	pthread_join(thread, NULL);
+	pthread_join(thread, &bad);
 	t_out("served: %d of 200", good);
+	t_out("children that did not end well: %d", (int)(intptr_t)bad);
 }
 
 T_MAIN(T_CASE(parent_listens), T_CASE(child_listens), T_CASE(child_has_nothing_to_do_with_it),

@@ -304,5 +304,61 @@ static void child_of_a_busy_process(void)
 	t_out("children that failed: %d", bad);
 }
 
+/* Opens one kind of socket and closes it: nothing but that, so that a fork meets it half made. */
+struct opener {
+	pthread_t thread;
+	int type;
+	volatile int *stop;
+};
+static void *opens(void *arg)
+{
+	const struct opener *o = arg;
+
+	while (!*o->stop)
+		close(socket(AF_INET, o->type, 0));
+	return NULL;
+}
+
+static void *accepts_and_closes(void *arg)
+{
+	const struct opener *o = arg;
+	struct sockaddr_in at;
+	int l = t_listen(8, &at);
+
+	while (!*o->stop) {
+		int c = t_connect_to(&at);
+
+		close(accept(l, NULL, NULL));
+		close(c);
+	}
+	close(l);
+	return NULL;
+}
+
+/* Neither is what a thread has only begun to make when another one forks. */
+static void sockets_half_made(void)
+{
+	volatile int stop = 0;
+	struct opener o[] = { { .type = SOCK_STREAM }, { .type = SOCK_DGRAM }, { .type = 0 } };
+	int bad = 0;
+
+	for (size_t i = 0; i < T_COUNT(o); i++) {
+		o[i].stop = &stop;
+		pthread_create(&o[i].thread, NULL, o[i].type ? opens : accepts_and_closes, &o[i]);
+	}
+	for (int i = 0; i < 400; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(0);
+		bad += t_finish(pid) != 0;
+	}
+	stop = 1;
+	for (size_t i = 0; i < T_COUNT(o); i++)
+		pthread_join(o[i].thread, NULL);
+	t_out("children that did not end well: %d", bad);
+}
+
 T_MAIN(T_CASE(out_of_a_signal_handler), T_CASE(child_wakes_the_parents_threads), T_CASE(child_looks_only),
-       T_CASE(out_of_a_thread), T_CASE(threads_fork_at_once), T_CASE(child_of_a_busy_process))
+       T_CASE(out_of_a_thread), T_CASE(threads_fork_at_once), T_CASE(child_of_a_busy_process),
+       T_CASE(sockets_half_made))
