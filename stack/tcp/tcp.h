@@ -114,7 +114,8 @@ struct tcp_env {
 	struct wheel wheel;
 	struct list touched;	  /* conns with events, by touch_link: the host drains it */
 	struct list pending;	  /* conns with something to send at the next flush */
-	struct list delacks;	  /* conns whose ACK is delayed, the one that is due first in front */
+	struct list delacks;	  /* conns whose ACK is delayed, the one that is due first in front ... */
+	struct list handshakes;	  /* ... and those where it is the handshake's last one */
 	struct tcp_table *table;
 	/* While ops->output() sends the SYN-ACK of a listener: its options, else NULL. */
 	const struct tcp_sockopts *synack_opts;

@@ -167,6 +167,7 @@ struct tcp_conn {
 	bool fo_held : 1;	 /* the SYN waits for data */
 	bool fo_acked : 1;	 /* data of the SYN has been taken, by whichever side */
 
+	bool passive : 1;	 /* from a listener */
 	bool app_full : 1;	 /* [h] the application waits for room in the send buffer */
 	bool ecn_seen : 1;	 /* the peer's segments were marked as capable of ECN */
 	bool mtu_searching : 1;	 /* tcp_mtu.c looks for the size that gets through */
@@ -182,7 +183,7 @@ struct tcp_conn {
 	uint64_t deadline_ns[TCPD_COUNT]; /* 0 = off */
 	struct wheel_timer timer;	  /* due at or before the earliest deadline */
 	uint64_t delack_ns;	 /* the delayed ACK is due, 0 = off ... */
-	struct list delack_link; /* env->delacks while it is on */
+	struct list delack_link; /* env->delacks or ->handshakes while it is on */
 	uint64_t last_rx_ns;	 /* any acceptable segment: keepalive */
 	uint64_t last_rx_data_ns;
 	uint64_t last_tx_ns;	 /* data sent: idle restart (RFC 5681 4.1) */

@@ -139,7 +139,11 @@ static void syn_sent_done(struct tcp_env *env, struct tcp_conn *c, const struct 
 	tcp_ack_new(env, c, seg, NULL, now_ns);
 	tcp_event(env, c, TCPE_CONNECTED | TCPE_WRITABLE);
 	tcp_timer_keepalive_changed(env, c, now_ns);
-	c->ack_now = true;
+	if (seg->len || seg->flags & TCPF_FIN || c->fo_client || !tcp_habit_speaks(env, c))
+		c->ack_now = true;
+	else
+		tcp_timer_handshake_owed(env, c, now_ns);
+	c->ack_delayed = !c->ack_now;
 	tcp_want_output(env, c);
 	if (seg->len || seg->flags & TCPF_FIN) {
 		struct tcp_seg rest = *seg;

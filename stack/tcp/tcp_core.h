@@ -28,6 +28,7 @@ enum {
 	TCP_SYNQ_CALM = 8,	/* half-open connections that are no reason to prune, as Linux */
 };
 #define TCP_DELACK_NS (40 * NSEC_PER_MSEC)
+#define TCP_SPEAKS_NS (2 * NSEC_PER_MSEC) /* the handshake's last ACK waits so long for text to go with */
 #define TCP_TIMEWAIT_NS (60 * NSEC_PER_SEC)	/* 2 MSL as Linux has it */
 #define TCP_COOKIE_NS (120 * NSEC_PER_SEC)	/* cookies are looked for so long after the last one */
 #define TCP_SYN_SOON_NS (8 * NSEC_PER_MSEC)	/* after a wrong ACK in SYN-SENT, as Linux */
@@ -219,12 +220,23 @@ void tcp_estimate_peer_mss(struct tcp_conn *c, uint32_t len);
 /* c leaves the table: the other end, if that is ours, too, learns it. */
 void tcp_join_end(struct tcp_conn *c);
 
+/* ---- tcp_habit.c ---- */
+/* c is about to receive its first text (it is open and passive, or has asked): if the ACK waits for an
+ * answer, pingpong is set. */
+void tcp_habit_start(const struct tcp_env *env, struct tcp_conn *c);
+/* Active open: may the handshake's last ACK wait for text to go with? */
+bool tcp_habit_speaks(const struct tcp_env *env, const struct tcp_conn *c);
+/* Text or the FIN has left, without pingpong, which is set when this was an answer. */
+void tcp_habit_answer(const struct tcp_env *env, struct tcp_conn *c, bool text, uint64_t now_ns);
+/* An ACK has waited in vain. */
+void tcp_habit_late(const struct tcp_env *env, const struct tcp_conn *c);
+
 /* ---- tcp_output.c ---- */
-/* New data leaves: an application that answers within the delay of an ACK is known by it. */
-static inline void tcp_note_answer(struct tcp_conn *c, uint64_t now_ns)
+/* New text or the FIN leaves: an application that answers within the delay of an ACK is known by it. */
+static inline void tcp_note_answer(const struct tcp_env *env, struct tcp_conn *c, bool text, uint64_t now_ns)
 {
-	if (!c->pingpong && now_ns - c->last_rx_data_ns < TCP_DELACK_NS && c->last_rx_data_ns)
-		c->pingpong = true;
+	if (!c->pingpong)
+		tcp_habit_answer(env, c, text, now_ns);
 }
 void tcp_output(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* One segment at snd_una, whatever the windows say. */
@@ -360,6 +372,8 @@ void tcp_timer_stalled(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 void tcp_timer_syn_soon(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 void tcp_timer_window_opened(struct tcp_conn *c);
 void tcp_timer_ack_owed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
+/* The same for the last ACK of our handshake, which tcp_habit_speaks() lets wait. */
+void tcp_timer_handshake_owed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 void tcp_timer_keepalive_changed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);
 /* The application is gone: keepalive is off, patience is shorter. */
 void tcp_timer_orphaned(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns);

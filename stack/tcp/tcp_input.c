@@ -185,6 +185,8 @@ static bool syn_rcvd_ack(struct tcp_env *env, struct tcp_conn *c, const struct t
 	tcp_ack_new(env, c, seg, NULL, now_ns);
 	if (c->fin_queued)
 		tcp_set_state(c, TCPS_FIN_WAIT_1, now_ns);
+	if (c->passive)
+		tcp_habit_start(env, c);
 	tcp_timer_keepalive_changed(env, c, now_ns);
 	tcp_want_output(env, c);
 	tcp_fo_end(c, TCP_FO_DONE, now_ns);

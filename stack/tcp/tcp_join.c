@@ -140,7 +140,7 @@ void tcp_join_passed(struct tcp_env *env, struct tcp_conn *c, uint32_t n, uint64
 	c->snd_nxt = c->snd_una = seq_add(start, n);
 	c->snd_end = seq_max(c->snd_end, c->snd_nxt);
 	c->tx_bytes += n;
-	tcp_note_answer(c, now_ns);
+	tcp_note_answer(env, c, true, now_ns);
 	c->last_tx_ns = now_ns;
 	c->retries = 0;
 	c->stall_ns = 0;

@@ -221,6 +221,7 @@ static struct tcp_conn *conn_of_synq(struct tcp_env *env, const struct tcp_synq 
 	if (l->opts && !ipaddr_is_v4(&q->flow.remote.addr))
 		c->opts.minttl = l->opts->minhops;
 	c->listener = l;
+	c->passive = true;
 	c->iss = c->snd_una = q->iss;
 	c->snd_nxt = c->snd_end = seq_add(q->iss, 1);
 	c->irs = q->irs;

@@ -49,8 +49,7 @@ static void note_new(struct tcp_env *env, struct tcp_conn *c, seq_t start, uint6
 	tcp_rate_sent(c, start, tcp_us(now_ns));
 	if (unlikely(c->prr))
 		c->prr_out += seq_diff(c->snd_nxt, start);
-	if (seq_lt(start, c->snd_end))
-		tcp_note_answer(c, now_ns);
+	tcp_note_answer(env, c, seq_lt(start, c->snd_end), now_ns);
 	c->last_tx_ns = now_ns;
 	tcp_timer_sent(env, c, now_ns);
 }

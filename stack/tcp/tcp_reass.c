@@ -144,9 +144,14 @@ static void take_fin(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
 	c->fin_rcvd = true;
 	tcp_runs_clear(&env->table->run_pool, &c->reass); /* text beyond the FIN never existed */
 	c->n_sack = 0;
-	c->ack_now = true;
 	tcp_want_output(env, c);
 	tcp_event(env, c, TCPE_FIN | TCPE_READABLE);
+	/* As Linux, whose delay is nothing yet while no text has come: the application will close, too, and
+	 * its FIN acknowledge this one. */
+	if (c->state == TCPS_ESTABLISHED && c->last_rx_data_ns)
+		c->ack_delayed = true;
+	else
+		c->ack_now = true;
 	switch (c->state) {
 	case TCPS_ESTABLISHED:
 		tcp_set_state(c, TCPS_CLOSE_WAIT, now_ns);

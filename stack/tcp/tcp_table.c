@@ -194,6 +194,7 @@ int tcp_env_init(struct tcp_env *env, uint64_t now_ns)
 	list_init(&env->touched);
 	list_init(&env->pending);
 	list_init(&env->delacks);
+	list_init(&env->handshakes);
 	env->challenge = (struct tcp_challenge){ 0 };
 	env->n_conns = env->n_synq = env->n_timewait = 0;
 	return 0;
@@ -206,7 +207,8 @@ void tcp_env_fini(struct tcp_env *env)
 	CHECK(env->n_conns == 0);
 	CHECK(t->n_listeners == 0);
 	CHECK(env->n_synq == 0); /* they went with their listeners */
-	CHECK(list_empty(&env->touched) && list_empty(&env->pending) && list_empty(&env->delacks));
+	CHECK(list_empty(&env->touched) && list_empty(&env->pending) && list_empty(&env->delacks) &&
+	      list_empty(&env->handshakes));
 	list_for_each_safe(it, tmp, &t->timewait_age)
 		tcp_table_put_timewait(env, container_of(it, struct tcp_timewait, age));
 	CHECK(env->n_timewait == 0);

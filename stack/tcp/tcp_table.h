@@ -43,6 +43,18 @@ _Static_assert(offsetof(struct tcp_timewait, flow) == sizeof(struct tcp_node), "
 
 enum { TCP_LISTEN_BUCKETS = 256 };
 
+/* tcp_habit.c */
+enum { TCP_HABIT_BITS = 8 };
+enum tcp_habit_kind {
+	TCP_HABIT_ANSWERS, /* what it receives first is answered, or it is closed, within TCP_DELACK_NS */
+	TCP_HABIT_SPEAKS,  /* active open: it sends text soon after */
+	TCP_HABITS
+};
+struct tcp_habit {
+	uint16_t wait; /* connections that do without */
+	uint8_t seen, shift, uses;
+};
+
 struct tcp_table {
 	struct tcp_node **bucket;
 	uint32_t mask;
@@ -57,6 +69,7 @@ struct tcp_table {
 	uint32_t n_listeners;
 	struct tcp_fo_peers *fo_peers; /* env->fo_peers if that is nobody else's */
 	struct list listen[TCP_LISTEN_BUCKETS]; /* by port */
+	struct tcp_habit habit[1 << TCP_HABIT_BITS][TCP_HABITS];
 };
 
 /* Keyed, so that a peer cannot choose the bucket. */

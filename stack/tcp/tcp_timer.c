@@ -122,6 +122,12 @@ void tcp_timer_ack_owed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns
 	list_push(&env->delacks, &c->delack_link);
 }
 
+void tcp_timer_handshake_owed(struct tcp_env *env, struct tcp_conn *c, uint64_t now_ns)
+{
+	c->delack_ns = now_ns + TCP_SPEAKS_NS;
+	list_push(&env->handshakes, &c->delack_link);
+}
+
 static uint64_t keep_idle_ns(const struct tcp_conn *c)
 {
 	return (c->opts.keepidle_s ? c->opts.keepidle_s : 7200) * NSEC_PER_SEC;
@@ -264,6 +270,7 @@ static void delack_fired(struct tcp_env *env, struct tcp_conn *c, uint64_t now_n
 	if (!c->ack_delayed || tcp_is_closed(c))
 		return;
 	STAT_INC(tcp_delack);
+	tcp_habit_late(env, c);
 	c->pingpong = false; /* the application did not answer in time */
 	tcp_emit_ack(env, c, now_ns);
 }
@@ -349,29 +356,42 @@ static void fired(struct tcp_env *env, struct wheel_timer *t, uint64_t now_ns)
 	}
 }
 
-static struct tcp_conn *first_delack(const struct tcp_env *env)
+/* Of a list in which each waits equally long. */
+static struct tcp_conn *first_of(const struct list *acks)
 {
-	return list_empty(&env->delacks) ? NULL :
-					   container_of(env->delacks.next, struct tcp_conn, delack_link);
+	return list_empty(acks) ? NULL : container_of(acks->next, struct tcp_conn, delack_link);
+}
+
+static uint64_t first_due_ns(const struct list *acks)
+{
+	const struct tcp_conn *c = first_of(acks);
+
+	return c ? c->delack_ns : UINT64_MAX;
+}
+
+static void run_acks(struct tcp_env *env, const struct list *acks, uint64_t now_ns)
+{
+	struct tcp_conn *c;
+
+	while ((c = first_of(acks)) && c->delack_ns <= now_ns) {
+		delack_fired(env, c, now_ns);
+		tcp_settle(env, c);
+	}
 }
 
 uint64_t tcp_next_ns(const struct tcp_env *env)
 {
-	const struct tcp_conn *c = first_delack(env);
-	uint64_t next_ns = wheel_next_ns(&env->wheel);
+	uint64_t acks_ns = min_u64(first_due_ns(&env->delacks), first_due_ns(&env->handshakes));
 
-	return c ? min_u64(next_ns, c->delack_ns) : next_ns;
+	return min_u64(wheel_next_ns(&env->wheel), acks_ns);
 }
 
 void tcp_advance(struct tcp_env *env, uint64_t now_ns)
 {
 	struct wheel_timer *t;
-	struct tcp_conn *c;
 
-	while ((c = first_delack(env)) && c->delack_ns <= now_ns) {
-		delack_fired(env, c, now_ns);
-		tcp_settle(env, c);
-	}
+	run_acks(env, &env->delacks, now_ns);
+	run_acks(env, &env->handshakes, now_ns);
 	/* Whatever is armed in between is due later than now_ns, so this ends. */
 	while ((t = wheel_pop_due(&env->wheel, now_ns)))
 		fired(env, t, now_ns);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include "stack/tcp/tcp_core.h"
 
-enum { RIG_SOCKS = 64, RIG_OUTS = 16384, RIG_RX_CAP = 1 << 21, RIG_VARIANTS = 5, RIG_V6 = 4 };
+enum { RIG_SOCKS = 320, RIG_OUTS = 16384, RIG_RX_CAP = 1 << 21, RIG_VARIANTS = 5, RIG_V6 = 4 };
 enum { S = TCPF_SYN, A = TCPF_ACK, F = TCPF_FIN, R = TCPF_RST, P = TCPF_PSH, U = TCPF_URG,
        E = TCPF_ECE, W = TCPF_CWR };
 enum { RIG_CUBIC = 1, RIG_RENO, RIG_DCTCP }; /* tcp_sockopts.cc */

@@ -108,8 +108,9 @@ START_TEST(fin_is_taken_even_with_a_closed_window)
 	IN(r, .seq = 1, .ack = 1, .flags = A, .len = 1000);
 	OUT(r, .seq = 1, .ack = 1001, .flags = A, .wnd = ZERO);
 	IN(r, .seq = 1001, .ack = 1, .flags = A | F);
-	OUT(r, .seq = 1, .ack = 1002, .flags = A, .wnd = ZERO);
 	STATE(r, CLOSE_WAIT);
+	rig_after_ms(r, 40);
+	OUT(r, .seq = 1, .ack = 1002, .flags = A, .wnd = ZERO);
 	rig_read(r);
 	rig_free(r);
 }
