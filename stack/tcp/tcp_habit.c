@@ -46,9 +46,17 @@ void tcp_habit_start(const struct tcp_env *env, struct tcp_conn *c)
 		c->pingpong = true;
 }
 
+/* On one host connect() returns when the other end can be accepted, as programs with both ends know. */
+static bool is_near(const struct tcp_env *env, const struct tcp_flow *flow)
+{
+	const struct tcp_flow back = { .local = flow->remote, .remote = flow->local };
+
+	return ipaddr_eq(&flow->local.addr, &flow->remote.addr) || tcp_table_lookup(env, &back);
+}
+
 bool tcp_habit_speaks(const struct tcp_env *env, const struct tcp_conn *c)
 {
-	return !c->opts.quickack && rely_on(habit_of(env, c, TCP_HABIT_SPEAKS));
+	return !c->opts.quickack && rely_on(habit_of(env, c, TCP_HABIT_SPEAKS)) && !is_near(env, &c->flow);
 }
 
 static void seen(struct tcp_habit *h)

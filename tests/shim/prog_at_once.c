@@ -113,4 +113,26 @@ static void nothing(void)
 	close_pair();
 }
 
-T_MAIN(T_CASE(bytes), T_CASE(first_bytes), T_CASE(end_of_stream), T_CASE(nothing))
+/* What connect() has made can be accepted, however often such connections have been written to at once. */
+static void connections(void)
+{
+	struct sockaddr_in at;
+	int l = t_listen(8, &at), polled = 0, accepted = 0;
+
+	fcntl(l, F_SETFL, O_NONBLOCK);
+	for (int i = 0; i < TIMES; i++) {
+		struct pollfd p = { .fd = l, .events = POLLIN };
+		int c = t_connect_to(&at), s;
+
+		polled += poll(&p, 1, 0) == 1;
+		s = accept(l, NULL, NULL);
+		accepted += s >= 0;
+		write(c, "x", 1);
+		close(s);
+		close(c);
+	}
+	t_out("polled: %d, accepted: %d of %d", polled, accepted, TIMES);
+	close(l);
+}
+
+T_MAIN(T_CASE(connections), T_CASE(bytes), T_CASE(first_bytes), T_CASE(end_of_stream), T_CASE(nothing))
