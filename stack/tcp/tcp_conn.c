@@ -75,7 +75,7 @@ static void detach(struct tcp_env *env, struct tcp_conn *c)
 {
 	tcp_join_end(c);
 	tcp_timer_stop(env, c);
-	tcp_table_del(&c->node);
+	tcp_table_del(env, &c->node);
 	tcp_fo_end(c, TCP_FO_DONE, 0);
 	list_del(&c->pend_link);
 	tcp_runs_clear(&env->table->run_pool, &c->reass);

@@ -7,7 +7,7 @@
 #include "stack/tcp/tcp_bbr.h"
 #include "stack/tcp/tcp_core.h"
 
-enum { MODELS_MAX = 1 << 16 };
+enum { MODELS_MAX = 1 << 16, BUCKETS_MIN = 1 << 10, BUCKETS_EACH = 4 };
 
 static uint64_t mix(uint64_t a, uint64_t b)
 {
@@ -26,9 +26,16 @@ uint32_t tcp_flow_hash(const struct tcp_env *env, const struct tcp_flow *flow)
 	return (uint32_t)(h ^ h >> 32);
 }
 
+static inline struct tcp_node **bucket_of(const struct tcp_table *t, uint32_t hash)
+{
+	uint32_t i = hash & t->mask, divided = hash & (2 * t->mask + 1);
+
+	return &t->bucket[i < t->split ? divided : i];
+}
+
 static inline struct tcp_node *find(const struct tcp_env *env, const struct tcp_flow *flow, uint32_t hash)
 {
-	struct tcp_node *n = env->table->bucket[hash & env->table->mask];
+	struct tcp_node *n = *bucket_of(env->table, hash);
 
 	while (n && !(n->hash == hash && tcp_flow_eq(tcp_node_flow(n), flow)))
 		n = n->next;
@@ -50,13 +57,13 @@ uint32_t tcp_ahead(const struct tcp_env *env, const struct tcp_flow *flow)
 {
 	uint32_t hash = tcp_flow_hash(env, flow);
 
-	__builtin_prefetch(&env->table->bucket[hash & env->table->mask]);
+	__builtin_prefetch(bucket_of(env->table, hash));
 	return hash;
 }
 
 struct tcp_conn *tcp_ahead_conn(const struct tcp_env *env, uint32_t hash)
 {
-	struct tcp_node *n = env->table->bucket[hash & env->table->mask];
+	struct tcp_node *n = *bucket_of(env->table, hash);
 
 	while (n && n->hash != hash)
 		n = n->next;
@@ -67,10 +74,8 @@ struct tcp_conn *tcp_ahead_conn(const struct tcp_env *env, uint32_t hash)
 	return c;
 }
 
-void tcp_table_add(struct tcp_env *env, struct tcp_node *node)
+static void chain_add(struct tcp_node **head, struct tcp_node *node)
 {
-	struct tcp_node **head = &env->table->bucket[node->hash & env->table->mask];
-
 	node->next = *head;
 	node->pprev = head;
 	if (*head)
@@ -78,15 +83,49 @@ void tcp_table_add(struct tcp_env *env, struct tcp_node *node)
 	*head = node;
 }
 
-void tcp_table_del(struct tcp_node *node)
+static void chain_del(struct tcp_node *node)
 {
-	if (!node->pprev)
-		return;
 	*node->pprev = node->next;
 	if (node->next)
 		node->next->pprev = node->pprev;
 	node->next = NULL;
 	node->pprev = NULL;
+}
+
+/* One more bucket: the next one in turn is divided. */
+static void grow(struct tcp_table *t)
+{
+	struct tcp_node *n = t->bucket[t->split], *next;
+
+	for (t->split++; n; n = next) {
+		struct tcp_node **head = bucket_of(t, n->hash);
+
+		next = n->next;
+		chain_del(n);
+		chain_add(head, n);
+	}
+	if (t->split > t->mask) {
+		t->mask = 2 * t->mask + 1;
+		t->split = 0;
+	}
+}
+
+void tcp_table_add(struct tcp_env *env, struct tcp_node *node)
+{
+	struct tcp_table *t = env->table;
+	uint32_t want = min_u32(++t->n_nodes * BUCKETS_EACH, t->buckets_max);
+
+	while (t->mask + 1 + t->split < want)
+		grow(t);
+	chain_add(bucket_of(t, node->hash), node);
+}
+
+void tcp_table_del(struct tcp_env *env, struct tcp_node *node)
+{
+	if (!node->pprev)
+		return;
+	env->table->n_nodes--;
+	chain_del(node);
 }
 
 struct tcp_synq *tcp_table_get_synq(struct tcp_env *env)
@@ -111,7 +150,7 @@ struct tcp_synq *tcp_table_get_synq(struct tcp_env *env)
 void tcp_table_put_synq(struct tcp_env *env, struct tcp_synq *q)
 {
 	wheel_disarm(&env->wheel, &q->timer);
-	tcp_table_del(&q->node);
+	tcp_table_del(env, &q->node);
 	tcp_queue_add(q->listener, TCPQ_SYN, -1);
 	tcp_queue_add(q->listener, TCPQ_YOUNG, -(q->retries == 0));
 	q->listener = NULL;
@@ -143,7 +182,7 @@ struct tcp_timewait *tcp_table_get_timewait(struct tcp_env *env)
 void tcp_table_put_timewait(struct tcp_env *env, struct tcp_timewait *tw)
 {
 	wheel_disarm(&env->wheel, &tw->timer);
-	tcp_table_del(&tw->node);
+	tcp_table_del(env, &tw->node);
 	list_del(&tw->age);
 	if (tw->kept)
 		env->ops->record_gone(env, tw->kept);
@@ -166,13 +205,13 @@ static void table_free(struct tcp_table *t)
 int tcp_env_init(struct tcp_env *env, uint64_t now_ns)
 {
 	uint64_t most = (uint64_t)env->max_conns + env->max_synq + env->max_timewait;
-	uint32_t buckets = pow2_ceil((uint32_t)min_u64(max_u64(most, 16), 1u << 26));
+	uint32_t buckets_max = pow2_ceil((uint32_t)min_u64(max_u64(most, 16), 1u << 26));
 	struct tcp_table *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
 	/* calloc leaves the pages untouched until a record is used */
-	t->bucket = calloc(buckets, sizeof(struct tcp_node *));
+	t->bucket = calloc(buckets_max, sizeof(struct tcp_node *));
 	t->synq = calloc(max_u32(env->max_synq, 1), sizeof(struct tcp_synq));
 	t->timewait = calloc(max_u32(env->max_timewait, 1), sizeof(struct tcp_timewait));
 	t->models_max = min_u32(max_u32(env->max_conns, 1), MODELS_MAX);
@@ -183,7 +222,8 @@ int tcp_env_init(struct tcp_env *env, uint64_t now_ns)
 		table_free(t);
 		return -ENOMEM;
 	}
-	t->mask = buckets - 1;
+	t->buckets_max = buckets_max;
+	t->mask = min_u32(buckets_max, BUCKETS_MIN) - 1;
 	list_init(&t->timewait_age);
 	for (uint32_t i = 0; i < TCP_LISTEN_BUCKETS; i++)
 		list_init(&t->listen[i]);

@@ -56,8 +56,12 @@ struct tcp_habit {
 };
 
 struct tcp_table {
+	/* Grows with the nodes, four buckets for each, a bucket at a time (Litwin's linear hashing): those
+	 * below `split` are divided by one more bit than mask has. Room for buckets_max is reserved, and as
+	 * much of it touched as was needed once: few connections have their buckets in few pages. */
 	struct tcp_node **bucket;
-	uint32_t mask;
+	uint32_t mask, split;
+	uint32_t n_nodes, buckets_max;
 	uint32_t synq_used, timewait_used; /* slots ever taken; the free lists hold the returned */
 	struct tcp_node *synq_free, *timewait_free;
 	struct tcp_synq *synq;
@@ -87,7 +91,7 @@ struct tcp_node *tcp_table_lookup(const struct tcp_env *env, const struct tcp_fl
 /* node->hash and node->kind are set, its flow is not in the table. */
 void tcp_table_add(struct tcp_env *env, struct tcp_node *node);
 /* Safe on a node that is in no bucket. */
-void tcp_table_del(struct tcp_node *node);
+void tcp_table_del(struct tcp_env *env, struct tcp_node *node);
 /* Zeroed records; NULL: pool empty. */
 struct tcp_synq *tcp_table_get_synq(struct tcp_env *env);
 void tcp_table_put_synq(struct tcp_env *env, struct tcp_synq *q);

@@ -41,14 +41,60 @@ START_TEST(finds_what_was_added_and_nothing_else)
 		tcp_table_add(&env, &c[i].node);
 	}
 	for (uint32_t i = 0; i < N; i += 2)
-		tcp_table_del(&c[i].node);
-	tcp_table_del(&c[0].node); /* twice does no harm */
+		tcp_table_del(&env, &c[i].node);
+	tcp_table_del(&env, &c[0].node); /* twice does no harm */
 	for (uint32_t i = 0; i < N; i++) {
 		struct tcp_flow f = flow(i);
 		struct tcp_node *want = i % 2 ? &c[i].node : NULL;
 		ck_assert_ptr_eq(tcp_table_find(&env, &f, tcp_flow_hash(&env, &f)), want);
-		tcp_table_del(&c[i].node);
+		tcp_table_del(&env, &c[i].node);
 	}
+	tcp_env_fini(&env);
+}
+END_TEST
+
+/* What grows by one bucket at a time finds everything at each size, also what was added long before. */
+START_TEST(grows_with_what_is_in_it)
+{
+	static struct tcp_conn c[40 * N];
+	uint32_t n = ARRAY_LEN(c);
+	start(n, 1, 1);
+	uint32_t first = env.table->mask + 1;
+	ck_assert_uint_lt(first, n / 4);
+	for (uint32_t i = 0; i < n; i++) {
+		c[i] = (struct tcp_conn){ .flow = flow(i) };
+		c[i].node.hash = tcp_flow_hash(&env, &c[i].flow);
+		tcp_table_add(&env, &c[i].node);
+		for (uint32_t k = i % 97; k <= i; k += 97 * (i / 50 + 1)) {
+			struct tcp_flow f = flow(k);
+			ck_assert_ptr_eq(tcp_table_lookup(&env, &f), &c[k].node);
+		}
+		ck_assert_uint_eq(env.table->mask + 1 + env.table->split,
+				  min_u32(max_u32(first, 4 * (i + 1)), env.table->buckets_max));
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		struct tcp_flow f = flow(i);
+		ck_assert_ptr_eq(tcp_table_lookup(&env, &f), &c[i].node);
+		tcp_table_del(&env, &c[i].node);
+		ck_assert_ptr_null(tcp_table_lookup(&env, &f));
+	}
+	ck_assert_uint_eq(env.table->n_nodes, 0);
+	tcp_env_fini(&env);
+}
+END_TEST
+
+START_TEST(never_has_more_buckets_than_it_may_have_nodes)
+{
+	static struct tcp_conn c[8 * N];
+	start(N, 1, 1); /* more than that are added here all the same */
+	for (uint32_t i = 0; i < ARRAY_LEN(c); i++) {
+		c[i] = (struct tcp_conn){ .flow = flow(i) };
+		c[i].node.hash = tcp_flow_hash(&env, &c[i].flow);
+		tcp_table_add(&env, &c[i].node);
+		ck_assert_uint_le(env.table->mask + 1 + env.table->split, 512);
+	}
+	for (uint32_t i = 0; i < ARRAY_LEN(c); i++)
+		tcp_table_del(&env, &c[i].node);
 	tcp_env_fini(&env);
 }
 END_TEST
@@ -142,6 +188,8 @@ int main(void)
 	TCase *tc = tcase_create("tcp_table");
 
 	tcase_add_test(tc, finds_what_was_added_and_nothing_else);
+	tcase_add_test(tc, grows_with_what_is_in_it);
+	tcase_add_test(tc, never_has_more_buckets_than_it_may_have_nodes);
 	tcase_add_test(tc, zones_are_part_of_the_key_but_not_of_the_hash);
 	tcase_add_test(tc, hash_depends_on_the_key_and_every_field);
 	tcase_add_test(tc, hash_spreads_a_range_of_ports);
