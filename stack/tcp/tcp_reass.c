@@ -20,12 +20,8 @@ static inline void data_in_order(struct tcp_env *env, struct tcp_conn *c, uint32
 
 static inline void data_grew(struct tcp_env *env, struct tcp_conn *c, uint32_t seg_len, uint64_t now_ns)
 {
-	if (unlikely(seg_len > c->rcv_mss)) {
+	if (unlikely(seg_len > c->rcv_mss))
 		tcp_estimate_peer_mss(c, seg_len);
-		/* the first full one, also where ACKs wait for answers: a peer that has lost its SYN may have
-		 * no more than this under way */
-		c->ack_now |= seg_len >= c->mss;
-	}
 	/* after a pause the peer may be in slow start again: help it as in the beginning */
 	if (now_ns - c->last_rx_data_ns > (uint64_t)tcp_rtt_base_us(&c->rtt) * NSEC_PER_USEC)
 		c->quick = TCP_QUICK_SEGS;
