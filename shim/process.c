@@ -241,8 +241,7 @@ void process_fork_child(void)
 		else
 			cut_off(app);
 	}
-	if (atomic_load(&prepared))
-		sock_fork_child();
+	sock_fork_child(atomic_load(&prepared));
 	epoll_fork_child();
 	poll_fork_child();
 	init_after_fork();

@@ -152,7 +152,6 @@ struct sock *sock_new(uint16_t family, uint16_t protocol, enum sock_mode mode)
 bool sock_draft_add(struct sock *s)
 {
 	struct object *o = object_new(&draft_pool);
-
 	struct sock_draft *d = (struct sock_draft *)o;
 
 	if (!o)
@@ -287,10 +286,11 @@ void sock_fork_parent(void)
 	place_end(fork_has_it);
 }
 
-void sock_fork_child(void)
+void sock_fork_child(bool prepared)
 {
-	atomic_store(&place_lock, 0);
-	signal_release();
+	atomic_store(&place_lock, 0); /* another thread's, if nobody prepared */
+	if (prepared)
+		signal_release();
 }
 
 /* The engine's socket is no longer ours; what the program has set stays, in the draft. The caller gets the

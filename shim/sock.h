@@ -203,7 +203,7 @@ void sock_follow(struct sock *s);
 /* Around a fork: no socket is just changing its place in the engine. */
 void sock_fork_prepare(void);
 void sock_fork_parent(void);
-void sock_fork_child(void);
+void sock_fork_child(bool prepared);
 /* Child of a fork, before anything else of the shim runs in it: references that only the parent's
  * threads had go, the rest is counted again. */
 void sock_after_fork(void);
