@@ -71,7 +71,7 @@ void tcp_habit_answer(const struct tcp_env *env, struct tcp_conn *c, bool text, 
 			return;
 		c->pingpong |= text;
 		seen(habit_of(env, c, TCP_HABIT_ANSWERS));
-	} else if (!c->passive && c->tx_data_segs <= 1) {
+	} else if (!c->passive && c->tx_data_segs == text) { /* the first that leaves */
 		if (now_ns - c->open_ns < TCP_SPEAKS_NS)
 			seen(habit_of(env, c, TCP_HABIT_SPEAKS));
 		tcp_habit_start(env, c);

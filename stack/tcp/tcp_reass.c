@@ -184,7 +184,7 @@ void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_se
 {
 	const uint8_t *p = payload;
 	seq_t seq = seg->seq, end = seq_add(seq, seg->len);
-	bool fin = seg->flags & TCPF_FIN;
+	bool fin = seg->flags & TCPF_FIN, fin_waits = c->fin_seen;
 
 	if (c->fin_rcvd || (c->state != TCPS_ESTABLISHED && c->state != TCPS_FIN_WAIT_1 &&
 			    c->state != TCPS_FIN_WAIT_2 &&
@@ -221,6 +221,8 @@ void tcp_data_input(struct tcp_env *env, struct tcp_conn *c, const struct tcp_se
 		return;
 	if (fin)
 		note_fin(env, c, end, seg->len, now_ns);
-	if (c->fin_seen && seq_eq(c->fin_seq, c->rcv_nxt))
+	if (c->fin_seen && seq_eq(c->fin_seq, c->rcv_nxt)) {
 		take_fin(env, c, now_ns);
+		c->ack_now |= fin_waits; /* RFC 5681 4.2: a gap is filled */
+	}
 }

@@ -8,9 +8,9 @@
  *
  * The delayed ACK is not on the wheel: it is armed and stopped with each request that is answered, and a
  * timer that stays behind for it fires long after, with nothing to do, when the connection's memory has
- * grown cold. With 100,000 connections that was an eighth of all time (docs/profile.md). All are delayed
- * by the same time, so a queue in the order of arming is in the order of what is due, and the neighbours
- * there are still warm. */
+ * grown cold. With 100,000 connections that was an eighth of all time (docs/profile.md). All of a
+ * kind are delayed by the same time, so a queue in the order of arming is in the order of what is due, and
+ * the neighbours there are still warm. */
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include "stack/tcp/tcp_core.h"

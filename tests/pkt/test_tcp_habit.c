@@ -210,6 +210,19 @@ START_TEST(fin_after_text_waits_for_ours)
 }
 END_TEST
 
+START_TEST(fin_behind_a_gap_that_is_filled_does_not_wait) /* RFC 5681 4.2 */
+{
+	struct rig *r = rig_established(.delack = true);
+	IN(r, .seq = 11, .ack = 1, .flags = A | F);
+	OUT(r, .seq = 1, .ack = 1, .flags = A);
+	IN(r, .seq = 1, .ack = 1, .flags = A | P, .len = 10);
+	STATE(r, CLOSE_WAIT);
+	OUT(r, .seq = 1, .ack = 12, .flags = A);
+	rig_read(r);
+	rig_free(r);
+}
+END_TEST
+
 START_TEST(fin_that_nobody_follows_is_acknowledged_in_the_end)
 {
 	struct rig *r = rig_established();
@@ -231,4 +244,5 @@ RIG_MAIN("tcp_habit", { request_waits_for_the_answer }, { server_that_takes_its_
 	 { handshake_waits_for_the_question_and_the_answer_for_the_close },
 	 { client_that_listens_first_acknowledges_the_handshake },
 	 { silent_client_acknowledges_the_handshake_in_the_end }, { fin_after_text_waits_for_ours },
+	 { fin_behind_a_gap_that_is_filled_does_not_wait },
 	 { fin_that_nobody_follows_is_acknowledged_in_the_end })
