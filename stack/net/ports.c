@@ -275,6 +275,21 @@ static uint32_t choice(const struct ports_req *req, uint32_t *first)
 	return hi - lo + 1;
 }
 
+/* The i-th of n ports to try, counted from the first of the range. As Linux: bind() takes every other one
+ * first (parity 1), connect() those in between (0), so that a connect() to the port of somebody who has
+ * just gone does not get that port itself, and its own SYN (RFC 9293 figure 8). */
+static uint32_t nth(uint64_t start, uint32_t i, uint32_t n, uint32_t parity)
+{
+	uint32_t mine = parity ? n / 2 : n - n / 2;
+
+	if (i >= mine) {
+		i -= mine;
+		mine = n - mine;
+		parity ^= 1;
+	}
+	return 2 * (uint32_t)((start + i) % mine) + parity;
+}
+
 /* A port nobody holds; failing that, one that may be shared. 0: none. */
 static uint16_t choose_for_bind(struct ports *p, const struct ports_req *req, uint64_t now_ns)
 {
@@ -285,7 +300,7 @@ static uint16_t choose_for_bind(struct ports *p, const struct ports_req *req, ui
 	stranger.owner = 0;
 	for (int pass = 0; pass < 2; pass++) {
 		for (uint32_t i = 0; i < n; i++) {
-			uint16_t port = (uint16_t)(first + (start + i) % n);
+			uint16_t port = (uint16_t)(first + nth(start, i, n, 1));
 
 			if (req->modulus && port % req->modulus != req->remainder)
 				continue;
@@ -371,7 +386,7 @@ int ports_connect(struct ports *p, const struct ports_req *req, const struct end
 	/* Beside another engine: one that it does not use at all, if there is. It may have the same
 	 * 4-tuple in TIME-WAIT, and would take for its own what is an answer to us. */
 	for (uint32_t i = 0, tries = p->theirs ? 2 * n : n; i < tries; i++) {
-		uint16_t port = (uint16_t)(first + ((uint64_t)offset + *counter + i) % n);
+		uint16_t port = (uint16_t)(first + nth((uint64_t)offset + *counter, i % n, n, 0));
 
 		if (i + n < tries && their_word(p, req, port))
 			continue;

@@ -44,16 +44,22 @@ static int port_of(int fd)
 /* The first socket in its state: what to close afterwards is in fd[]. Returns the port. */
 static int first(enum state state, enum address at, bool addr, bool port, int fd[3])
 {
-	int n;
+	int n, r = -1;
 
-	/* A port that nobody has in any way: the TIME-WAITs of earlier lines are in the way of all. */
-	fd[0] = make(V6_ANY, false, false);
-	bind_at(fd[0], V6_ANY, 0);
-	n = port_of(fd[0]);
-	close(fd[0]);
-	fd[0] = make(at, addr, port);
+	/* A port that nobody has in any way: the TIME-WAITs of earlier lines are in the way of all. Now and
+	 * then the kernel takes back what it has just given. */
+	for (int i = 0; r < 0 && i < 5; i++) {
+		fd[0] = make(V6_ANY, false, false);
+		bind_at(fd[0], V6_ANY, 0);
+		n = port_of(fd[0]);
+		close(fd[0]);
+		fd[0] = make(at, addr, port);
+		r = bind_at(fd[0], at, n);
+		if (r < 0 && i < 4)
+			close(fd[0]);
+	}
 	fd[1] = fd[2] = -1;
-	if (bind_at(fd[0], at, n) < 0)
+	if (r < 0)
 		t_out("bind: %s", t_errname(errno));
 	if (state == BOUND)
 		return n;

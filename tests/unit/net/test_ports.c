@@ -256,6 +256,35 @@ START_TEST(connects_to_one_place_walk_through_the_ports)
 }
 END_TEST
 
+enum { LO = 40000, N = 21, EVEN = 11 };
+static uint32_t seen;
+static bool not_seen(void *arg, uint16_t port) { return !(seen >> (port - LO) & 1); }
+
+/* So that a connect() to a port that bind() gave somebody does not come from that port, until no other is
+ * left. */
+START_TEST(bind_and_connect_take_ports_of_their_own_first)
+{
+	struct ports_req r = req("10.0.0.1", 0, 0);
+	struct endpoint to = server(80);
+	struct port_hold *h[N];
+	int own = _i ? N - EVEN : EVEN;
+
+	r.lo = LO;
+	r.hi = LO + N - 1;
+	seen = 0;
+	for (int i = 0; i < N; i++) {
+		ck_assert_int_eq(_i ? ports_bind(p, &r, now, &h[i]) :
+				      ports_connect(p, &r, &to, not_seen, NULL, now, &h[i]), 0);
+		uint16_t port = ports_local(h[i]).port;
+		ck_assert_int_eq(port % 2 == _i, i < own);
+		seen |= 1u << (port - LO);
+	}
+	ck_assert_uint_eq(seen, (1u << N) - 1);
+	for (int i = 0; i < N; i++)
+		ports_put(p, h[i], 0);
+}
+END_TEST
+
 START_TEST(connect_asks_the_caller_and_gives_up_in_the_end)
 {
 	struct ports_req r = req("10.77.0.2", 0, 0);
@@ -398,6 +427,7 @@ int main(void)
 	tcase_add_test(tc, time_wait_holds_the_port_until_its_end);
 	tcase_add_test(tc, port_zero_gives_distinct_free_ports_of_the_range);
 	tcase_add_test(tc, connects_to_one_place_walk_through_the_ports);
+	tcase_add_loop_test(tc, bind_and_connect_take_ports_of_their_own_first, 0, 2);
 	tcase_add_test(tc, connect_asks_the_caller_and_gives_up_in_the_end);
 	tcase_add_test(tc, connections_share_a_port_with_each_other_but_not_with_bound_sockets);
 	tcase_add_test(tc, changed_flags_and_addresses_count);
