@@ -143,18 +143,19 @@ static void bind_errors(void)
 
 static void getsockname_lengths(void)
 {
-	int fd = t_listen(1, NULL);
 	struct sockaddr_in a;
+	int fd = t_listen(1, &a);
 	static const socklen_t lens[] = { 0, 2, 8, 16, 100 };
 	for (size_t i = 0; i < T_COUNT(lens); i++) {
 		char buf[128];
 		memset(buf, 0x5a, sizeof(buf));
 		socklen_t len = lens[i];
 		int r = getsockname(fd, (struct sockaddr *)buf, &len);
-		unsigned int touched = 0;
-		while (touched < sizeof(buf) && touched < 16 && buf[touched] != 0x5a)
-			touched++;
-		t_out("len %u: %d, len now %u", lens[i], r, len);
+		size_t room = lens[i] < 16 ? lens[i] : 16, end = room;
+		while (end < sizeof(buf) && buf[end] == 0x5a)
+			end++;
+		t_out("len %u: %d, len now %u, of the name %zu bytes %d, nothing behind %d", lens[i], r, len, room,
+		      memcmp(buf, &a, room) == 0, end == sizeof(buf));
 	}
 	socklen_t len = (socklen_t)-1;
 	t_res("negative", getsockname(fd, (struct sockaddr *)&a, &len));

@@ -66,8 +66,8 @@ static void plain_calls(void)
 static void names(void)
 {
 	static const int rows[] = { 0, 1, 4, 8, 16, 17, 128, 500, -1 };
-	struct sockaddr_in at;
-	int b = udp_at(0, &at), a = udp_at(0, NULL);
+	struct sockaddr_in at, name;
+	int b = udp_at(0, &at), a = udp_at(0, &name);
 	char buf[8], big[512];
 	for (size_t i = 0; i < T_COUNT(rows); i++) {
 		socklen_t len = (socklen_t)rows[i];
@@ -75,11 +75,12 @@ static void names(void)
 		udp_sendto(a, "x", 1, &at);
 		udp_wait(b);
 		ssize_t r = recvfrom(b, buf, sizeof(buf), MSG_DONTWAIT, (void *)big, &len);
-		int cut = 0;
-		while (cut < 128 && big[cut] != 0x55)
-			cut++;
-		t_out("recvfrom %d: %zd %s len %d wrote %d", rows[i], r, r < 0 ? t_errname(errno) : "",
-		      r < 0 ? 0 : (int)len, r < 0 ? 0 : cut);
+		size_t room = r < 0 ? 0 : rows[i] < 16 ? (size_t)rows[i] : 16, end = room;
+		while (end < 128 && big[end] == 0x55)
+			end++;
+		t_out("recvfrom %d: %zd %s len %d, of the name %zu bytes %d, nothing behind %d", rows[i], r,
+		      r < 0 ? t_errname(errno) : "", r < 0 ? 0 : (int)len, room,
+		      memcmp(big, &name, room) == 0, end == 128);
 		if (rows[i] >= 16 && r >= 0)
 			t_out("from %s, its port %d", t_addr_name((void *)big),
 			      ((struct sockaddr_in *)big)->sin_port == htons((uint16_t)t_port(a)));

@@ -341,6 +341,9 @@ def report(opt, tmp):
         if opt.show:
             print("\n".join(sides["stack"]))
         bad, good = compare(name, sides["bare"], sides["stack"], differences)
+        end = sides["bare"][-1].removeprefix("exit status ")
+        if end.startswith("-") or end == "timeout": # two that fall over alike show nothing
+            bad.append((f"{name}: ended by {end}", None))
         for reason in dict.fromkeys(good):
             n = good.count(reason)
             print(f"meant ({n} lines of {name}): {reason}")
