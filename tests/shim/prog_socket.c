@@ -154,8 +154,8 @@ static void getsockname_lengths(void)
 		size_t room = lens[i] < 16 ? lens[i] : 16, end = room;
 		while (end < sizeof(buf) && buf[end] == 0x5a)
 			end++;
-		t_out("len %u: %d, len now %u, of the name %zu bytes %d, nothing behind %d", lens[i], r, len, room,
-		      memcmp(buf, &a, room) == 0, end == sizeof(buf));
+		t_out("len %u: %d, len now %u, of the name %zu bytes %d, nothing behind %d", lens[i], r, len,
+		      room, memcmp(buf, &a, room) == 0, end == sizeof(buf));
 	}
 	socklen_t len = (socklen_t)-1;
 	t_res("negative", getsockname(fd, (struct sockaddr *)&a, &len));
