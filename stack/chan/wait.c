@@ -149,7 +149,7 @@ bool chan_spin(const struct chan_app *app, uint32_t worker, const _Atomic uint32
 
 	if (has_moved(&on))
 		return true;
-	giveway_count(&spin.way);
+	giveway_count(&spin.way, unlikely(giveway_barred(&spin.way)) ? chan_now_ns() : 0);
 	if (!spin_gives_way() && is_beside(app, worker))
 		return false;
 	if (!spin_pays())

@@ -7,14 +7,12 @@
 // SPDX-License-Identifier: MIT
 #include "stack/base/util.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <rte_ring.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include "stack/base/giveway.h"
@@ -31,10 +29,6 @@ enum {
 	EVENTS = 32,
 	PORT_FDS = 4,
 	WAKE_COST_US = 40,	/* a gap that was slept through looks longer by this */
-	CHECK_US = 1000,	/* how often a spinning worker asks whether it is in the way */
-	DELAY_MAX_US = 100,	/* run-queue delay within CHECK_US that means so */
-	YIELD_MIN_MS = 4,	/* then it does not spin for so long, doubled each time */
-	YIELD_MAX_MS = 256,
 };
 
 struct worker_idle {
@@ -42,11 +36,6 @@ struct worker_idle {
 	uint64_t spin_ns;	/* how long to spin now, learned */
 	bool slept;		/* since since_ns */
 	bool naps;		/* a port gives no descriptor */
-	uint64_t check_ns;	/* last look at run_delay_ns */
-	uint64_t run_delay_ns;
-	uint64_t no_spin_until_ns;
-	uint32_t yield_ms;
-	int sched_fd;		/* /proc/thread-self/schedstat, -1: not there */
 	struct giveway way;
 };
 
@@ -100,9 +89,7 @@ int idle_init(struct worker *w)
 	w->idle = calloc(1, sizeof(*w->idle));
 	if (!w->idle)
 		return -ENOMEM;
-	w->idle->sched_fd = -1;
 	w->idle->spin_ns = w->conf.spin_us * NSEC_PER_USEC;
-	w->idle->yield_ms = YIELD_MIN_MS;
 	w->epfd = epoll_create1(EPOLL_CLOEXEC);
 	if (w->epfd < 0)
 		return -errno;
@@ -115,8 +102,6 @@ void idle_fini(struct worker *w)
 	if (w->epfd >= 0)
 		close(w->epfd);
 	w->epfd = -1;
-	if (w->idle && w->idle->sched_fd >= 0)
-		close(w->idle->sched_fd);
 	free(w->idle);
 	w->idle = NULL;
 }
@@ -143,49 +128,6 @@ void idle_thread_start(struct worker *w)
 	}
 	/* Timers of 50 us more than asked for would show in every retransmission. */
 	prctl(PR_SET_TIMERSLACK, 1);
-	w->idle->sched_fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	publish_cpu(w);
-}
-
-/* Time that this thread has waited for its processor: the second number of schedstat. Where the kernel
- * does not keep it, each involuntary switch counts as a long wait. */
-static uint64_t read_run_delay(const struct worker_idle *id)
-{
-	char buf[96];
-	ssize_t n = id->sched_fd < 0 ? -1 : pread(id->sched_fd, buf, sizeof(buf) - 1, 0);
-	struct rusage ru;
-	char *end;
-
-	if (n <= 0) {
-		getrusage(RUSAGE_THREAD, &ru);
-		return (uint64_t)ru.ru_nivcsw * 2 * DELAY_MAX_US * NSEC_PER_USEC;
-	}
-	buf[n] = 0;
-	strtoull(buf, &end, 10);
-	return strtoull(end, NULL, 10);
-}
-
-/* Spinning beside somebody who keeps the processor: do others want it? Then sleep at once, for longer each
- * time that it happens again. */
-static void check_contention(struct worker *w, uint64_t now_ns)
-{
-	struct worker_idle *id = w->idle;
-	uint64_t window = now_ns - id->check_ns;
-
-	if (window < CHECK_US * NSEC_PER_USEC)
-		return;
-	uint64_t delay = read_run_delay(id);
-	/* A longer window says nothing about now: it only sets the mark. */
-	if (window < 2 * CHECK_US * NSEC_PER_USEC) {
-		if (delay > id->run_delay_ns + DELAY_MAX_US * NSEC_PER_USEC) {
-			id->no_spin_until_ns = now_ns + id->yield_ms * NSEC_PER_MSEC;
-			id->yield_ms = min_u32(id->yield_ms * 2, YIELD_MAX_MS);
-		} else {
-			id->yield_ms = max_u32(id->yield_ms / 2, YIELD_MIN_MS);
-		}
-	}
-	id->run_delay_ns = delay;
-	id->check_ns = now_ns;
 	publish_cpu(w);
 }
 
@@ -212,14 +154,9 @@ static bool spin(struct worker *w)
 
 	if (id->slept || (int64_t)(w->now_ns - id->since_ns) >= (int64_t)id->spin_ns)
 		return false;
-	if (likely(!giveway_barred(&id->way))) {
-		give_way(w);
-		return true;
-	}
-	if (w->now_ns < id->no_spin_until_ns)
+	if (unlikely(giveway_barred(&id->way)))
 		return false;
-	check_contention(w, w->now_ns);
-	cpu_relax();
+	give_way(w);
 	return true;
 }
 
@@ -345,7 +282,7 @@ void idle_step(struct worker *w, bool busy)
 	}
 	if (!id->since_ns) {
 		id->since_ns = w->now_ns;
-		giveway_count(&id->way);
+		giveway_count(&id->way, w->now_ns);
 		giveway_begin(&id->way, w->now_ns);
 	}
 	if (w->conf.poll == WORKER_POLL_ADAPTIVE && spin(w))

@@ -63,38 +63,70 @@ START_TEST(the_time_of_others_is_told_and_our_own_is_not)
 }
 END_TEST
 
-/* How many waits are left out. */
-static uint32_t left_out(void)
+/* How many waits are left out, when each takes ns; *lasted: how long that was. */
+static uint32_t left_out(uint64_t ns, uint64_t *lasted)
 {
+	uint64_t from = now;
 	uint32_t n = 0;
 
-	for (giveway_count(&g); giveway_barred(&g); giveway_count(&g))
+	for (giveway_count(&g, now); giveway_barred(&g); giveway_count(&g, now)) {
+		now += ns;
 		n++;
+	}
+	*lasted = now - from;
 	return n;
 }
 
-START_TEST(after_one_who_keeps_it_waits_are_left_out_and_more_each_time)
+START_TEST(after_one_who_keeps_it_few_waits_are_left_out_then_more_as_long_as_he_stays)
 {
-	uint32_t bar = GIVEWAY_BAR_MIN;
+	uint64_t bar = GIVEWAY_BAR_MIN_NS, lasted;
 
-	for (int i = 0; i < 6; i++) {
+	away_for(KEPT);
+	ck_assert(giveway_barred(&g));
+	ck_assert_uint_eq(left_out(20000, &lasted), GIVEWAY_BAR_WAITS);
+	for (int i = 0; i < 8; i++) {
 		away_for(KEPT);
-		ck_assert(giveway_barred(&g));
-		ck_assert_uint_eq(left_out(), bar);
-		bar = min_u32(bar * GIVEWAY_BAR_TIMES, GIVEWAY_BAR_MAX);
+		left_out(20000, &lasted);
+		ck_assert_uint_ge(lasted, bar);
+		ck_assert_uint_lt(lasted, bar + 100000);
+		bar = min_u64(bar * GIVEWAY_BAR_TIMES, GIVEWAY_BAR_MAX_NS);
+	}
+	ck_assert_uint_eq(bar, GIVEWAY_BAR_MAX_NS);
+}
+END_TEST
+
+/* Waits of a thread that has little to do are few: not each of them shall meet him. */
+START_TEST(slow_waits_are_left_out_by_number)
+{
+	uint64_t lasted;
+
+	for (int i = 0; i < 3; i++) {
+		away_for(KEPT);
+		ck_assert_uint_ge(left_out(GIVEWAY_BAR_MAX_NS, &lasted), GIVEWAY_BAR_WAITS);
 	}
 }
 END_TEST
 
-START_TEST(after_many_good_waits_few_are_left_out)
+START_TEST(after_good_waits_fewer_are_left_out_each_time)
 {
-	for (int i = 0; i < 4; i++)
+	uint64_t lasted, before;
+
+	for (int i = 0; i < 4; i++) {
 		away_for(KEPT);
-	left_out();
-	for (int i = 0; i < GIVEWAY_SOON * GIVEWAY_BAR_MAX; i++)
-		giveway_count(&g);
+		left_out(20000, &lasted);
+	}
+	do {
+		before = lasted;
+		for (int i = 0; i < GIVEWAY_SOON; i++)
+			giveway_count(&g, now);
+		away_for(KEPT);
+		ck_assert_uint_ge(left_out(20000, &lasted), GIVEWAY_BAR_WAITS);
+		ck_assert_uint_lt(lasted, before);
+	} while (lasted > GIVEWAY_BAR_MIN_NS);
+	for (int i = 0; i < GIVEWAY_SOON; i++)
+		giveway_count(&g, now);
 	away_for(KEPT);
-	ck_assert_uint_eq(left_out(), GIVEWAY_BAR_MIN);
+	ck_assert_uint_eq(left_out(20000, &lasted), GIVEWAY_BAR_WAITS);
 }
 END_TEST
 
@@ -106,7 +138,8 @@ int main(void)
 	tcase_add_test(tc, a_processor_that_nobody_else_wants_is_given_away_ever_more_rarely);
 	tcase_add_test(tc, one_that_others_use_is_given_away_at_once_when_spinning_begins);
 	tcase_add_test(tc, the_time_of_others_is_told_and_our_own_is_not);
-	tcase_add_test(tc, after_one_who_keeps_it_waits_are_left_out_and_more_each_time);
-	tcase_add_test(tc, after_many_good_waits_few_are_left_out);
+	tcase_add_test(tc, after_one_who_keeps_it_few_waits_are_left_out_then_more_as_long_as_he_stays);
+	tcase_add_test(tc, slow_waits_are_left_out_by_number);
+	tcase_add_test(tc, after_good_waits_fewer_are_left_out_each_time);
 	return unit_run("base/giveway", tc);
 }
